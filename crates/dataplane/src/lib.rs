@@ -1,0 +1,1 @@
+//! One node: takes a call from any surface, walks it, answers it.

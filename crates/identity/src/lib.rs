@@ -1,0 +1,1 @@
+//! Turns a token or certificate into a principal; mints tokens; builds TLS settings.

@@ -1,0 +1,100 @@
+//! What is answered: outcome, reasons, and what comes with them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::json::JsonObject;
+use crate::reason::ReasonCode;
+
+/// The four answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The call may go on as it is.
+    Allow,
+    /// The call must not go on.
+    Deny,
+    /// The call may go on with the cleaned parameters of the answer.
+    Sanitize,
+    /// The call is held until a person agrees.
+    ApprovalRequired,
+}
+
+impl Outcome {
+    /// The name used on every wire: `allow`, `deny`, `sanitize`, `approval_required`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Sanitize => "sanitize",
+            Self::ApprovalRequired => "approval_required",
+        }
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One reason of a decision. Holds no value of the call: reasons are recorded and shown to models.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// Stable code.
+    pub code: ReasonCode,
+    /// One sentence for people and models.
+    pub message: String,
+    /// JSON Pointer to the member of the call it speaks of, e.g. `/params/amount`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The rule it comes from, e.g. `finance-agent/allowed_tools[0]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Where that rule stands in the policy's source, as `file:line:column`, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+}
+
+impl Reason {
+    /// A reason that is not a policy rule's: no path, rule or position.
+    pub fn plain(code: ReasonCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), path: None, rule: None, position: None }
+    }
+}
+
+/// Which policy a call was judged under.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyRef {
+    /// The version within its tenant, counted from 1.
+    pub version: u64,
+    /// `sha256:` and the hexadecimal digest of the bundle.
+    pub digest: String,
+    /// The activation under which the node enforces it.
+    pub activation: u64,
+}
+
+/// The answer to one call. Shape of the wire form: the 200 body of `POST /v1/decide`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// Unique; names the node and its incarnation.
+    pub decision_id: String,
+    /// The answer.
+    pub outcome: Outcome,
+    /// Why; empty only for an unremarkable `allow`.
+    pub reasons: Vec<Reason>,
+    /// The parameters to use; present when the call may go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params: Option<JsonObject>,
+    /// The policy it was judged under; absent when no policy was reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyRef>,
+    /// Whether this is an earlier answer, given again for the same `request_id`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
+    /// The steps of the judgement, when `explain` was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<serde_json::Value>,
+}

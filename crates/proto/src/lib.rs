@@ -1,0 +1,1 @@
+//! The wire and disk forms, generated, and their conversion to and from the model.

@@ -1,0 +1,1 @@
+//! The client: calls, retries safely, gives a typed outcome.

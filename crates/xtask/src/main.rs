@@ -1,0 +1,2 @@
+//! The project's own checks and measurements: tidy tests, code generation, bars.
+fn main() {}

@@ -1,0 +1,2 @@
+//! An open-loop load generator.
+fn main() {}
