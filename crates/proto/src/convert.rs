@@ -1,0 +1,210 @@
+//! Between the gRPC messages and the model: a call in, a decision out, and back for clients.
+
+use aegis_model::call::ToolCall;
+use aegis_model::caps;
+use aegis_model::decision::{Decision, Outcome, PolicyRef, Reason};
+use aegis_model::ids::ActionName;
+use aegis_model::json::{JsonError, JsonObject, Limits};
+use aegis_model::reason::ReasonCode;
+use aegis_model::secret::Secret;
+use bytes::Bytes;
+
+use crate::bad_request::BadRequest;
+use crate::members::{name, read_object};
+use crate::v1;
+
+/// Reads a call. An empty field is an absent one, as protobuf has no other way to say so.
+///
+/// Errors: a name, the cost or the override token is malformed, or `params` or `context` is not one strict
+/// JSON object. `path()` of the error names the field, e.g. `/params`.
+pub fn read_call(request: v1::DecideRequest) -> Result<ToolCall, BadRequest> {
+    let present = |text: String| Some(text).filter(|text| !text.is_empty());
+    CallParts {
+        request_id: present(request.request_id),
+        tool: request.tool,
+        action: present(request.action),
+        params: read_document(&request.params, "/params")?,
+        context: read_document(&request.context, "/context")?,
+        cost: present(request.cost),
+        override_token: present(request.override_token),
+        dry_run: request.dry_run,
+        explain: request.explain,
+    }
+    .into_call()
+}
+
+/// The decision as a gRPC message.
+pub fn write_decision(decision: &Decision) -> v1::DecideResponse {
+    v1::DecideResponse {
+        decision_id: decision.decision_id.clone(),
+        outcome: v1::Outcome::from(decision.outcome).into(),
+        reasons: decision.reasons.iter().map(write_reason).collect(),
+        params: decision.params.as_ref().map(json_bytes).unwrap_or_default(),
+        policy: decision.policy.as_ref().map(|policy| v1::PolicyRef {
+            version: policy.version,
+            digest: policy.digest.clone(),
+            activation: policy.activation,
+        }),
+        replayed: decision.replayed,
+        explanation: decision.explanation.as_ref().map(json_bytes).unwrap_or_default(),
+        // Nobody opens approvals, holds limits, cleans parameters or gives receipts yet.
+        redactions: Vec::new(),
+        approval: None,
+        limits: None,
+        receipt: None,
+    }
+}
+
+/// Reads a decision as a client does: whatever it does not know is an error, never an allowance (WALK-3).
+pub fn read_decision(response: v1::DecideResponse) -> Result<Decision, BadAnswer> {
+    if response.decision_id.is_empty() {
+        return Err(BadAnswer::NoDecisionId);
+    }
+    let outcome = read_outcome(response.outcome)?;
+    let params = match outcome {
+        Outcome::Allow | Outcome::Sanitize => Some(read_params(&response.params)?),
+        Outcome::Deny | Outcome::ApprovalRequired => None,
+    };
+    let explanation = match response.explanation.as_ref() {
+        [] => None,
+        bytes => Some(serde_json::from_slice(bytes).map_err(|_| BadAnswer::Explanation)?),
+    };
+    Ok(Decision {
+        decision_id: response.decision_id,
+        outcome,
+        reasons: response.reasons.into_iter().map(read_reason).collect::<Result<_, _>>()?,
+        params,
+        policy: response.policy.map(|policy| PolicyRef {
+            version: policy.version,
+            digest: policy.digest,
+            activation: policy.activation,
+        }),
+        replayed: response.replayed,
+        explanation,
+    })
+}
+
+/// Why an answer is not understood. The call must not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum BadAnswer {
+    /// Without an id an answer cannot be honoured once.
+    #[error("the answer has no decision id")]
+    NoDecisionId,
+    /// None of the four answers.
+    #[error("the answer has the unknown outcome {0}")]
+    UnknownOutcome(i32),
+    /// A reason code that this version does not know.
+    #[error("the answer has an unknown reason code")]
+    UnknownReason,
+    /// The call may go on, but the answer does not say with which parameters.
+    #[error("the answer permits the call without saying with which parameters")]
+    NoParams,
+    /// The parameters are not one strict JSON object.
+    #[error("the answer's parameters are malformed")]
+    Params(#[source] JsonError),
+    /// The explanation is not JSON.
+    #[error("the answer's explanation is not JSON")]
+    Explanation,
+}
+
+/// The members of a call as texts, from whichever surface; names of members are the same on each.
+pub(crate) struct CallParts {
+    pub(crate) request_id: Option<String>,
+    pub(crate) tool: String,
+    pub(crate) action: Option<String>,
+    pub(crate) params: JsonObject,
+    pub(crate) context: JsonObject,
+    pub(crate) cost: Option<String>,
+    pub(crate) override_token: Option<String>,
+    pub(crate) dry_run: bool,
+    pub(crate) explain: bool,
+}
+
+impl CallParts {
+    /// The call, once every text is what it has to be.
+    pub(crate) fn into_call(self) -> Result<ToolCall, BadRequest> {
+        let override_token = self.override_token.map(Secret::new);
+        if override_token.as_ref().is_some_and(|token| token.expose().len() > caps::TOKEN_BYTES_MAX) {
+            return Err(BadRequest::TooLong { at: "/override_token".to_owned(), max: caps::TOKEN_BYTES_MAX });
+        }
+        let cost = self.cost.map(|text| text.parse()).transpose();
+        Ok(ToolCall {
+            request_id: self.request_id.map(|text| name(&text, "/request_id")).transpose()?,
+            tool: name(&self.tool, "/tool")?,
+            action: self
+                .action
+                .map_or_else(|| Ok(ActionName::default_call()), |text| name(&text, "/action"))?,
+            params: self.params,
+            context: self.context,
+            cost: cost.map_err(|source| BadRequest::Quantity { at: "/cost".to_owned(), source })?,
+            override_token,
+            dry_run: self.dry_run,
+            explain: self.explain,
+        })
+    }
+}
+
+impl From<Outcome> for v1::Outcome {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Allow => Self::Allow,
+            Outcome::Deny => Self::Deny,
+            Outcome::Sanitize => Self::Sanitize,
+            Outcome::ApprovalRequired => Self::ApprovalRequired,
+        }
+    }
+}
+
+fn read_document(bytes: &[u8], at: &str) -> Result<JsonObject, BadRequest> {
+    if bytes.is_empty() {
+        return Ok(JsonObject::new());
+    }
+    read_object(bytes, at)
+}
+
+fn read_outcome(number: i32) -> Result<Outcome, BadAnswer> {
+    match v1::Outcome::try_from(number) {
+        Ok(v1::Outcome::Allow) => Ok(Outcome::Allow),
+        Ok(v1::Outcome::Deny) => Ok(Outcome::Deny),
+        Ok(v1::Outcome::Sanitize) => Ok(Outcome::Sanitize),
+        Ok(v1::Outcome::ApprovalRequired) => Ok(Outcome::ApprovalRequired),
+        Ok(v1::Outcome::Unspecified) | Err(_) => Err(BadAnswer::UnknownOutcome(number)),
+    }
+}
+
+fn read_params(bytes: &[u8]) -> Result<JsonObject, BadAnswer> {
+    if bytes.is_empty() {
+        return Err(BadAnswer::NoParams);
+    }
+    aegis_model::json::read_object(bytes, Limits::default()).map_err(BadAnswer::Params)
+}
+
+fn write_reason(reason: &Reason) -> v1::Reason {
+    v1::Reason {
+        code: reason.code.as_str().to_owned(),
+        message: reason.message.clone(),
+        path: reason.path.clone().unwrap_or_default(),
+        rule: reason.rule.clone().unwrap_or_default(),
+        position: reason.position.clone().unwrap_or_default(),
+    }
+}
+
+fn read_reason(reason: v1::Reason) -> Result<Reason, BadAnswer> {
+    let present = |text: String| Some(text).filter(|text| !text.is_empty());
+    // People may type a code in any case; a node writes it exactly.
+    let code = ReasonCode::ALL.iter().copied().find(|code| code.as_str() == reason.code);
+    Ok(Reason {
+        code: code.ok_or(BadAnswer::UnknownReason)?,
+        message: reason.message,
+        path: present(reason.path),
+        rule: present(reason.rule),
+        position: present(reason.position),
+    })
+}
+
+fn json_bytes<T: serde::Serialize>(value: &T) -> Bytes {
+    serde_json::to_vec(value).expect("a JSON value has text keys only, so it is written").into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! What a gRPC call becomes, what a decision becomes, and what neither may become.
+
+use serde_json::json;
+
+use super::*;
+
+fn request() -> v1::DecideRequest {
+    v1::DecideRequest {
+        request_id: "r-1".to_owned(),
+        tool: "stripe-payments".to_owned(),
+        action: "create_payment".to_owned(),
+        params: r#"{"vendor":"acme","amount":50000}"#.into(),
+        context: r#"{"purpose":"care"}"#.into(),
+        cost: "0.25".to_owned(),
+        override_token: "token".to_owned(),
+        dry_run: true,
+        explain: true,
+    }
+}
+
+fn decision() -> Decision {
+    Decision {
+        decision_id: "n1-7-42".to_owned(),
+        outcome: Outcome::Allow,
+        reasons: vec![Reason {
+            code: ReasonCode::ParameterOutOfRange,
+            message: "above 5000".to_owned(),
+            path: Some("/params/amount".to_owned()),
+            rule: Some("finance-agent/allowed_tools[0]".to_owned()),
+            position: Some("finance.yaml:7:5".to_owned()),
+        }],
+        params: json!({"amount": 1.5, "vendor": "acme"}).as_object().cloned(),
+        policy: Some(PolicyRef { version: 12, digest: "sha256:00".to_owned(), activation: 417 }),
+        replayed: true,
+        explanation: Some(json!([{"step": "scope"}])),
+    }
+}
+
+/// The path and the message of the refusal of a request that `change` makes of a good one.
+fn refused(change: impl FnOnce(&mut v1::DecideRequest)) -> (String, String) {
+    let mut request = request();
+    change(&mut request);
+    let bad = read_call(request).expect_err("the request is malformed");
+    assert_eq!(bad.code(), ReasonCode::InvalidRequest);
+    (bad.path().to_owned(), bad.sentence())
+}
+
+#[test]
+fn a_call_is_read_whole() {
+    let call = read_call(request()).expect("a call");
+    assert_eq!(call.request_id.expect("an id").as_str(), "r-1");
+    assert_eq!(call.tool.as_str(), "stripe-payments");
+    assert_eq!(call.action.as_str(), "create_payment");
+    assert_eq!(json!(call.params), json!({"amount": 50000, "vendor": "acme"}));
+    assert_eq!(json!(call.context), json!({"purpose": "care"}));
+    assert_eq!(call.cost.expect("a cost").to_string(), "0.25");
+    assert_eq!(call.override_token.expect("a token").expose(), "token");
+    assert!(call.dry_run && call.explain);
+}
+
+#[test]
+fn an_empty_field_is_an_absent_one() {
+    let call = read_call(v1::DecideRequest { tool: "t".to_owned(), ..Default::default() }).expect("a call");
+    assert_eq!(call.action.as_str(), "call");
+    assert!(call.params.is_empty() && call.context.is_empty());
+    assert!(call.request_id.is_none() && call.cost.is_none() && call.override_token.is_none());
+}
+
+#[test]
+fn a_malformed_field_is_refused_with_its_path_and_without_its_value() {
+    for (path, refusal) in [
+        ("/tool", refused(|r| r.tool = "KEEP OUT".to_owned())),
+        ("/tool", refused(|r| r.tool = String::new())),
+        ("/action", refused(|r| r.action = "KEEP OUT".to_owned())),
+        ("/request_id", refused(|r| r.request_id = "KEEP OUT".to_owned())),
+        ("/request_id", refused(|r| r.request_id = "x".repeat(caps::REQUEST_ID_BYTES_MAX + 1))),
+        ("/cost", refused(|r| r.cost = "-1".to_owned())),
+        ("/params", refused(|r| r.params = r#"["KEEP OUT"]"#.into())),
+        ("/params/a", refused(|r| r.params = r#"{"a":"KEEP OUT","a":2}"#.into())),
+        ("/context", refused(|r| r.context = r#"{"a":"KEEP OUT"} x"#.into())),
+        ("/override_token", refused(|r| r.override_token = "x".repeat(caps::TOKEN_BYTES_MAX + 1))),
+    ] {
+        assert_eq!(refusal.0, path);
+        assert!(!refusal.1.contains("KEEP OUT"), "{}", refusal.1);
+    }
+}
+
+#[test]
+fn a_bad_request_is_an_invalid_argument() {
+    let bad = read_call(v1::DecideRequest::default()).expect_err("no tool");
+    let status = tonic::Status::from(bad);
+    assert_eq!(status.code(), tonic::Code::InvalidArgument);
+    assert_eq!(crate::status::reason_of(&status), Some("InvalidRequest"));
+    assert!(status.message().contains("`/tool`"), "{}", status.message());
+}
+
+#[test]
+fn a_decision_survives_the_wire() {
+    for outcome in [Outcome::Allow, Outcome::Sanitize] {
+        let sent = Decision { outcome, ..decision() };
+        assert_eq!(read_decision(write_decision(&sent)).expect("a decision"), sent);
+    }
+    for outcome in [Outcome::Deny, Outcome::ApprovalRequired] {
+        let sent = Decision { outcome, params: None, policy: None, explanation: None, ..decision() };
+        assert_eq!(read_decision(write_decision(&sent)).expect("a decision"), sent);
+    }
+}
+
+#[test]
+fn every_reason_code_survives_the_wire() {
+    for &code in ReasonCode::ALL {
+        let sent = Decision { reasons: vec![Reason::plain(code, "m")], ..decision() };
+        assert_eq!(read_decision(write_decision(&sent)).expect("a decision").reasons, sent.reasons);
+    }
+}
+
+#[test]
+fn what_a_client_does_not_know_is_an_error() {
+    let changed = |change: fn(&mut v1::DecideResponse)| {
+        let mut response = write_decision(&decision());
+        change(&mut response);
+        read_decision(response).expect_err("not understood")
+    };
+    assert!(matches!(changed(|r| r.outcome = 0), BadAnswer::UnknownOutcome(0)));
+    assert!(matches!(changed(|r| r.outcome = 5), BadAnswer::UnknownOutcome(5)));
+    assert!(matches!(changed(|r| r.decision_id.clear()), BadAnswer::NoDecisionId));
+    assert!(matches!(changed(|r| r.params.clear()), BadAnswer::NoParams));
+    assert!(matches!(changed(|r| r.params = "[]".into()), BadAnswer::Params(_)));
+    assert!(matches!(changed(|r| r.params = r#"{"a":1,"a":2}"#.into()), BadAnswer::Params(_)));
+    assert!(matches!(changed(|r| r.reasons[0].code = "NewCode".to_owned()), BadAnswer::UnknownReason));
+    assert!(matches!(changed(|r| r.reasons[0].code = "toolnotallowed".to_owned()), BadAnswer::UnknownReason));
+    assert!(matches!(changed(|r| r.explanation = "{".into()), BadAnswer::Explanation));
+}
+
+#[test]
+fn a_refusal_brings_no_parameters_even_if_a_node_sends_some() {
+    let response = v1::DecideResponse { outcome: v1::Outcome::Deny.into(), ..write_decision(&decision()) };
+    assert_eq!(read_decision(response).expect("a decision").params, None);
+}

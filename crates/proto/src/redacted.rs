@@ -1,0 +1,72 @@
+//! `Debug` of the messages that hold tokens or values of a call: sizes and names only.
+
+use std::fmt::{Debug, Formatter, Result};
+
+use crate::v1::{DecideRequest, DecideResponse, DecideStreamRequest};
+
+impl Debug for DecideRequest {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("DecideRequest")
+            .field("request_id", &self.request_id)
+            .field("tool", &self.tool)
+            .field("action", &self.action)
+            .field("params_bytes", &self.params.len())
+            .field("context_bytes", &self.context.len())
+            .field("override_token", &present(&self.override_token))
+            .field("dry_run", &self.dry_run)
+            .field("explain", &self.explain)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Debug for DecideResponse {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("DecideResponse")
+            .field("decision_id", &self.decision_id)
+            .field("outcome", &self.outcome())
+            .field("reasons", &self.reasons)
+            .field("params_bytes", &self.params.len())
+            .field("policy", &self.policy)
+            .field("replayed", &self.replayed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Debug for DecideStreamRequest {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("DecideStreamRequest")
+            .field("correlation_id", &self.correlation_id)
+            .field("token", &present(&self.token))
+            .field("request", &self.request)
+            .finish()
+    }
+}
+
+fn present(secret: &str) -> &'static str {
+    if secret.is_empty() { "" } else { "[secret]" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_message_shows_a_token_or_a_value() {
+        let request = DecideRequest {
+            params: r#"{"ssn":"KEEP-OUT"}"#.into(),
+            context: r#"{"note":"KEEP-OUT"}"#.into(),
+            override_token: "KEEP-OUT".to_owned(),
+            ..Default::default()
+        };
+        let framed =
+            DecideStreamRequest { correlation_id: 1, token: "KEEP-OUT".to_owned(), request: Some(request) };
+        let response = DecideResponse {
+            params: r#"{"ssn":"KEEP-OUT"}"#.into(),
+            explanation: r#""KEEP-OUT""#.into(),
+            ..Default::default()
+        };
+        let shown = format!("{framed:?} {response:?}");
+        assert!(!shown.contains("KEEP-OUT"), "{shown}");
+        assert!(shown.contains("[secret]"), "{shown}");
+    }
+}

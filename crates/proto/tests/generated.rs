@@ -1,0 +1,103 @@
+//! The committed code in `src/gen` is what the generator makes of `proto/`, byte for byte.
+//!
+//! `AEGIS_GENERATE=write cargo test -p aegis-proto --test generated` writes it instead of comparing;
+//! `cargo xtask gen` runs that. No `protoc` is needed: protox parses the files.
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use prost::Message;
+use prost_types::FileDescriptorSet;
+
+/// What is served by a product node, and so stands in the descriptor that reflection shows.
+const PRODUCT: [&str; 1] = ["aegis/v1/decision.proto"];
+/// What only the load generator serves.
+const LOADTEST: [&str; 1] = ["aegis/loadtest/v1/echo.proto"];
+/// JSON documents: kept as slices of the received message instead of copies.
+const BYTES_FIELDS: [&str; 4] = [
+    ".aegis.v1.DecideRequest.params",
+    ".aegis.v1.DecideRequest.context",
+    ".aegis.v1.DecideResponse.params",
+    ".aegis.v1.DecideResponse.explanation",
+];
+/// Messages that hold tokens or values of a call: `src/redacted.rs` writes their `Debug`.
+const WITHOUT_DEBUG: [&str; 3] =
+    [".aegis.v1.DecideRequest", ".aegis.v1.DecideResponse", ".aegis.v1.DecideStreamRequest"];
+/// Refuses unknown and repeated fields.
+const STRICT_CODEC: &str = "crate::codec::StrictCodec";
+/// The reference is measured with the codec that everybody else has.
+const PLAIN_CODEC: &str = "tonic_prost::ProstCodec";
+
+#[test]
+fn committed_code_is_what_the_generator_makes() {
+    let generated = generate().expect("the proto files compile");
+    let folder = crate_folder().join("src/gen");
+    if std::env::var("AEGIS_GENERATE").is_ok_and(|mode| mode == "write") {
+        fs::create_dir_all(&folder).expect("src/gen can be made");
+        for (name, content) in &generated {
+            fs::write(folder.join(name), content).expect("src/gen can be written");
+        }
+        return;
+    }
+    for (name, content) in &generated {
+        let committed = fs::read(folder.join(name)).unwrap_or_default();
+        assert!(committed == *content, "src/gen/{name} is stale: run `cargo xtask gen`");
+    }
+    let mut expected: Vec<&str> = generated.iter().map(|(name, _)| *name).collect();
+    expected.sort_unstable();
+    let mut found: Vec<String> = fs::read_dir(&folder)
+        .expect("src/gen is there")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, expected, "src/gen holds exactly the generated files");
+}
+
+/// A file's name and content.
+type Generated = (&'static str, Vec<u8>);
+
+/// Every generated file.
+fn generate() -> Result<Vec<Generated>, Box<dyn Error>> {
+    Ok(vec![
+        ("aegis.v1.rs", generate_rust(&PRODUCT, STRICT_CODEC, "aegis.v1.rs")?),
+        ("aegis.loadtest.v1.rs", generate_rust(&LOADTEST, PLAIN_CODEC, "aegis.loadtest.v1.rs")?),
+        ("descriptor.bin", descriptor(&PRODUCT)?),
+    ])
+}
+
+/// Generates the Rust code of `files` and what they import, and returns the file called `name`.
+fn generate_rust(files: &[&str], codec: &str, name: &str) -> Result<Vec<u8>, Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let mut builder = tonic_prost_build::configure()
+        .out_dir(folder.path())
+        .codec_path(codec)
+        .skip_debug(WITHOUT_DEBUG)
+        .emit_rerun_if_changed(false);
+    for field in BYTES_FIELDS {
+        builder = builder.bytes(field);
+    }
+    builder.compile_fds(parse(files)?)?;
+    Ok(fs::read(folder.path().join(name))?)
+}
+
+/// The encoded descriptors of `files` for reflection, without comments.
+fn descriptor(files: &[&str]) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut set = parse(files)?;
+    for file in &mut set.file {
+        file.source_code_info = None;
+    }
+    Ok(set.encode_to_vec())
+}
+
+fn parse(files: &[&str]) -> Result<FileDescriptorSet, Box<dyn Error>> {
+    Ok(protox::compile(files, [proto_folder()])?)
+}
+
+fn proto_folder() -> PathBuf {
+    crate_folder().join("../../proto")
+}
+
+fn crate_folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
