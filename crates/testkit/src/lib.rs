@@ -1,1 +1,13 @@
-//! What tests share: ports, processes, temporary folders, vectors.
+//! What tests share: the places of the checkout, sockets, processes, and waiting that ends.
+//!
+//! Only ever a dev-dependency. It knows nothing of the product; a helper that does belongs beside its tests.
+
+pub mod eventually;
+pub mod places;
+pub mod process;
+pub mod sockets;
+
+pub use eventually::eventually;
+pub use places::{root, vectors_dir};
+pub use process::TestProcess;
+pub use sockets::loopback;
