@@ -1,5 +1,8 @@
 //! Every bound of the product in one place: what it is, why it has that size, what happens at it.
 
+/// Longest name of a node, in bytes: it stands in every decision id.
+pub const NODE_NAME_BYTES_MAX: usize = 32;
+
 /// Longest tool, action, agent, tenant or organization name, in bytes. Longer: `InvalidRequest`.
 pub const NAME_BYTES_MAX: usize = 128;
 
@@ -15,6 +18,10 @@ pub const JSON_DEPTH_MAX: usize = 64;
 /// Largest integer magnitude that a double holds exactly: 2^53. Beyond: `InvalidRequest`.
 pub const JSON_INTEGER_MAX: i64 = 1 << 53;
 
+/// Longest JSON Pointer in the message about a refused body, in bytes: a client chose the keys. Longer: an
+/// ancestor of the place is named.
+pub const JSON_POINTER_BYTES_MAX: usize = 512;
+
 /// Longest token, in bytes. Longer: `Unauthenticated`, before anything is decoded.
 pub const TOKEN_BYTES_MAX: usize = 8 << 10;
 
@@ -26,6 +33,30 @@ pub const CLOCK_SKEW_SECONDS_MAX: u64 = 30;
 
 /// Most members of a delegation chain (`callers`). Longer: `Unauthenticated`.
 pub const CHAIN_MEMBERS_MAX: usize = 5;
+
+/// Longest token id (`jti`), in bytes: room for a UUID with a prefix. Longer: `Unauthenticated`.
+pub const TOKEN_ID_BYTES_MAX: usize = 128;
+
+/// Longest `scope` of a token, in bytes. Longer: `Unauthenticated`.
+pub const TOKEN_SCOPE_BYTES_MAX: usize = 4 << 10;
+
+/// Most items in a token's `scope`: each call is compared with all of them. More: `Unauthenticated`.
+pub const TOKEN_SCOPE_ITEMS_MAX: usize = 128;
+
+/// Most claims of a token besides the registered ones. More: `Unauthenticated`.
+pub const TOKEN_CLAIMS_MAX: usize = 32;
+
+/// Most JSON values in those claims together, since each is held in memory with the token. More: `Unauthenticated`.
+pub const TOKEN_CLAIM_VALUES_MAX: usize = 256;
+
+/// Longest issuer (`iss`), in bytes: room for a URL. Longer: refused where trust is configured.
+pub const ISSUER_BYTES_MAX: usize = 256;
+
+/// Most keys that a node trusts: a few per issuer, while they rotate. More: refused where trust is configured.
+pub const TRUST_KEYS_MAX: usize = 1_024;
+
+/// Most certificates in one PEM file of a TLS identity or of authorities. More: the file is refused.
+pub const TLS_CERTIFICATES_MAX: usize = 1_024;
 
 /// Verified tokens remembered per node, so that a token's signature is checked once. Beyond: checked again.
 pub const TOKEN_CACHE_ENTRIES_MAX: usize = 65_536;
@@ -82,8 +113,93 @@ pub const EVALUATIONS_MAX: usize = 100;
 /// Most calls in progress at one node. Beyond: `Overloaded`.
 pub const CALLS_IN_PROGRESS_MAX: usize = 4_096;
 
+/// Calls in progress that each tenant may have at least, however many tenants a node serves. Beyond its share:
+/// `Overloaded`.
+pub const TENANT_CALLS_MIN: usize = 64;
+
+/// Most tenants with a name of their own in metrics; the rest is summed up as `other`.
+pub const TENANT_LABELS_MAX: usize = 100;
+
+/// The pause that an answer `Overloaded` or `…Unavailable` suggests, in milliseconds.
+pub const RETRY_AFTER_MS: u64 = 250;
+
+/// Most decision records that one write to the log holds.
+pub const RECORD_BATCH_MAX: usize = 1_024;
+
+/// Longest wait for a record to be written, in seconds. Longer: `AuditUnavailable`.
+pub const RECORD_WAIT_SECONDS: u64 = 5;
+
+/// Most reasons and most rules in one record; the rest is counted in it.
+pub const RECORD_REASONS_MAX: usize = 64;
+
+/// Most sources whose refused calls are counted apart; the rest is counted together.
+pub const REFUSAL_SOURCES_MAX: usize = 4_096;
+
+/// Most connections of one listener. Beyond: closed at once.
+pub const CONNECTIONS_MAX: usize = 8_192;
+
+/// Most streams in one HTTP/2 connection: what a client multiplexes, far below what exhausts a node.
+pub const CONNECTION_STREAMS_MAX: u32 = 256;
+
+/// Most bytes of a request's head. More: HTTP 431.
+pub const HEAD_BYTES_MAX: usize = 32 << 10;
+
+/// Most header fields of a request. More: HTTP 431.
+pub const HEADERS_MAX: usize = 64;
+
+/// Bytes of all request bodies that are being read or decoded at one node. Beyond: `Overloaded`.
+pub const BODY_BYTES_IN_PROGRESS_MAX: usize = 256 << 20;
+
+/// Longest TLS handshake, in seconds. Longer: closed.
+pub const HANDSHAKE_SECONDS: u64 = 10;
+
+/// Longest time for the head of a request, in seconds, and so for an HTTP/1 connection without one. Longer: closed.
+pub const HEAD_SECONDS: u64 = 30;
+
+/// Longest time for a request's body and its answer, in seconds. Longer: HTTP 408, gRPC `DEADLINE_EXCEEDED`.
+pub const CALL_SECONDS: u64 = 15;
+
+/// Longest time that a connection stays open without a request, in seconds. Longer: closed.
+pub const CONNECTION_IDLE_SECONDS: u64 = 120;
+
+/// Longest time that a stopping node gives to calls in progress, in seconds. Longer: cut off, unanswered.
+pub const DRAIN_SECONDS: u64 = 20;
+
+/// Most `DecideStream`s open at one node. Beyond: `Overloaded`.
+pub const DECIDE_STREAMS_MAX: usize = 1_024;
+
+/// Most unanswered calls of one `DecideStream`; the next is read when one of them was answered.
+pub const STREAM_CALLS_MAX: usize = 64;
+
+/// Milliseconds that one call of the SDK may take in all, unless the caller says otherwise. Beyond: an error.
+pub const SDK_DEADLINE_MS: u64 = 5_000;
+
+/// How often the SDK tries one call, unless the caller says otherwise.
+pub const SDK_ATTEMPTS: u32 = 3;
+
+/// How often the SDK tries one call at most: more would only add load to what is overloaded.
+pub const SDK_ATTEMPTS_MAX: u32 = 10;
+
+/// Milliseconds of the SDK's longest first pause between attempts; a node is back within that after a blip.
+pub const SDK_PAUSE_MS_FIRST: u64 = 20;
+
+/// Milliseconds of the SDK's longest pause between attempts, unless the node asks for more.
+pub const SDK_PAUSE_MS_MAX: u64 = 1_000;
+
+/// Milliseconds after which the SDK pings a node that owes it an answer, and waits for the echo.
+pub const SDK_PING_MS: u64 = 1_000;
+
+/// Most unanswered calls of one SDK stream. Beyond, a call waits for its turn.
+pub const SDK_STREAM_CALLS_MAX: usize = 1_024;
+
 const _: () = assert!(POLICY_FILE_BYTES_MAX <= POLICY_SET_BYTES_MAX);
 const _: () = assert!(REGEX_BYTES_MAX < REGEX_COMPILED_BYTES_MAX);
 const _: () =
     assert!(CALLS_IN_PROGRESS_MAX <= RECORD_QUEUE_MAX, "a call that was admitted finds room for its record");
 const _: () = assert!(TOKEN_BYTES_MAX < BODY_BYTES_MAX);
+const _: () = assert!(TOKEN_BYTES_MAX < HEAD_BYTES_MAX, "a token fits into a head");
+const _: () = assert!(BODY_BYTES_MAX <= BODY_BYTES_IN_PROGRESS_MAX);
+const _: () = assert!(TENANT_CALLS_MIN <= CALLS_IN_PROGRESS_MAX);
+const _: () = assert!(RECORD_WAIT_SECONDS < CALL_SECONDS, "a failing log is told as such");
+const _: () = assert!(SDK_ATTEMPTS <= SDK_ATTEMPTS_MAX && SDK_PAUSE_MS_FIRST <= SDK_PAUSE_MS_MAX);
+const _: () = assert!(2 * SDK_PING_MS < SDK_DEADLINE_MS, "a dead node is noticed while there is time for another attempt");

@@ -22,10 +22,10 @@ impl Scope {
     /// Whether the scope covers a call of `tool` with `action`.
     pub fn permits(&self, tool: &ToolName, action: &ActionName) -> bool {
         self.items.iter().any(|item| match item.rsplit_once(':') {
-            Some(("aegis" | "assert", _)) | None => false,
-            Some((tool_glob, action_glob)) => {
+            Some((tool_glob, action_glob)) if !is_reserved(item) => {
                 glob_matches(tool_glob, tool.as_str()) && glob_matches(action_glob, action.as_str())
             }
+            Some(_) | None => false,
         })
     }
 
@@ -48,15 +48,33 @@ impl Scope {
     }
 
     /// Whether every item is covered by an item of `parent`: as a text equal to it, or matched by its globs.
+    ///
+    /// A reserved item is covered only from its own namespace: `*:*` covers calls, not `aegis:explain`.
     pub fn is_within(&self, parent: &Scope) -> bool {
-        self.items.iter().all(|item| {
-            parent.items.iter().any(|wider| match (wider.rsplit_once(':'), item.rsplit_once(':')) {
-                (Some((wide_tool, wide_action)), Some((tool, action))) => {
-                    glob_matches(wide_tool, tool) && glob_matches(wide_action, action)
-                }
-                _ => wider == item,
-            })
-        })
+        self.items.iter().all(|item| parent.items.iter().any(|wider| covers(wider, item)))
+    }
+}
+
+/// Whether `item` belongs to a namespace whose rights are not calls.
+fn is_reserved(item: &str) -> bool {
+    item.starts_with("aegis:") || item.starts_with("assert:")
+}
+
+fn covers(wider: &str, item: &str) -> bool {
+    if wider == item {
+        return true;
+    }
+    if let (Some(wide_agent), Some(agent)) = (wider.strip_prefix("assert:"), item.strip_prefix("assert:")) {
+        return glob_matches(wide_agent, agent);
+    }
+    if is_reserved(wider) || is_reserved(item) {
+        return false;
+    }
+    match (wider.rsplit_once(':'), item.rsplit_once(':')) {
+        (Some((wide_tool, wide_action)), Some((tool, action))) => {
+            glob_matches(wide_tool, tool) && glob_matches(wide_action, action)
+        }
+        _ => false,
     }
 }
 
@@ -112,6 +130,7 @@ mod tests {
         assert!(!permits("", "a", "call"));
         assert!(!permits("a", "a", "call"));
         assert!(!permits("aegis:* assert:*", "aegis", "explain"));
+        assert!(!permits("assert:a:b", "assert:a", "b"), "an agent's name may hold a colon");
     }
 
     #[test]
@@ -126,5 +145,14 @@ mod tests {
         assert!(Scope::parse("stripe:create").is_within(&parent));
         assert!(!Scope::parse("github:*").is_within(&parent));
         assert!(!Scope::parse("settle").is_within(&parent));
+    }
+
+    #[test]
+    fn a_scope_of_calls_covers_no_reserved_right() {
+        let within = |item: &str, parent: &str| Scope::parse(item).is_within(&Scope::parse(parent));
+        assert!(!within("aegis:explain", "*:*") && !within("assert:billing", "*:*"));
+        assert!(!within("assert:a:b", "*:*") && !within("aegis:explain", "aegis:*"));
+        assert!(within("aegis:explain", "*:* aegis:explain"));
+        assert!(within("assert:billing", "assert:b*") && !within("assert:*", "assert:b*"));
     }
 }
