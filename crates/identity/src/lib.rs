@@ -1,1 +1,22 @@
 //! Turns a token or certificate into a principal; mints tokens; builds TLS settings.
+//!
+//! What this crate does not do: it opens no file and no socket, reads no clock, draws no randomness of its own,
+//! knows no policy, and keeps no list of what was revoked.
+//!
+//! Start at [`verify::Verifier`] (token in, principal out). A token travels
+//! [`token::parse`] → [`token::Unverified`] → [`token::Authentic`] → claims → `Principal`; each value proves
+//! that the step before was taken. [`mint::Minter`] is the way back, [`inspect::inspect`] shows a token without
+//! trusting it, [`tls`] turns PEM files into rustls settings.
+
+pub mod verify;
+
+pub mod cache;
+pub mod claims;
+pub mod keys;
+pub mod refusal;
+pub mod token;
+pub mod trust;
+
+pub mod inspect;
+pub mod mint;
+pub mod tls;

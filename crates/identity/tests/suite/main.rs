@@ -1,0 +1,13 @@
+//! The crate through its public doors: tokens good and hostile, public vectors, minting, cache, inspection, TLS.
+
+#![expect(clippy::unwrap_used, reason = "where a helper fails, its test fails")]
+
+mod forge;
+
+mod cache;
+mod hostile_tokens;
+mod inspection;
+mod minting;
+mod mutations;
+mod tls;
+mod vectors;
