@@ -6,5 +6,35 @@
 //! What this crate does not do: it reads no file, no clock and no socket; the caller brings texts and moments.
 
 pub mod ast;
+pub mod bundle;
+pub mod compile;
 pub mod diagnostic;
+pub mod input;
 pub mod judge;
+pub mod prepared;
+pub mod program;
+
+/// stub
+pub mod custom {
+    use crate::ast;
+    use crate::diagnostic::Diagnostic;
+    #[derive(Debug, Clone)]
+    pub struct Module {
+        pub name: String,
+        pub rego: String,
+        pub denies: bool,
+        pub approves: bool,
+    }
+    pub fn module(_: &str, _: &ast::SourceFile, _: u32, span: ast::Span) -> Result<Module, Vec<Diagnostic>> {
+        Err(vec![Diagnostic::error("custom-rego", span, "not yet")])
+    }
+    pub const BUILTINS: &[(&str, usize)] = &[];
+    pub mod host {
+        #[derive(Debug, thiserror::Error)]
+        #[error("no")]
+        pub struct HostError;
+        pub fn call(_: &str, _: &[regorus::Value]) -> Result<regorus::Value, HostError> {
+            Err(HostError)
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! The index: which entries speak of an agent and a tool, and which unit decides about each.
+//!
+//! It is written into the bundle as `data.aegis.index`, for a stock OPA, and read by
+//! [`crate::prepared::Prepared`] in this process.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::literals::glob_pattern;
+use super::{Compiled, Unit, UnitRules, unit};
+use crate::ast::{Condition, Cost, Document, Entry, Glob, Limits, Mode, PolicySet, Subject};
+use crate::custom;
+use crate::diagnostic::{Diagnostic, position};
+
+/// Who may do what.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Index {
+    /// For every agent that is named exactly: the numbers of its documents, ascending.
+    pub agents: BTreeMap<String, Vec<u32>>,
+    /// For every other agent: the patterns, in order of the documents.
+    pub globs: Vec<AgentGlob>,
+    /// The documents in order of the sources.
+    pub documents: Vec<IndexDocument>,
+    /// What applies to every agent besides.
+    pub defaults: Option<IndexDocument>,
+    /// The entries of all documents, in order.
+    pub entries: Vec<IndexEntry>,
+    /// Whether the tenant only observes.
+    pub observe_only: bool,
+    /// The tenant's own obligations.
+    pub obligations: Vec<Value>,
+}
+
+/// A document that names agents by a pattern.
+#[derive(Debug, Clone, Serialize)]
+pub struct AgentGlob {
+    /// Anchored regular expression.
+    pub pattern: String,
+    /// The glob it was made of.
+    #[serde(skip)]
+    pub glob: Glob,
+    /// Number of the document.
+    pub document: u32,
+}
+
+/// One document's entries and obligations.
+#[derive(Debug, Clone, Serialize)]
+pub struct IndexDocument {
+    /// Its number; that of the defaults is the highest.
+    pub number: u32,
+    /// Allowing entries; absent when the document says nothing about them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<Vec<u32>>,
+    /// Denying entries.
+    pub denied: Vec<u32>,
+    /// Name of the custom module.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom: Option<String>,
+    /// Rule name of the custom module.
+    pub custom_rule: String,
+    /// Where the module is named.
+    pub custom_position: String,
+    /// Obligations of the agent as a whole.
+    pub obligations: Vec<Value>,
+}
+
+/// The names an entry speaks of.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Names {
+    /// Names in full.
+    pub exact: Vec<String>,
+    /// Anchored regular expression for the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// Every name.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub any: bool,
+    /// The globs of `pattern`.
+    #[serde(skip)]
+    pub globs: Vec<Glob>,
+}
+
+impl Names {
+    fn new(globs: &[Glob]) -> Self {
+        if globs.iter().any(|glob| glob.0 == "*") {
+            return Self { any: true, ..Self::default() };
+        }
+        let (exact, globs): (Vec<&Glob>, Vec<&Glob>) = globs.iter().partition(|glob| glob.is_exact());
+        let globs: Vec<Glob> = globs.into_iter().cloned().collect();
+        let pattern = (!globs.is_empty()).then(|| glob_pattern(&globs));
+        Self { exact: exact.into_iter().map(|glob| glob.0.clone()).collect(), pattern, any: false, globs }
+    }
+
+    /// Whether `name` is among them.
+    pub fn has(&self, name: &str) -> bool {
+        self.any
+            || self.exact.iter().any(|exact| exact == name)
+            || self.globs.iter().any(|glob| glob.matches(name))
+    }
+}
+
+/// One entry.
+#[derive(Debug, Clone, Serialize)]
+pub struct IndexEntry {
+    /// Its name in reasons and records.
+    pub rule: String,
+    /// Where it stands: `file:line:column`.
+    pub position: String,
+    /// Tools.
+    pub tool: Names,
+    /// Actions.
+    pub action: Names,
+    /// The unit of its conditions; absent if it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// Where each test stands.
+    pub positions: Vec<String>,
+    /// What has to be done when it lets a call through.
+    pub obligations: Vec<Value>,
+    /// `purpose` and `environment`, where it reads them and would believe the caller.
+    pub circumstances: Vec<String>,
+    /// Whether it asks even when its conditions hold.
+    pub always_ask: bool,
+    /// Whether it is enforced.
+    pub mode: Mode,
+}
+
+/// Builds index and units in one pass over the set.
+pub(super) struct Builder<'a> {
+    set: &'a PolicySet,
+    index: Index,
+    units: BTreeMap<String, Unit>,
+    zones: BTreeSet<String>,
+    custom: Vec<custom::Module>,
+    problems: Vec<Diagnostic>,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(set: &'a PolicySet) -> Self {
+        Self {
+            set,
+            index: Index { observe_only: set.observe_only, ..Index::default() },
+            units: BTreeMap::new(),
+            zones: BTreeSet::new(),
+            custom: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    pub(super) fn build(mut self) -> Result<Compiled, Vec<Diagnostic>> {
+        let mut number = 0;
+        for document in &self.set.documents {
+            let indexed = self.document(document, number);
+            self.index.documents.push(indexed);
+            number += 1;
+        }
+        if let Some(defaults) = &self.set.defaults {
+            self.index.defaults = Some(self.document(defaults, number));
+        }
+        if let Some(limits) = &self.set.tenant {
+            self.index.obligations = limit_obligations("tenant", limits);
+        }
+        self.agents();
+        if !self.problems.is_empty() {
+            return Err(self.problems);
+        }
+        Ok(Compiled {
+            units: self.units.into_values().collect(),
+            custom: self.custom,
+            index: self.index,
+            zones: self.zones.into_iter().collect(),
+        })
+    }
+
+    /// Resolves which documents name which agent. Every exact name is looked up in the patterns once.
+    fn agents(&mut self) {
+        let mut exact: HashMap<&str, Vec<u32>> = HashMap::new();
+        for (number, document) in (0u32..).zip(&self.set.documents) {
+            for glob in &document.agents {
+                if glob.is_exact() {
+                    exact.entry(&glob.0).or_default().push(number);
+                }
+            }
+            let globs: Vec<Glob> = document.agents.iter().filter(|glob| !glob.is_exact()).cloned().collect();
+            for glob in globs {
+                let pattern = glob_pattern(std::slice::from_ref(&glob));
+                self.index.globs.push(AgentGlob { pattern, glob, document: number });
+            }
+        }
+        for (name, mut numbers) in exact {
+            numbers.extend(
+                self.index.globs.iter().filter(|glob| glob.glob.matches(name)).map(|glob| glob.document),
+            );
+            numbers.sort_unstable();
+            numbers.dedup();
+            self.index.agents.insert(name.to_owned(), numbers);
+        }
+        self.merge_globs();
+    }
+
+    /// One pattern per document, so that a document counts once for an agent that two of its globs match.
+    fn merge_globs(&mut self) {
+        let mut merged: BTreeMap<u32, Vec<Glob>> = BTreeMap::new();
+        for glob in self.index.globs.drain(..) {
+            merged.entry(glob.document).or_default().push(glob.glob);
+        }
+        for (document, globs) in merged {
+            let pattern = glob_pattern(&globs);
+            for glob in globs {
+                self.index.globs.push(AgentGlob { pattern: pattern.clone(), glob, document });
+            }
+        }
+    }
+
+    fn document(&mut self, document: &Document, number: u32) -> IndexDocument {
+        let allowed = document.allowed.as_ref().map(|entries| self.entries(entries, false));
+        let denied = self.entries(&document.denied, true);
+        let custom = document.custom.as_ref().and_then(|module| {
+            let name = format!("m_{number}");
+            let file = &self.set.files[module.file as usize];
+            match custom::module(&name, file, module.file, module.span) {
+                Ok(module) => {
+                    self.custom.push(module);
+                    Some(name)
+                }
+                Err(problems) => {
+                    self.problems.extend(problems);
+                    None
+                }
+            }
+        });
+        let custom_position =
+            document.custom.as_ref().map(|module| position(module.span, &self.set.files)).unwrap_or_default();
+        let mut obligations = limit_obligations(&document.label, &document.limits);
+        if let Some(egress) = &document.egress {
+            obligations.push(json!({"kind": "egress", "rule": format!("{}/egress", document.label), "allow": egress.allow}));
+        }
+        IndexDocument {
+            number,
+            allowed,
+            denied,
+            custom,
+            custom_rule: format!("{}/rego", document.label),
+            custom_position,
+            obligations,
+        }
+    }
+
+    fn entries(&mut self, entries: &[Entry], denying: bool) -> Vec<u32> {
+        entries.iter().map(|entry| self.entry(entry, denying)).collect()
+    }
+
+    fn entry(&mut self, entry: &Entry, denying: bool) -> u32 {
+        let unit = (!entry.condition.is_always()).then(|| {
+            let (unit, zones) =
+                if denying { unit::denying(&entry.condition) } else { unit::allowing(&entry.condition) };
+            self.zones.extend(zones);
+            let name = unit.name.clone();
+            self.units.entry(name.clone()).or_insert(unit);
+            name
+        });
+        let files = &self.set.files;
+        let mut positions = Vec::new();
+        entry.condition.for_each_test(&mut |test| positions.push(position(test.span, files)));
+        let every = [Glob("*".to_owned())];
+        let id = u32::try_from(self.index.entries.len()).expect("the size of a set is bounded");
+        self.index.entries.push(IndexEntry {
+            rule: entry.rule.clone(),
+            position: position(entry.span, files),
+            tool: Names::new(std::slice::from_ref(&entry.tool)),
+            action: Names::new(entry.actions.as_deref().unwrap_or(&every)),
+            unit,
+            positions,
+            obligations: entry_obligations(entry),
+            circumstances: circumstances(&entry.condition),
+            always_ask: entry.always_ask,
+            mode: entry.mode,
+        });
+        id
+    }
+}
+
+impl Compiled {
+    /// The rules of a unit by its name.
+    pub fn unit_rules(&self, name: &str) -> Option<UnitRules> {
+        let found = self.units.binary_search_by(|unit| unit.name.as_str().cmp(name)).ok()?;
+        Some(self.units[found].rules)
+    }
+}
+
+fn circumstances(condition: &Condition) -> Vec<String> {
+    let mut names = BTreeSet::new();
+    condition.for_each_test(&mut |test| {
+        if let Subject::Circumstance { name, verified_only: false } = &test.subject {
+            names.insert(name.clone());
+        }
+    });
+    names.into_iter().collect()
+}
+
+fn entry_obligations(entry: &Entry) -> Vec<Value> {
+    let mut obligations = limit_obligations(&entry.rule, &entry.limits);
+    for (redaction, _) in &entry.redact {
+        obligations.push(json!({"kind": "redact", "rule": entry.rule, "redact": redaction}));
+    }
+    if let Some(terms) = &entry.approval {
+        obligations.push(json!({"kind": "approval", "rule": entry.rule, "terms": terms}));
+    }
+    obligations
+}
+
+/// `rate` and `budget`, each as one obligation.
+fn limit_obligations(rule: &str, limits: &Limits) -> Vec<Value> {
+    let mut obligations = Vec::new();
+    if limits.rps_limit.is_some() || limits.burst.is_some() {
+        let rate = limits.rps_limit.map(|(rate, _)| number(rate));
+        obligations.push(json!({"kind": "rate", "rule": rule, "rps_limit": rate, "burst": limits.burst.map(|(burst, _)| burst)}));
+    }
+    if limits.daily_budget.is_some() || limits.cost.is_some() {
+        obligations.push(json!({
+            "kind": "budget", "rule": rule,
+            "daily_budget": limits.daily_budget.map(|(budget, _)| budget.to_string()),
+            "cost": limits.cost.as_ref().map(|(cost, _)| cost_json(cost)),
+            "timezone": limits.timezone.as_ref().map(|(zone, _)| zone),
+        }));
+    }
+    obligations
+}
+
+/// Whole numbers without a fraction, so that every engine prints them alike.
+fn number(value: f64) -> Value {
+    if value.fract() == 0.0 && value.abs() < 9e15 { json!(value as i64) } else { json!(value) }
+}
+
+fn cost_json(cost: &Cost) -> Value {
+    match cost {
+        Cost::Fixed { value, unit } => json!({"value": value, "unit": unit}),
+        Cost::From { path, max, unit } => {
+            json!({"from": super::literals::spelled("params", &path.0), "max": max, "unit": unit})
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! A set made ready to judge: the index as hash tables, the units as programs.
+//!
+//! [`Prepared::judge`] does natively what `rego/main.rego` does for a stock OPA: it finds the entries that speak
+//! of the agent and the tool, asks their units, and chooses. Only a few entries are looked at however large
+//! the set is. The differential test holds the two against each other (POL-1).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::ast::{Mode, PolicySet};
+use crate::bundle;
+use crate::compile::index::{Index, IndexDocument, IndexEntry};
+use crate::compile::{self, Compiled, Unit, UnitRules};
+use crate::custom;
+use crate::diagnostic::Diagnostic;
+use crate::input::Zones;
+use crate::program::{Program, UNIT_BUILTINS};
+
+mod judgement;
+
+/// A policy set, ready to judge. Immutable, shared between threads.
+#[derive(Debug)]
+pub struct Prepared {
+    digest: String,
+    zones: Zones,
+    zone_names: Vec<String>,
+    agents: HashMap<String, Vec<u32>>,
+    globs: Vec<(crate::ast::Glob, u32)>,
+    documents: Vec<Plan>,
+    defaults: Option<Plan>,
+    entries: Vec<PlanEntry>,
+    observe_only: bool,
+    obligations: Vec<Value>,
+}
+
+/// A document, ready to be asked for a tool.
+#[derive(Debug)]
+struct Plan {
+    number: u32,
+    allowed: Option<Tools>,
+    denied: Tools,
+    /// Whether any entry is enforced.
+    enforced: bool,
+    custom: Option<CustomPlan>,
+    obligations: Vec<Value>,
+}
+
+/// Entries by the tool they speak of.
+#[derive(Debug, Default)]
+struct Tools {
+    exact: HashMap<String, Vec<u32>>,
+    globs: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct CustomPlan {
+    program: Program,
+    denies: Option<usize>,
+    approves: Option<usize>,
+    rule: String,
+    position: String,
+}
+
+/// An entry with its unit.
+#[derive(Debug)]
+struct PlanEntry {
+    index: IndexEntry,
+    unit: Option<Arc<UnitProgram>>,
+}
+
+/// A unit's program; entry points in the order of [`UnitProgram::rules`].
+#[derive(Debug)]
+struct UnitProgram {
+    program: Program,
+    asks: bool,
+}
+
+/// Entry point `pass` of an allowing unit, `clear` of a denying one.
+const HOLDS: usize = 0;
+/// Entry point `reasons`.
+const REASONS: usize = 1;
+/// Entry point `ask`.
+const ASK: usize = 2;
+
+impl Prepared {
+    /// Compiles a checked set and readies it.
+    ///
+    /// # Errors
+    /// Problems that show only when it is compiled, with their places.
+    pub fn new(set: &PolicySet) -> Result<Self, Vec<Diagnostic>> {
+        let compiled = compile::compile(set)?;
+        let digest = bundle::write(set, &compiled).digest;
+        Self::from_compiled(compiled, digest, set)
+    }
+
+    fn from_compiled(compiled: Compiled, digest: String, set: &PolicySet) -> Result<Self, Vec<Diagnostic>> {
+        let units = build_units(&compiled.units, set)?;
+        let modules = build_custom(&compiled.custom, set)?;
+        let zones = Zones::resolve(&compiled.zones)
+            .map_err(|error| vec![whole_set("unknown-zone", error.to_string())])?;
+        let Index { agents, globs, documents, defaults, entries, observe_only, obligations } = compiled.index;
+        let mut modules = modules;
+        let documents: Vec<Plan> =
+            documents.into_iter().map(|document| Plan::new(document, &entries, &mut modules)).collect();
+        let defaults = defaults.map(|document| Plan::new(document, &entries, &mut modules));
+        let unit = |entry: &IndexEntry| entry.unit.as_ref().and_then(|name| units.get(name)).cloned();
+        let entries = entries.into_iter().map(|index| PlanEntry { unit: unit(&index), index }).collect();
+        Ok(Self {
+            digest,
+            zones,
+            zone_names: compiled.zones,
+            agents: agents.into_iter().collect(),
+            globs: globs.into_iter().map(|glob| (glob.glob, glob.document)).collect(),
+            documents,
+            defaults,
+            entries,
+            observe_only,
+            obligations,
+        })
+    }
+
+    /// `sha256:…` of the bundle.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The zones that `input.local` has to give.
+    pub fn zones(&self) -> &[String] {
+        &self.zone_names
+    }
+
+    /// The same, resolved.
+    pub fn resolved_zones(&self) -> &Zones {
+        &self.zones
+    }
+
+    /// How many agents are named exactly.
+    pub fn agents(&self) -> usize {
+        self.agents.len()
+    }
+
+    /// How many entries the set has.
+    pub fn entries(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+impl Plan {
+    fn new(
+        document: IndexDocument,
+        entries: &[IndexEntry],
+        modules: &mut HashMap<String, CustomProgram>,
+    ) -> Self {
+        let ids = document.allowed.iter().flatten().chain(&document.denied);
+        let enforced = ids.into_iter().any(|&id| entries[id as usize].mode == Mode::Enforce);
+        let custom =
+            document.custom.as_ref().and_then(|name| modules.remove(name)).map(|custom| CustomPlan {
+                program: custom.program,
+                denies: custom.denies,
+                approves: custom.approves,
+                rule: document.custom_rule,
+                position: document.custom_position,
+            });
+        Self {
+            number: document.number,
+            allowed: document.allowed.map(|ids| Tools::new(ids, entries)),
+            denied: Tools::new(document.denied, entries),
+            enforced,
+            custom,
+            obligations: document.obligations,
+        }
+    }
+}
+
+impl Tools {
+    fn new(ids: Vec<u32>, entries: &[IndexEntry]) -> Self {
+        let mut tools = Self::default();
+        for id in ids {
+            let names = &entries[id as usize].tool;
+            if names.exact.is_empty() {
+                tools.globs.push(id);
+            }
+            for name in &names.exact {
+                tools.exact.entry(name.clone()).or_default().push(id);
+            }
+        }
+        tools
+    }
+
+    /// The entries that speak of `tool`, ascending within each of the two kinds.
+    fn speaking_of<'a>(
+        &'a self,
+        tool: &str,
+        entries: &'a [PlanEntry],
+    ) -> impl Iterator<Item = u32> + use<'a> {
+        let exact = self.exact.get(tool).map(Vec::as_slice).unwrap_or_default();
+        let tool = tool.to_owned();
+        let globs = self.globs.iter().filter(move |&&id| entries[id as usize].index.tool.has(&tool));
+        exact.iter().chain(globs).copied()
+    }
+}
+
+struct CustomProgram {
+    program: Program,
+    denies: Option<usize>,
+    approves: Option<usize>,
+}
+
+fn build_units(
+    units: &[Unit],
+    set: &PolicySet,
+) -> Result<HashMap<String, Arc<UnitProgram>>, Vec<Diagnostic>> {
+    let build = |unit: &Unit| {
+        let (rules, asks): (&[&str], bool) = match unit.rules {
+            UnitRules::Allowing { ask: false } => (&["pass", "reasons"], false),
+            UnitRules::Allowing { ask: true } => (&["pass", "reasons", "ask"], true),
+            UnitRules::Denying => (&["clear", "reasons"], false),
+        };
+        let package = format!("aegis.unit.{}", unit.name);
+        let program = Program::build(&package, &unit.rego, rules, UNIT_BUILTINS, &unit.patterns);
+        program.map(|program| (unit.name.clone(), Arc::new(UnitProgram { program, asks })))
+    };
+    let mut built = HashMap::with_capacity(units.len());
+    let mut problems = Vec::new();
+    for unit in units {
+        match build(unit) {
+            Ok((name, program)) => drop(built.insert(name, program)),
+            Err(error) => problems.push(too_large(set, &unit.name, &error.to_string())),
+        }
+    }
+    if problems.is_empty() { Ok(built) } else { Err(problems) }
+}
+
+/// The first entry that uses the unit is the place to point at.
+fn too_large(set: &PolicySet, unit: &str, error: &str) -> Diagnostic {
+    let entries = set.documents.iter().chain(&set.defaults).flat_map(|document| {
+        let allowed =
+            document.allowed.iter().flatten().map(|entry| (entry, compile::allowing_name(&entry.condition)));
+        allowed.chain(document.denied.iter().map(|entry| (entry, compile::denying_name(&entry.condition))))
+    });
+    let span =
+        entries.into_iter().find(|(_, name)| name == unit).map(|(entry, _)| entry.span).unwrap_or_default();
+    Diagnostic::error(
+        "conditions-too-large",
+        span,
+        format!("these conditions are too large to evaluate: {error}"),
+    )
+    .help("split the entry into several, or shorten its lists and schema")
+}
+
+fn build_custom(
+    modules: &[custom::Module],
+    set: &PolicySet,
+) -> Result<HashMap<String, CustomProgram>, Vec<Diagnostic>> {
+    let mut built = HashMap::new();
+    for module in modules {
+        let mut rules = Vec::new();
+        let mut point = |wanted: bool, rule: &'static str| {
+            wanted.then(|| {
+                rules.push(rule);
+                rules.len() - 1
+            })
+        };
+        let (denies, approves) = (point(module.denies, "deny"), point(module.approves, "approval"));
+        let package = format!("aegis.custom.{}", module.name);
+        let program =
+            Program::build(&package, &module.rego, &rules, custom::BUILTINS, &[]).map_err(|error| {
+                let span = custom_span(set, &module.name);
+                vec![Diagnostic::error("custom-rego", span, error.to_string())]
+            })?;
+        built.insert(module.name.clone(), CustomProgram { program, denies, approves });
+    }
+    Ok(built)
+}
+
+fn custom_span(set: &PolicySet, name: &str) -> crate::ast::Span {
+    let number: usize = name.trim_start_matches("m_").parse().unwrap_or(usize::MAX);
+    let document = set.documents.iter().chain(&set.defaults).nth(number);
+    document.and_then(|document| document.custom.as_ref()).map(|module| module.span).unwrap_or_default()
+}
+
+fn whole_set(code: &'static str, message: String) -> Diagnostic {
+    Diagnostic::error(code, crate::ast::Span { file: u32::MAX, ..Default::default() }, message)
+}

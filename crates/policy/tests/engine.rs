@@ -1,0 +1,154 @@
+//! The engine by itself: sets built by hand, judged natively.
+
+use aegis_model::call::ToolCall;
+use aegis_model::clock::UnixNanos;
+use aegis_model::decision::Outcome;
+use aegis_model::principal::Principal;
+use aegis_model::reason::ReasonCode;
+use aegis_model::scope::Scope;
+use aegis_policy::ast::*;
+use aegis_policy::judge::{Question, Verdict};
+use aegis_policy::prepared::Prepared;
+use serde_json::{Value, json};
+
+fn path(keys: &[&str]) -> Path {
+    Path(
+        keys.iter()
+            .map(|key| if *key == "*" { Segment::Every } else { Segment::Key((*key).to_owned()) })
+            .collect(),
+    )
+}
+
+fn test(subject: Subject, checks: Vec<Check>) -> Test {
+    Test { subject, checks, optional: false, approvable: false, span: Span::default() }
+}
+
+fn entry(rule: &str, tool: &str, condition: Condition) -> Entry {
+    Entry {
+        rule: rule.to_owned(),
+        tool: Glob(tool.to_owned()),
+        actions: None,
+        condition,
+        always_ask: false,
+        approval: None,
+        redact: vec![],
+        limits: Limits::default(),
+        mode: Mode::Enforce,
+        span: Span::default(),
+    }
+}
+
+fn payments() -> PolicySet {
+    let amount = || Subject::Params(path(&["amount"]));
+    let conditions = vec![
+        Condition::Test(test(amount(), vec![Check::Min(0.into())])),
+        Condition::Test(Test { approvable: true, ..test(amount(), vec![Check::Max(5000.into())]) }),
+    ];
+    let mut allowed = entry("finance-agent/allowed_tools[0]", "stripe-payments", Condition::All(conditions));
+    allowed.actions = Some(vec![Glob("create_payment".to_owned())]);
+    let items = Subject::Params(path(&["to", "*", "host"]));
+    let denied = Condition::Test(test(
+        items,
+        vec![Check::Not(Box::new(Check::DomainIn(vec!["hospital.org".to_owned()])))],
+    ));
+    let document = Document {
+        label: "finance-agent".to_owned(),
+        agents: vec![Glob("finance-agent".to_owned())],
+        allowed: Some(vec![
+            allowed,
+            entry("finance-agent/allowed_tools[1]", "mail*", Condition::All(vec![])),
+        ]),
+        denied: vec![entry("finance-agent/denied_tools[0]", "mail*", denied)],
+        ..Document::default()
+    };
+    let file = SourceFile { path: "p.yaml".to_owned(), text: "x".into() };
+    PolicySet { files: vec![file], documents: vec![document], ..PolicySet::default() }
+}
+
+fn ask(prepared: &Prepared, agent: &str, tool: &str, action: &str, params: Value) -> Verdict {
+    let principal = Principal {
+        org: "o".parse().unwrap(),
+        tenant: "t".parse().unwrap(),
+        agent: agent.parse().unwrap(),
+        scope: Scope::parse("*:*"),
+        callers: vec![],
+        claims: Default::default(),
+        token_id: "j".to_owned(),
+        expires_at: UnixNanos(0),
+    };
+    let Value::Object(params) = params else { panic!("params are an object") };
+    let call = ToolCall {
+        request_id: None,
+        tool: tool.parse().unwrap(),
+        action: action.parse().unwrap(),
+        params,
+        context: Default::default(),
+        cost: None,
+        override_token: None,
+        dry_run: false,
+        explain: false,
+    };
+    prepared.judge(&Question { principal: &principal, call: &call, now: UnixNanos(0) })
+}
+
+fn codes(verdict: &Verdict) -> Vec<ReasonCode> {
+    verdict.reasons.iter().map(|reason| reason.code).collect()
+}
+
+#[test]
+fn amounts_allow_ask_and_deny() {
+    let prepared = Prepared::new(&payments()).expect("a valid set");
+    let pay = |params| ask(&prepared, "finance-agent", "stripe-payments", "create_payment", params);
+    assert_eq!(pay(json!({"amount": 5000})).outcome, Outcome::Allow);
+    let large = pay(json!({"amount": 5001}));
+    assert_eq!(
+        (large.outcome, codes(&large)),
+        (Outcome::ApprovalRequired, vec![ReasonCode::ParameterOutOfRange])
+    );
+    assert_eq!(large.reasons[0].path.as_deref(), Some("/params/amount"));
+    let text = pay(json!({"amount": "5000"}));
+    assert_eq!(
+        (text.outcome, codes(&text)),
+        (Outcome::Deny, vec![ReasonCode::ParameterType, ReasonCode::ParameterType])
+    );
+    let none = pay(json!({}));
+    assert_eq!(none.outcome, Outcome::Deny);
+    assert!(codes(&none).contains(&ReasonCode::ParameterMissing));
+    assert_eq!(codes(&pay(json!({"amount": -1}))), vec![ReasonCode::ParameterOutOfRange]);
+}
+
+#[test]
+fn tools_actions_and_agents_are_told_apart() {
+    let prepared = Prepared::new(&payments()).expect("a valid set");
+    let by = |agent, tool, action| codes(&ask(&prepared, agent, tool, action, json!({"amount": 1})));
+    assert_eq!(by("finance-agent", "github", "call"), vec![ReasonCode::ToolNotAllowed]);
+    assert_eq!(by("finance-agent", "stripe-payments", "refund"), vec![ReasonCode::ActionNotAllowed]);
+    assert_eq!(by("other-agent", "stripe-payments", "create_payment"), vec![ReasonCode::UnknownAgent]);
+}
+
+#[test]
+fn a_denial_needs_every_address_to_be_good() {
+    let prepared = Prepared::new(&payments()).expect("a valid set");
+    let mail = |hosts: Value| ask(&prepared, "finance-agent", "MAIL-out", "call", json!({"to": hosts}));
+    let allowed = |hosts: Value| ask(&prepared, "finance-agent", "mail-out", "call", json!({"to": hosts}));
+    assert_eq!(
+        allowed(json!([{"host": "a.hospital.org"}, {"host": "hospital.org"}])).outcome,
+        Outcome::Allow
+    );
+    for hosts in [
+        json!([{"host": "a.hospital.org"}, {"host": "evil.org"}]),
+        json!([]),
+        json!([{"host": 5}]),
+        json!("x"),
+        json!([{}]),
+    ] {
+        let denied = allowed(hosts.clone());
+        assert_eq!(denied.outcome, Outcome::Deny, "{hosts}");
+        assert_eq!(denied.reasons[0].code, ReasonCode::ToolDenied, "{hosts}");
+    }
+    assert_eq!(
+        mail(json!([{"host": "evil.org"}])).reasons[0].code,
+        ReasonCode::ToolDenied,
+        "denials ignore case"
+    );
+}
