@@ -152,3 +152,14 @@ fn a_denial_needs_every_address_to_be_good() {
         "denials ignore case"
     );
 }
+
+#[test]
+fn the_bundle_is_reproducible() {
+    let first = aegis_policy::bundle::build(&payments()).expect("a valid set");
+    let second = aegis_policy::bundle::build(&payments()).expect("a valid set");
+    assert_eq!(first.bytes, second.bytes);
+    assert_eq!(first.digest, Prepared::new(&payments()).expect("a valid set").digest());
+    if let Ok(path) = std::env::var("AEGIS_WRITE_BUNDLE") {
+        std::fs::write(path, &first.bytes).expect("a writable path");
+    }
+}

@@ -3,6 +3,8 @@
 # what this file does, so that a call costs the same however many agents and tools a set has.
 package aegis
 
+import data.aegis.index
+
 # The enforced verdict.
 verdict := judge({"enforce"})
 
@@ -49,8 +51,6 @@ documents := [index.documents[number] | some number in index.agents[input.agent]
 	some glob in index.globs
 	regex.match(glob.pattern, input.agent)
 ]
-
-index := data.aegis.index
 
 every_document := array.concat(documents, [document |
 	some document in [index.defaults]
@@ -241,7 +241,7 @@ unverified(found) := sort({name |
 	present(input.context, name)
 })
 
-present(object, name) if _ = object[name]
+present(members, name) if _ = members[name]
 
 # ---- custom modules
 
