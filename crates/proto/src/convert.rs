@@ -87,6 +87,9 @@ pub fn read_decision(response: v1::DecideResponse) -> Result<Decision, BadAnswer
 /// Why an answer is not understood. The call must not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum BadAnswer {
+    /// Neither a decision nor an error.
+    #[error("the answer is empty")]
+    Empty,
     /// Without an id an answer cannot be honoured once.
     #[error("the answer has no decision id")]
     NoDecisionId,

@@ -1,0 +1,65 @@
+//! Where the agent's token comes from.
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use aegis_model::secret::Secret;
+
+/// Why a provider has no token.
+pub type TokenError = Box<dyn Error + Send + Sync>;
+
+/// A token that is on its way.
+pub type TokenFuture = Pin<Box<dyn Future<Output = Result<String, TokenError>> + Send>>;
+
+/// Where the agent's token comes from. Cheap to clone; `Debug` never shows a token.
+#[derive(Debug, Clone)]
+pub enum TokenSource {
+    /// Always the same one.
+    Fixed(Secret<String>),
+    /// Asked before each attempt, within the call's deadline. It caches if it is slow.
+    Provider(TokenProvider),
+}
+
+impl TokenSource {
+    /// A source that runs `provide` before each attempt.
+    pub fn provider<F, R>(provide: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<String, TokenError>> + Send + 'static,
+    {
+        Self::Provider(TokenProvider(Arc::new(move || Box::pin(provide()))))
+    }
+
+    /// The token to use now.
+    pub(crate) async fn token(&self) -> Result<Secret<String>, TokenError> {
+        match self {
+            Self::Fixed(token) => Ok(token.clone()),
+            Self::Provider(provider) => (provider.0)().await.map(Secret::new),
+        }
+    }
+}
+
+impl From<String> for TokenSource {
+    fn from(token: String) -> Self {
+        Self::Fixed(Secret::new(token))
+    }
+}
+
+impl From<&str> for TokenSource {
+    fn from(token: &str) -> Self {
+        Self::from(token.to_owned())
+    }
+}
+
+/// The function behind [`TokenSource::Provider`].
+#[derive(Clone)]
+pub struct TokenProvider(Arc<dyn Fn() -> TokenFuture + Send + Sync>);
+
+impl fmt::Debug for TokenProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenProvider")
+    }
+}

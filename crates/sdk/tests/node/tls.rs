@@ -1,0 +1,63 @@
+//! TLS: a node that the roots vouch for is asked, any other is not told anything.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::support::{Node, allow};
+use aegis_proto::v1;
+use aegis_proto::v1::decision_server::Decision;
+use aegis_sdk::{Call, Client, SdkError};
+use tonic::transport::{Identity, Server, ServerTlsConfig};
+use tonic::{Request, Response, Status, Streaming};
+
+struct Counting(Arc<AtomicUsize>);
+
+#[tonic::async_trait]
+impl Decision for Counting {
+    async fn decide(&self, _: Request<v1::DecideRequest>) -> Result<Response<v1::DecideResponse>, Status> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(Response::new(allow()))
+    }
+
+    type DecideStreamStream = tokio_stream::Empty<Result<v1::DecideStreamResponse, Status>>;
+
+    async fn decide_stream(
+        &self,
+        _: Request<Streaming<v1::DecideStreamRequest>>,
+    ) -> Result<Response<Self::DecideStreamStream>, Status> {
+        Err(Status::unimplemented("not in this test"))
+    }
+}
+
+fn certificate() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
+#[tokio::test]
+async fn only_a_node_that_the_roots_vouch_for_is_asked() {
+    let (pem, key) = certificate();
+    let tls = ServerTlsConfig::new().identity(Identity::from_pem(&pem, &key));
+    let calls = Arc::new(AtomicUsize::new(0));
+    let server = Server::builder().tls_config(tls).expect("TLS settings");
+    let node = Node::serve(server, Counting(Arc::clone(&calls))).await;
+    let client = |roots: &str, name: &str| {
+        Client::builder(node.endpoint.replace("http:", "https:"))
+            .token("t")
+            .attempts(1)
+            .tls_roots(roots)
+            .tls_server_name(name)
+            .build()
+            .expect("a client")
+    };
+
+    client(&pem, "localhost").decide(Call::new("t")).await.expect("an outcome");
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+
+    let (other, _) = certificate();
+    for (roots, name) in [(&other, "localhost"), (&pem, "elsewhere.example")] {
+        let error = client(roots, name).decide(Call::new("t")).await.expect_err("not vouched for");
+        assert!(matches!(error, SdkError::Unavailable { .. }), "{error}");
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
