@@ -7,8 +7,10 @@
 
 pub mod ast;
 pub mod bundle;
+pub mod cases;
 pub mod compile;
 pub mod diagnostic;
+pub mod diff;
 pub mod input;
 pub mod judge;
 pub mod prepared;

@@ -7,6 +7,7 @@ use aegis_model::principal::Principal;
 use aegis_model::reason::ReasonCode;
 use aegis_model::scope::Scope;
 use aegis_policy::ast::*;
+use aegis_policy::diff::diff;
 use aegis_policy::judge::{Question, Verdict};
 use aegis_policy::prepared::Prepared;
 use serde_json::{Value, json};
@@ -162,4 +163,34 @@ fn the_bundle_is_reproducible() {
     if let Ok(path) = std::env::var("AEGIS_WRITE_BUNDLE") {
         std::fs::write(path, &first.bytes).expect("a writable path");
     }
+}
+
+#[test]
+fn a_lowered_maximum_shows_as_changed_calls() {
+    let (old, mut new) = (payments(), payments());
+    let entry = &mut new.documents[0].allowed.as_mut().unwrap()[0];
+    let Condition::All(parts) = &mut entry.condition else { panic!("payments has two tests") };
+    let Condition::Test(test) = &mut parts[1] else { panic!("payments has two tests") };
+    test.checks = vec![Check::Max(4000.into())];
+    let difference = diff(&old, &new, vec![]).expect("both sets compile");
+    let amounts: Vec<&Value> =
+        difference.changes.iter().map(|change| &change.case.params["amount"]).collect();
+    assert!(amounts.contains(&&json!(5000)) && amounts.contains(&&json!(4001)), "{amounts:?}");
+    assert!(!amounts.contains(&&json!(4000)) && !amounts.contains(&&json!(5001)), "{amounts:?}");
+    assert!(difference.changes.iter().all(|change| change.before.outcome == Outcome::Allow));
+    assert_eq!(diff(&old, &old, vec![]).expect("the set compiles").changes, vec![]);
+}
+
+#[test]
+fn an_explanation_names_the_rule_and_what_was_wrong() {
+    let prepared = Prepared::new(&payments()).expect("a valid set");
+    let (difference, _) = aegis_policy::cases::boundary(&payments());
+    let case = difference
+        .iter()
+        .find(|case| case.params.get("amount") == Some(&json!(5001)))
+        .expect("a boundary call");
+    let explanation = case.ask(|question| prepared.explain(question));
+    assert_eq!(explanation.verdict, case.ask(|question| prepared.judge(question)));
+    let told = explanation.to_string();
+    assert!(told.contains("finance-agent/allowed_tools[0]") && told.contains("/params/amount"), "{told}");
 }

@@ -34,9 +34,9 @@ impl Prepared {
 }
 
 /// A reason and what it is ordered by: entry, test, path.
-type Ordered = (u32, i64, String, Reason);
+pub(super) type Ordered = (u32, i64, String, Reason);
 
-struct Judgement<'a> {
+pub(super) struct Judgement<'a> {
     set: &'a Prepared,
     question: &'a Question<'a>,
     shadow: bool,
@@ -46,7 +46,7 @@ struct Judgement<'a> {
 }
 
 impl<'a> Judgement<'a> {
-    fn new(set: &'a Prepared, question: &'a Question<'a>, shadow: bool) -> Self {
+    pub(super) fn new(set: &'a Prepared, question: &'a Question<'a>, shadow: bool) -> Self {
         let agent = question.principal.agent.as_str();
         let documents = match set.agents.get(agent) {
             Some(numbers) => numbers.iter().map(|&number| &set.documents[number as usize]).collect(),
@@ -82,7 +82,7 @@ impl<'a> Judgement<'a> {
         self.documents.iter().copied().chain(&self.set.defaults)
     }
 
-    fn entry(&self, id: u32) -> &'a PlanEntry {
+    pub(super) fn entry(&self, id: u32) -> &'a PlanEntry {
         &self.set.entries[id as usize]
     }
 
@@ -118,34 +118,46 @@ impl<'a> Judgement<'a> {
         }))
     }
 
+    /// The denying entries that fire, ascending.
     fn fired(&self) -> Result<Vec<u32>, EvaluationError> {
-        let (tool, action) =
-            (lower(self.question.call.tool.as_str()), lower(self.question.call.action.as_str()));
+        let action = lower(self.action());
         let mut fired = Vec::new();
-        for document in self.every_document() {
-            for id in document.denied.speaking_of(&tool, &self.set.entries) {
-                let entry = self.entry(id);
-                if !self.counts(entry) || !entry.index.action.has(&action) {
-                    continue;
-                }
-                let cleared = match &entry.unit {
-                    Some(unit) => self.holds(&unit.program, HOLDS)?,
-                    None => false,
-                };
-                if !cleared {
-                    fired.push(id);
-                }
+        for id in self.denying_entries().filter(|&id| self.entry(id).index.action.has(&action)) {
+            let cleared = match &self.entry(id).unit {
+                Some(unit) => self.holds(&unit.program, HOLDS)?,
+                None => false,
+            };
+            if !cleared {
+                fired.push(id);
             }
         }
         fired.sort_unstable();
         Ok(fired)
     }
 
+    /// The denying entries that speak of the tool, whatever its case.
+    pub(super) fn denying_entries(&self) -> impl Iterator<Item = u32> {
+        let tool = lower(self.question.call.tool.as_str());
+        let entries = &self.set.entries;
+        let speaking =
+            self.every_document().flat_map(move |document| document.denied.speaking_of(&tool, entries));
+        speaking.filter(|&id| self.counts(self.entry(id)))
+    }
+
+    /// How many documents name the agent.
+    pub(super) fn named_by(&self) -> usize {
+        self.documents.len()
+    }
+
+    pub(super) fn action(&self) -> &str {
+        self.question.call.action.as_str()
+    }
+
     // ---- allowances
 
     fn allowed(&self) -> Result<Verdict, EvaluationError> {
         let candidates = self.candidates();
-        let action = self.question.call.action.as_str();
+        let action = self.action();
         let matching: Vec<u32> =
             candidates.iter().copied().filter(|&id| self.entry(id).index.action.has(action)).collect();
         let (mut passed, mut asked, mut asked_unit) = (Vec::new(), Vec::new(), Vec::new());
@@ -212,7 +224,7 @@ impl<'a> Judgement<'a> {
 
     /// The allowing entries that speak of the tool, ascending. The defaults' count only if the agent's own
     /// documents say nothing.
-    fn candidates(&self) -> Vec<u32> {
+    pub(super) fn candidates(&self) -> Vec<u32> {
         let tool = self.question.call.tool.as_str();
         let own = self.documents.iter().copied().any(|document| document.allowed.is_some());
         let defaults = self.set.defaults.iter().filter(|_| !own);
@@ -267,12 +279,12 @@ impl<'a> Judgement<'a> {
         self.unit_input.get_or_init(|| input::value(self.question, &self.set.zones, false))
     }
 
-    fn holds(&self, program: &Program, entry: usize) -> Result<bool, EvaluationError> {
+    pub(super) fn holds(&self, program: &Program, entry: usize) -> Result<bool, EvaluationError> {
         Ok(program.run(entry, self.unit_input())? == Value::Bool(true))
     }
 
     /// The reasons of a unit, each with whether it only asks.
-    fn unit_reasons(
+    pub(super) fn unit_reasons(
         &self,
         id: u32,
         entry: &PlanEntry,
@@ -394,7 +406,7 @@ fn read_reason(id: u32, entry: &PlanEntry, reason: &Value) -> Option<(bool, Orde
 }
 
 /// By entry, test, path; then as the documents themselves compare, which only equal places need.
-fn in_order(mut reasons: Vec<Ordered>) -> Vec<Reason> {
+pub(super) fn in_order(mut reasons: Vec<Ordered>) -> Vec<Reason> {
     reasons.sort_by(|a, b| {
         (a.0, a.1, &a.2, a.3.code.as_str(), &a.3.message).cmp(&(
             b.0,
