@@ -76,6 +76,10 @@ pub const POLICY_DEPTH_MAX: usize = 32;
 /// Most nodes of one policy file after its aliases are expanded: an alias bomb ends here.
 pub const POLICY_NODES_MAX: usize = 1_000_000;
 
+/// Most nodes of all files of a policy set after aliases are expanded: a node takes at least about ten bytes of
+/// source where no alias is at work, so that [`POLICY_SET_BYTES_MAX`] of honest text fits.
+pub const POLICY_NODES_MAX_SET: usize = 16_000_000;
+
 /// Most diagnostics of one check; the rest is counted, not shown.
 pub const DIAGNOSTICS_MAX: usize = 100;
 
@@ -88,6 +92,23 @@ pub const REGEX_BYTES_MAX: usize = 4 << 10;
 
 /// Largest compiled regular expression, in bytes. A larger one is refused at check.
 pub const REGEX_COMPILED_BYTES_MAX: usize = 1 << 20;
+
+/// Most nodes of one JSON Schema after its `$ref`s are resolved: references multiply like aliases do.
+pub const SCHEMA_NODES_MAX: usize = 10_000;
+
+/// Highest `rps_limit`, in calls per second. No agent needs more, and shares of it stay exact.
+pub const RATE_MAX: u32 = 1_000_000;
+
+/// Largest `burst`, in calls.
+pub const BURST_MAX: u32 = 1_000_000;
+
+/// Most people who have to agree to one approval (`of`).
+pub const APPROVERS_MAX: u32 = 20;
+
+/// Shortest and longest time for which a request for approval may stay open, in seconds: 10 s and 7 days.
+pub const APPROVAL_SECONDS_MIN: u64 = 10;
+/// See [`APPROVAL_SECONDS_MIN`].
+pub const APPROVAL_SECONDS_MAX: u64 = 7 * 24 * 3_600;
 
 /// Longest custom Rego module, in bytes.
 pub const REGO_BYTES_MAX: usize = 256 << 10;

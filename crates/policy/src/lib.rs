@@ -8,6 +8,7 @@
 pub mod ast;
 pub mod bundle;
 pub mod cases;
+pub mod check;
 pub mod compile;
 pub mod diagnostic;
 pub mod diff;
@@ -15,6 +16,10 @@ pub mod input;
 pub mod judge;
 pub mod prepared;
 pub mod program;
+pub mod regex_subset;
+mod schema;
+pub mod sources;
+mod yaml;
 
 /// stub
 pub mod custom {

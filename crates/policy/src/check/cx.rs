@@ -1,0 +1,120 @@
+//! What every part of the checker shares: the files, the report, and what was named so far.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::Lints;
+use super::report::Report;
+use crate::ast::{Schema, SourceFile, Span};
+use crate::diagnostic::Diagnostic;
+use crate::sources::resolve_path;
+use crate::yaml::Node;
+
+/// The checker's context.
+#[derive(Debug)]
+pub(crate) struct Cx<'f> {
+    pub(super) files: &'f [SourceFile],
+    pub(super) report: Report,
+    pub(super) lints: Lints,
+    by_path: HashMap<&'f str, u32>,
+    /// Files that a policy names: schemas and custom modules.
+    pub(super) named: HashSet<u32>,
+    /// Schemas that were read from files; `None`: with errors.
+    pub(super) schemas: HashMap<u32, Option<Arc<Schema>>>,
+    /// YAML nodes read so far, over all files.
+    pub(super) nodes: usize,
+}
+
+impl<'f> Cx<'f> {
+    pub(crate) fn new(files: &'f [SourceFile], lints: Lints) -> Self {
+        let by_path = files.iter().zip(0..).map(|(file, at)| (file.path.as_str(), at)).collect();
+        Self {
+            files,
+            report: Report::default(),
+            lints,
+            by_path,
+            named: HashSet::new(),
+            schemas: HashMap::new(),
+            nodes: 0,
+        }
+    }
+
+    /// Adds a problem, its span cut to the first line that it touches.
+    pub(crate) fn push(&mut self, mut diagnostic: Diagnostic) {
+        diagnostic.span = self.first_line(diagnostic.span);
+        self.report.push(diagnostic);
+    }
+
+    /// How many errors were reported so far.
+    pub(crate) fn error_count(&self) -> usize {
+        self.report.error_count()
+    }
+
+    /// What was reported.
+    pub(crate) fn into_report(self) -> Report {
+        self.report
+    }
+
+    /// Adds an error with its help.
+    pub(crate) fn error(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.push(Diagnostic::error(code, span, message).help(help));
+    }
+
+    /// Adds a warning with its help.
+    pub(crate) fn warn(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.push(Diagnostic::warning(code, span, message).help(help));
+    }
+
+    /// Says that `node` should have been `wanted`.
+    pub(crate) fn wrong_type(&mut self, node: &Node, wanted: &str) {
+        if matches!(node.kind, crate::yaml::Kind::Bad) {
+            return;
+        }
+        let message = format!("expected {wanted}, found {}", node.describe());
+        self.push(Diagnostic::error("wrong-type", node.span, message).label(format!("not {wanted}")));
+    }
+
+    /// The file that `reference`, written in the file of `span`, names.
+    pub(super) fn file_named(&mut self, reference: &str, span: Span) -> Option<u32> {
+        let from = self.files.get(span.file as usize).map_or("", |file| file.path.as_str());
+        let Some(path) = resolve_path(from, reference) else {
+            let message = format!("`{reference}` is not a path inside the policy set");
+            self.error(
+                "bad-file",
+                span,
+                message,
+                "write it relative to this file, with `/`, without leaving the set's folder",
+            );
+            return None;
+        };
+        let Some(&file) = self.by_path.get(path.as_str()) else {
+            let help = match super::nearest::nearest(&path, self.by_path.keys().copied()) {
+                Some(near) => format!("the set has `{near}`; paths are relative to the file that names them"),
+                None => "paths are relative to the file that names them".to_owned(),
+            };
+            self.error("bad-file", span, format!("the policy set has no file `{path}`"), help);
+            return None;
+        };
+        self.named.insert(file);
+        Some(file)
+    }
+
+    fn first_line(&self, span: Span) -> Span {
+        let Some(file) = self.files.get(span.file as usize) else { return span };
+        let Some(text) = file.text.get(span.start as usize..span.end as usize) else { return span };
+        let length = text.find('\n').map_or(text.len(), |newline| text[..newline].trim_end().len());
+        Span { end: span.start + u32::try_from(length).unwrap_or(0), ..span }
+    }
+}

@@ -1,0 +1,158 @@
+//! From source files to the checked set: every problem at once, each with its place and help.
+
+mod approval;
+mod conditions;
+mod cx;
+mod detectors;
+mod document;
+mod egress;
+mod entry;
+mod fields;
+mod limits;
+mod literals;
+mod matchers;
+mod nearest;
+mod paths;
+mod redact;
+pub(crate) mod report;
+mod schema_file;
+mod time;
+mod values;
+
+use aegis_model::caps::{POLICY_FILES_MAX, POLICY_NODES_MAX_SET, POLICY_SET_BYTES_MAX};
+
+use crate::ast::{PolicySet, SourceFile, Span};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::sources::FileKind;
+use crate::yaml::{self, Kind, Node};
+use document::Draft;
+
+pub(crate) use cx::Cx;
+pub(crate) use matchers::JSON_TYPES;
+
+/// The nearest of the `known` names, if one is near enough to be meant.
+pub(crate) fn nearest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
+    nearest::nearest(unknown, known.iter().copied())
+}
+
+/// The result of a check.
+#[derive(Debug)]
+pub struct Checked {
+    /// The set; `None` if there is any error.
+    pub set: Option<PolicySet>,
+    /// The files, sorted by path; spans point into them.
+    pub files: Vec<SourceFile>,
+    /// What was found, in the order of the sources; at most [`aegis_model::caps::DIAGNOSTICS_MAX`].
+    pub diagnostics: Vec<Diagnostic>,
+    /// How many more were found.
+    pub more: usize,
+}
+
+impl Checked {
+    /// Whether the set is refused.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+}
+
+/// Which warnings are given.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lints {
+    /// Limits are enforced, so that an agent without any is worth a warning.
+    pub limits_enforced: bool,
+}
+
+/// Checks the files of a policy set.
+pub fn check(files: Vec<SourceFile>) -> Checked {
+    check_with(files, Lints::default())
+}
+
+/// Checks the files of a policy set, with the lints of choice.
+pub fn check_with(mut files: Vec<SourceFile>, lints: Lints) -> Checked {
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut cx = Cx::new(&files, lints);
+    let mut draft = Draft::default();
+    if fits(&mut cx) {
+        read_all(&mut draft, &mut cx);
+    }
+    let errors = cx.error_count();
+    let (diagnostics, more) = cx.into_report().finish();
+    let set = (errors == 0).then(|| PolicySet { files: files.clone(), ..draft.set });
+    Checked { set, files, diagnostics, more }
+}
+
+/// Whether the set as a whole is within its bounds.
+fn fits(cx: &mut Cx<'_>) -> bool {
+    let bytes: usize = cx.files.iter().map(|file| file.text.len()).sum();
+    let top = Span { file: u32::MAX, ..Span::default() };
+    if cx.files.len() > POLICY_FILES_MAX {
+        let message = format!("the policy set has {} files; at most {POLICY_FILES_MAX} fit", cx.files.len());
+        cx.error(
+            "set-too-large",
+            top,
+            message,
+            "put several documents into one file, with `---` between them",
+        );
+        return false;
+    }
+    // A single oversized file is reported at that file.
+    let within: usize = cx
+        .files
+        .iter()
+        .map(|file| file.text.len())
+        .filter(|&len| len <= aegis_model::caps::POLICY_FILE_BYTES_MAX)
+        .sum();
+    if within > POLICY_SET_BYTES_MAX {
+        let message = format!("the policy set has {bytes} bytes; at most {POLICY_SET_BYTES_MAX} fit");
+        cx.error(
+            "set-too-large",
+            top,
+            message,
+            "use globs for agents and tools, and defaults for what they share",
+        );
+        return false;
+    }
+    true
+}
+
+fn read_all(draft: &mut Draft, cx: &mut Cx<'_>) {
+    // Files that hold no policy document: schemas, if a policy names them.
+    let mut others: Vec<(u32, Span)> = Vec::new();
+    for (at, source) in (0..).zip(cx.files) {
+        if !matches!(FileKind::of(&source.path), FileKind::Yaml | FileKind::Json) {
+            continue;
+        }
+        let (documents, nodes) = yaml::read(at, source, &mut cx.report);
+        cx.nodes += nodes;
+        if cx.nodes > POLICY_NODES_MAX_SET {
+            let message =
+                format!("the policy set has more than {POLICY_NODES_MAX_SET} nodes, aliases expanded");
+            let top = Span { file: at, line: 1, column: 1, ..Span::default() };
+            cx.error(
+                "set-too-large",
+                top,
+                message,
+                "use globs for agents and tools, and defaults for what they share",
+            );
+            return;
+        }
+        if let [single] = documents.as_slice()
+            && !looks_like_policy(single)
+        {
+            others.push((at, single.span));
+            continue;
+        }
+        documents.iter().for_each(|node| document::document(node, draft, cx));
+    }
+    for (at, _) in others.iter().filter(|(at, _)| !cx.named.contains(at)).copied().collect::<Vec<_>>() {
+        let source = &cx.files[at as usize];
+        let (documents, _) = yaml::read(at, source, &mut cx.report);
+        documents.iter().for_each(|node| document::document(node, draft, cx));
+    }
+}
+
+/// Whether a document has a field that only policy documents have.
+fn looks_like_policy(node: &Node) -> bool {
+    let names = document::KINDS.iter().chain(&["allowed_tools", "denied_tools"]);
+    matches!(node.kind, Kind::Map(_)) && names.into_iter().any(|name| node.member(name).is_some())
+}
