@@ -2,7 +2,9 @@
 //!
 //! A bar is run by hand (`cargo xtask bar NAME`), never by CI: figures of a shared machine decide nothing.
 //! Register one in [`registry::BARS`]. Figures come from two places: lines of standard output that are JSON
-//! objects with `name`, `value` and `unit`, and what criterion leaves under `target/criterion`.
+//! objects, and what criterion leaves under `target/criterion`. A line is either one figure,
+//! `{"name": "walk/allow", "value": 14.2, "unit": "us"}`, or several, `{"bench": "load", "p99_ms": 3.1, …}`, whose
+//! names become `load/p99_ms` and carry their unit themselves.
 
 pub mod criterion;
 pub mod registry;
@@ -33,11 +35,13 @@ pub struct Step {
     pub variables: &'static [(&'static str, &'static str)],
 }
 
-/// An upper or lower bound on one figure.
+/// An upper or lower bound on one figure, or on the ratio of two.
 #[derive(Debug, Clone, Copy)]
 pub struct Goal {
     /// The figure's name.
     pub figure: &'static str,
+    /// The figure that it is divided by, if the goal is a ratio.
+    pub over: Option<&'static str>,
     /// The bound, in the figure's unit.
     pub bound: Bound,
 }
@@ -58,7 +62,7 @@ pub struct Figure {
     pub name: String,
     /// The number.
     pub value: f64,
-    /// Its unit, e.g. `ns`, `ratio`, `calls/s`.
+    /// Its unit, e.g. `ns`, `ratio`, `calls/s`; empty when the name says it.
     pub unit: String,
 }
 

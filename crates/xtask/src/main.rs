@@ -36,8 +36,11 @@ enum Task {
     /// Write what a machine can write: format all code, generate the protobuf code anew.
     #[command(after_help = "Example:\n  cargo xtask fix && git diff")]
     Fix,
+    /// Write only the generated protobuf code: what `fix` does, without formatting.
+    #[command(after_help = "Example:\n  cargo xtask gen && git diff crates/proto/src/gen")]
+    Gen,
     /// Run a measurement and write `docs/measurements/NAME.md` and `.json`; without a name, list them.
-    #[command(after_help = "Examples:\n  cargo xtask bar\n  cargo xtask bar verify-time")]
+    #[command(after_help = "Examples:\n  cargo xtask bar\n  cargo xtask bar evaluate")]
     Bar {
         /// The bar's name.
         name: Option<String>,
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Task::Verify => verify(&root),
         Task::Tidy { output } => run_tidy(&root, output),
         Task::Fix => fix(&root),
+        Task::Gen => generate(&root),
         Task::Bar { name: None } => list_bars(),
         Task::Bar { name: Some(name) } => run_bar(&root, &name),
     };
@@ -103,8 +107,12 @@ fn run_tidy(root: &Path, form: Form) -> anyhow::Result<bool> {
 }
 
 fn fix(root: &Path) -> anyhow::Result<bool> {
-    let generate = ["test", "--package", "aegis-proto", "--test", "generated"];
-    Ok(cargo(root, &[], &["fmt", "--all"])? & cargo(root, &[("AEGIS_GENERATE", "write")], &generate)?)
+    Ok(cargo(root, &[], &["fmt", "--all"])? & generate(root)?)
+}
+
+fn generate(root: &Path) -> anyhow::Result<bool> {
+    let test = ["test", "--package", "aegis-proto", "--test", "generated"];
+    cargo(root, &[("AEGIS_GENERATE", "write")], &test)
 }
 
 fn list_bars() -> anyhow::Result<bool> {

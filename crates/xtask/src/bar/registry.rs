@@ -3,15 +3,53 @@
 use super::{Bar, Bound, Goal, Step};
 
 /// Every bar, in the order in which `cargo xtask bar` lists them.
-pub const BARS: &[Bar] = &[Bar {
-    name: "verify-time",
-    question: "How long do the checks take that a contributor runs before every commit?",
-    commands: &[
-        Step { line: "cargo xtask tidy --output json", variables: &[] },
-        Step { line: "cargo test --quiet --locked -p aegis-model", variables: &[] },
-    ],
-    goals: &[Goal { figure: "tidy", bound: Bound::AtMost(10_000.0) }],
-}];
+pub const BARS: &[Bar] = &[
+    Bar {
+        name: "evaluate",
+        question: "What does one judgement cost, and does it grow with the number of agents or tools?",
+        commands: &[plain("cargo bench --locked -p aegis-policy --bench evaluate")],
+        goals: &[
+            at_most("evaluate/typical-20-tools/allow", 6_000.0),
+            at_most("evaluate/typical-20-tools/deny", 6_000.0),
+            ratio("evaluate/tools-10000/allow", "evaluate/tools-10/allow", 1.5),
+            ratio("evaluate/tools-10000/deny", "evaluate/tools-10/deny", 1.5),
+            ratio("evaluate/agents-10000/allow", "evaluate/agents-10/allow", 1.5),
+            ratio("evaluate/agents-10000/deny", "evaluate/agents-10/deny", 1.5),
+            at_most("many-agents/load_seconds", 10.0),
+            at_most("many-agents/resident_bytes", 1_073_741_824.0),
+        ],
+    },
+    Bar {
+        name: "json",
+        question: "What does reading a call strictly cost beside `serde_json`?",
+        commands: &[plain("cargo bench --locked -p aegis-model --bench json")],
+        goals: &[],
+    },
+    Bar {
+        name: "token",
+        question: "What does proving who asks cost, with and without the memory of verified tokens?",
+        commands: &[plain("cargo bench --locked -p aegis-identity --bench token")],
+        goals: &[],
+    },
+    Bar {
+        name: "tidy",
+        question: "How long do the checks take that a contributor runs before every commit?",
+        commands: &[plain("cargo xtask tidy --output json")],
+        goals: &[at_most("tidy", 10_000.0)],
+    },
+];
+
+const fn plain(line: &'static str) -> Step {
+    Step { line, variables: &[] }
+}
+
+const fn at_most(figure: &'static str, most: f64) -> Goal {
+    Goal { figure, over: None, bound: Bound::AtMost(most) }
+}
+
+const fn ratio(figure: &'static str, over: &'static str, most: f64) -> Goal {
+    Goal { figure, over: Some(over), bound: Bound::AtMost(most) }
+}
 
 /// The bar of this name.
 pub fn find(name: &str) -> Option<&'static Bar> {
@@ -30,6 +68,19 @@ mod tests {
             assert!(fits && !bar.name.is_empty(), "`{}` does not fit a file name", bar.name);
             assert!(!BARS[..at].iter().any(|other| other.name == bar.name), "`{}` stands twice", bar.name);
             assert!(!bar.commands.is_empty() && bar.question.ends_with('?'), "`{}`", bar.name);
+        }
+    }
+
+    #[test]
+    fn every_bench_that_a_bar_runs_exists() {
+        let tree = crate::tree::Tree::read(&crate::tree::root()).unwrap();
+        for step in BARS.iter().flat_map(|bar| bar.commands) {
+            let after = |flag: &str| step.line.split(' ').skip_while(|word| *word != flag).nth(1);
+            if let (Some(package), Some(bench)) = (after("-p"), after("--bench")) {
+                let folder = package.trim_start_matches("aegis-");
+                let path = format!("crates/{folder}/benches/{bench}.rs");
+                assert!(tree.has(&path), "`{}` needs `{path}`", step.line);
+            }
         }
     }
 }

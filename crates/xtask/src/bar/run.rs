@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use anyhow::Context;
 use serde::Serialize;
 
-use super::{Bar, Figure, Step, criterion};
+use super::{Bar, Figure, Goal, Step, criterion};
 use crate::machine::Machine;
 
 /// A bar's whole result, as it is written to JSON.
@@ -84,7 +84,7 @@ fn run_step(step: &Step, root: &Path) -> anyhow::Result<Run> {
     let (mut figures, mut other) = (Vec::new(), Vec::new());
     for line in BufReader::new(output).lines() {
         match read_line(&line?) {
-            Some(Line::Figure(figure)) => figures.push(figure),
+            Some(Line::Figures(more)) => figures.extend(more),
             Some(Line::Other(value)) => other.push(value),
             None => {}
         }
@@ -99,27 +99,38 @@ fn run_step(step: &Step, root: &Path) -> anyhow::Result<Run> {
 
 /// A line of a command's output that is a JSON object.
 enum Line {
-    Figure(Figure),
+    Figures(Vec<Figure>),
     Other(serde_json::Value),
 }
 
 fn read_line(line: &str) -> Option<Line> {
     let value: serde_json::Value = serde_json::from_str(line.trim()).ok()?;
     let members = value.as_object()?;
-    let figure = || {
-        let name = members.get("name")?.as_str()?.to_owned();
-        let unit = members.get("unit")?.as_str()?.to_owned();
-        Some(Figure { name, value: members.get("value")?.as_f64()?, unit })
-    };
-    Some(figure().map_or_else(|| Line::Other(value.clone()), Line::Figure))
+    let text = |name: &str| members.get(name)?.as_str().map(str::to_owned);
+    if let (Some(name), Some(unit), Some(value)) = (text("name"), text("unit"), members.get("value")) {
+        return Some(Line::Figures(vec![Figure { name, value: value.as_f64()?, unit }]));
+    }
+    let Some(bench) = text("bench") else { return Some(Line::Other(value)) };
+    let numbers = members.iter().filter_map(|(name, value)| Some((name, value.as_f64()?)));
+    let figure = |(name, value)| Figure { name: format!("{bench}/{name}"), value, unit: String::new() };
+    Some(Line::Figures(numbers.map(figure).collect()))
 }
 
 fn judge(bar: &Bar, runs: &[Run]) -> Vec<Verdict> {
-    let figure = |name: &str| runs.iter().flat_map(|run| &run.figures).find(|figure| figure.name == name);
-    let verdict = |goal: &super::Goal| {
-        let value = figure(goal.figure).map(|figure| figure.value);
+    let value = |name: &str| {
+        let figures = runs.iter().flat_map(|run| &run.figures);
+        figures.into_iter().find(|figure| figure.name == name).map(|figure| figure.value)
+    };
+    let verdict = |goal: &Goal| {
+        let (figure, value) = match goal.over {
+            None => (goal.figure.to_owned(), value(goal.figure)),
+            Some(over) => {
+                let ratio = value(goal.figure).zip(value(over)).map(|(value, over)| value / over);
+                (format!("{} / {over}", goal.figure), ratio)
+            }
+        };
         let met = value.is_some_and(|value| goal.bound.holds(value));
-        Verdict { figure: goal.figure.to_owned(), goal: goal.bound.to_string(), value, met }
+        Verdict { figure, goal: goal.bound.to_string(), value, met }
     };
     bar.goals.iter().map(verdict).collect()
 }
@@ -127,19 +138,21 @@ fn judge(bar: &Bar, runs: &[Run]) -> Vec<Verdict> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bar::{Bound, Goal};
+    use crate::bar::Bound;
 
     const BAR: Bar = Bar {
         name: "echo",
         question: "What does echo say?",
-        commands: &[Step {
-            line: r#"echo {"name":"a","value":2,"unit":"ns"}"#,
-            variables: &[("AEGIS_UNUSED", "1")],
-        }],
+        commands: &[
+            Step { line: r#"echo {"name":"a","value":2,"unit":"ns"}"#, variables: &[("AEGIS_UNUSED", "1")] },
+            Step { line: r#"echo {"bench":"b","agents":8,"note":"text"}"#, variables: &[] },
+        ],
         goals: &[
-            Goal { figure: "a", bound: Bound::AtMost(2.0) },
-            Goal { figure: "a", bound: Bound::AtLeast(3.0) },
-            Goal { figure: "absent", bound: Bound::AtMost(1.0) },
+            Goal { figure: "a", over: None, bound: Bound::AtMost(2.0) },
+            Goal { figure: "a", over: None, bound: Bound::AtLeast(3.0) },
+            Goal { figure: "absent", over: None, bound: Bound::AtMost(1.0) },
+            Goal { figure: "b/agents", over: Some("a"), bound: Bound::AtLeast(4.0) },
+            Goal { figure: "b/agents", over: Some("absent"), bound: Bound::AtLeast(0.0) },
         ],
     };
 
@@ -149,7 +162,9 @@ mod tests {
         let measured = run(&BAR, folder.path()).unwrap();
         let expected = Figure { name: "a".into(), value: 2.0, unit: "ns".into() };
         assert_eq!(measured.runs[0].figures, [expected]);
-        assert_eq!(measured.goals.iter().map(|goal| goal.met).collect::<Vec<_>>(), [true, false, false]);
+        let met: Vec<bool> = measured.goals.iter().map(|goal| goal.met).collect();
+        assert_eq!(met, [true, false, false, true, false], "what was not measured is not met");
+        assert_eq!(measured.goals[3].figure, "b/agents / a");
     }
 
     #[test]

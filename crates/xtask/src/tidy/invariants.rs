@@ -51,9 +51,13 @@ fn read(register: &str) -> Vec<Row<'_>> {
 fn unregistered(tree: &Tree, rows: &[Row<'_>]) -> Vec<Finding> {
     let families: Vec<&str> = rows.iter().filter_map(|row| row.id.split('-').next()).collect();
     let mut findings = Vec::new();
-    for (path, text) in tree.rust().chain(tree.ending(".proto")).filter(|(path, _)| *path != own_file()) {
+    for (path, text) in tree.rust().chain(tree.ending(".proto")).chain(tree.ending(".rego")) {
+        if path == own_file() {
+            continue;
+        }
         for (line, content) in text.lines().enumerate() {
-            let comment = content.trim_start().starts_with("//");
+            let start = content.trim_start();
+            let comment = start.starts_with("//") || start.starts_with('#');
             for word in words(content).filter(|word| is_id(word) && !STANDARDS.contains(word)) {
                 let family = word.split('-').next().unwrap_or_default();
                 // Outside comments an `ORDER-1` may be a test's data; within a known family it is a typo.
