@@ -44,6 +44,8 @@ pub struct PolicySet {
     pub defaults: Option<Document>,
     /// `defaults: {mode: shadow}`: the tenant only observes.
     pub observe_only: bool,
+    /// Every `mode: shadow` in the sources.
+    pub shadow: Vec<Span>,
     /// Limits of the tenant as a whole.
     pub tenant: Option<Limits>,
     /// The tenant's own detectors, as checked JSON in order.
@@ -333,20 +335,30 @@ pub enum Keyword {
     UniqueItems,
     PrefixItems(Vec<Schema>),
     /// For the elements behind `PrefixItems` (its length is given).
-    Items { from: u32, schema: Box<Schema> },
+    Items {
+        from: u32,
+        schema: Box<Schema>,
+    },
     Contains(Box<Schema>),
     MinProperties(u32),
     MaxProperties(u32),
     Required(Vec<String>),
     Properties(Vec<(String, Schema)>),
     /// For members whose name is none of `except`.
-    AdditionalProperties { except: Vec<String>, schema: Box<Schema> },
+    AdditionalProperties {
+        except: Vec<String>,
+        schema: Box<Schema>,
+    },
     PropertyNamesPattern(String),
     AllOf(Vec<Schema>),
     AnyOf(Vec<Schema>),
     OneOf(Vec<Schema>),
     Not(Box<Schema>),
-    IfThenElse { condition: Box<Schema>, then: Box<Schema>, otherwise: Box<Schema> },
+    IfThenElse {
+        condition: Box<Schema>,
+        then: Box<Schema>,
+        otherwise: Box<Schema>,
+    },
 }
 
 /// How an approval is given.

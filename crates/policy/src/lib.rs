@@ -12,6 +12,7 @@ pub mod check;
 pub mod compile;
 pub mod diagnostic;
 pub mod diff;
+pub mod enforce;
 pub mod input;
 pub mod judge;
 pub mod prepared;
@@ -19,6 +20,7 @@ pub mod program;
 pub mod regex_subset;
 mod schema;
 pub mod sources;
+pub mod tests_file;
 mod yaml;
 
 /// stub

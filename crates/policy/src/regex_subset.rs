@@ -5,14 +5,17 @@
 //! character escaped. What is printed uses only syntax that both engines define alike, so that a pattern means
 //! one thing: `\d`, `\w`, `\s` and the flag `i` speak of ASCII.
 
+mod classes;
+
 use std::fmt::Write as _;
 
 use aegis_model::caps::{REGEX_BYTES_MAX, REGEX_COMPILED_BYTES_MAX};
 use regex_syntax::ast::{
-    AssertionKind, Ast, ClassAsciiKind, ClassBracketed, ClassPerl, ClassPerlKind, ClassSet, ClassSetItem,
-    Flag, Flags, FlagsItemKind, Group, GroupKind, HexLiteralKind, Literal, LiteralKind, RepetitionKind,
-    RepetitionRange, parse::ParserBuilder,
+    AssertionKind, Ast, ClassBracketed, ClassSet, ClassSetItem, Flag, Flags, FlagsItemKind, Group, GroupKind,
+    HexLiteralKind, Literal, LiteralKind, RepetitionKind, RepetitionRange, parse::ParserBuilder,
 };
+
+use classes::{Ranges, complement, merge, perl, posix};
 
 /// Highest count of a repetition, nested counts multiplied: RE2's own limit.
 const REPEAT_MAX: u64 = 1_000;
@@ -101,9 +104,6 @@ struct Mode {
     multi_line: bool,
     dot_all: bool,
 }
-
-/// Inclusive ranges of Unicode scalar values.
-type Ranges = Vec<(u32, u32)>;
 
 struct Printer {
     out: String,
@@ -370,71 +370,6 @@ fn counts(ast: &Ast) -> u64 {
     }
 }
 
-fn perl(class: &ClassPerl) -> Ranges {
-    let plain = match class.kind {
-        ClassPerlKind::Digit => ascii(&[('0', '9')]),
-        // As in RE2, without the vertical tab.
-        ClassPerlKind::Space => ascii(&[('\t', '\n'), ('\u{c}', '\r'), (' ', ' ')]),
-        ClassPerlKind::Word => ascii(&[('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')]),
-    };
-    if class.negated { complement(plain) } else { plain }
-}
-
-fn posix(kind: &ClassAsciiKind) -> Ranges {
-    match kind {
-        ClassAsciiKind::Alnum => ascii(&[('0', '9'), ('A', 'Z'), ('a', 'z')]),
-        ClassAsciiKind::Alpha => ascii(&[('A', 'Z'), ('a', 'z')]),
-        ClassAsciiKind::Ascii => ascii(&[('\0', '\u{7f}')]),
-        ClassAsciiKind::Blank => ascii(&[('\t', '\t'), (' ', ' ')]),
-        ClassAsciiKind::Cntrl => ascii(&[('\0', '\u{1f}'), ('\u{7f}', '\u{7f}')]),
-        ClassAsciiKind::Digit => ascii(&[('0', '9')]),
-        ClassAsciiKind::Graph => ascii(&[('!', '~')]),
-        ClassAsciiKind::Lower => ascii(&[('a', 'z')]),
-        ClassAsciiKind::Print => ascii(&[(' ', '~')]),
-        ClassAsciiKind::Punct => ascii(&[('!', '/'), (':', '@'), ('[', '`'), ('{', '~')]),
-        ClassAsciiKind::Space => ascii(&[('\t', '\r'), (' ', ' ')]),
-        ClassAsciiKind::Upper => ascii(&[('A', 'Z')]),
-        ClassAsciiKind::Word => ascii(&[('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')]),
-        ClassAsciiKind::Xdigit => ascii(&[('0', '9'), ('A', 'F'), ('a', 'f')]),
-    }
-}
-
-fn ascii(ranges: &[(char, char)]) -> Ranges {
-    ranges.iter().map(|&(from, to)| (u32::from(from), u32::from(to))).collect()
-}
-
-/// Sorted, without overlaps or neighbours.
-fn merge(mut ranges: Ranges) -> Ranges {
-    ranges.sort_unstable();
-    let mut merged: Ranges = Vec::with_capacity(ranges.len());
-    for (from, to) in ranges {
-        match merged.last_mut() {
-            // The surrogates are no characters: 0xD7FF and 0xE000 are neighbours.
-            Some(last) if from <= last.1.saturating_add(1) || (last.1 == 0xD7FF && from == 0xE000) => {
-                last.1 = last.1.max(to)
-            }
-            _ => merged.push((from, to)),
-        }
-    }
-    merged
-}
-
-/// Every scalar value that is in none of the ranges.
-fn complement(ranges: Ranges) -> Ranges {
-    let mut rest = Ranges::new();
-    let mut next = 0;
-    for (from, to) in merge(ranges) {
-        if from > next {
-            rest.push((next, from - 1));
-        }
-        next = to + 1;
-    }
-    if next <= 0x10_FFFF {
-        rest.push((next, 0x10_FFFF));
-    }
-    rest
-}
-
 /// One character, so that it is literal in and outside of classes, in both engines.
 fn push_char(out: &mut String, c: u32) {
     match u8::try_from(c) {
@@ -471,136 +406,4 @@ fn push_char(out: &mut String, c: u32) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn classes_are_spelled_out() {
-        for (pattern, printed) in [
-            (r"\d", "[0-9]"),
-            (r"\w", "[0-9A-Z_a-z]"),
-            (r"\s", r"[\x{9}\x{A}\x{C}\x{D} ]"),
-            (r"[\d.-]", r"[\-\.0-9]"),
-            (r"[[:alpha:]]", "[A-Za-z]"),
-            (r"(?i)ab1", "[Aa][Bb]1"),
-            (r"(?i)[a-c]|x(?-i)y", "[A-Ca-c]|[Xx]y"),
-            (r"(?P<year>\d{4})", "(?:(?:[0-9]){4})"),
-            (r"(?s).", "(?s:.)"),
-            (r"(?m)^a$", "(?m:^)a(?m:$)"),
-            (r"a.b", "a.b"),
-            (r"a\.b", r"a\.b"),
-            (r"é", r"\x{E9}"),
-            (r"a**", "(?:(?:a)*)*"),
-            (r"[^\D]", r"[^\x{0}-\/:-\x{10FFFF}]"),
-        ] {
-            match translate(pattern) {
-                Ok(actual) => {
-                    assert_eq!(actual.replace(r"\/", "/"), printed.replace(r"\/", "/"), "{pattern}")
-                }
-                Err(why) => panic!("{pattern}: {why:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn what_differs_is_refused() {
-        let long = "a".repeat(REGEX_BYTES_MAX + 1);
-        for pattern in [
-            r"\bword\b",
-            r"\B",
-            r"\<a\>",
-            r"\pL",
-            r"\p{Greek}",
-            r"\P{L}",
-            r"[\p{L}]",
-            r"(?x)a b",
-            r"(?U)a*",
-            r"(?u)a",
-            r"(?-u)a",
-            r"(?R)a$",
-            r"[a&&b]",
-            r"[a--b]",
-            r"[a~~b]",
-            r"[a[b]]",
-            r"a{1001}",
-            r"(?:a{100}){100}",
-            r"(a{2}){501}",
-            r"(?=a)",
-            r"(?<!a)b",
-            r"(a)\1",
-            r"\u0041",
-            r"\u{41}",
-            r"(?i)ä",
-            r"(?i)[а-я]",
-            r"(?i)ſ",
-            r"[",
-            r"a{",
-            r"*",
-            r"(",
-            r"\Z",
-            r"\Qa\E",
-            r"\C",
-            "",
-            r"[^\x{0}-\x{10FFFF}]",
-            r"(?:[^a]{1000}){1}[^b]{900}.{1000}.{1000}",
-            &long,
-        ] {
-            assert!(translate(pattern).is_err(), "{pattern}");
-        }
-    }
-
-    #[test]
-    fn the_dollar_is_the_end_of_the_text() {
-        let whole = translate_whole("a|b").expect("a pattern");
-        assert_eq!(whole, "^(?:a|b)$");
-        let regex = regex::Regex::new(&whole).expect("a pattern");
-        assert!(regex.is_match("a") && !regex.is_match("a\n") && !regex.is_match("xb"));
-        let lines = regex::Regex::new(&translate(r"(?m)^b$").expect("a pattern")).expect("a pattern");
-        assert!(lines.is_match("a\nb\nc") && !lines.is_match("ab"));
-    }
-
-    #[test]
-    fn the_printed_pattern_means_what_the_pattern_means_on_ascii() {
-        let texts = [
-            "", "a", "A", "k", "K", "s", "ab", "a b", "1", "_", "-", "a\nb", "\t", "\u{b}", "[", "]", "^",
-            "a-b", "\\", "&", "~",
-        ];
-        for pattern in [
-            r"(?i)k",
-            r"(?i)[^k]",
-            r"\W",
-            r"[^\w]",
-            r"[\W\d]",
-            r"\S",
-            r"^$",
-            r"a|^b$",
-            r"[a\-b]",
-            r"[]]",
-            r"[\[\]\\^&~-]",
-            r"(?i)a(?-i)b",
-            r"(a|(?i)b)a?",
-            r"\x41",
-            r"\x{61}",
-            r"(?s)a.b",
-            r"a.b",
-            r"[[:^alpha:]]",
-            r"(?i)[[:upper:]]",
-            r"a{2,}|-",
-            r"a??",
-        ] {
-            // The flag that makes Rust's own classes those of ASCII.
-            let own = regex::Regex::new(&format!("(?-u:{})", pattern.replace(r"\x{61}", "a")));
-            let printed =
-                regex::Regex::new(&translate(pattern).unwrap_or_else(|why| panic!("{pattern}: {why:?}")))
-                    .expect("printed");
-            for text in texts {
-                // Perl's space has the vertical tab in Rust, but not in RE2.
-                let expected = match &own {
-                    Ok(own) if !(text == "\u{b}" && pattern.contains('S')) => own.is_match(text),
-                    _ => continue,
-                };
-                assert_eq!(printed.is_match(text), expected, "{pattern} on {text:?}");
-            }
-        }
-    }
-}
+mod tests;

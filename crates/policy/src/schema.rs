@@ -5,7 +5,6 @@ use serde_json::Number;
 
 use crate::ast::{JsonType, Keyword, Schema, Span};
 use crate::check::{Cx, JSON_TYPES};
-use crate::regex_subset;
 use crate::yaml::{Kind, Node, Pair};
 
 /// The only dialect that is understood.
@@ -237,13 +236,10 @@ impl<'n> Compiler<'n, '_, '_> {
     }
 
     fn numbers(&mut self, node: &'n Node, out: &mut Vec<Keyword>) {
-        let bounds: [(&str, fn(Number) -> Keyword); 4] = [
-            ("minimum", Keyword::Minimum),
-            ("maximum", Keyword::Maximum),
-            ("exclusiveMinimum", Keyword::ExclusiveMinimum),
-            ("exclusiveMaximum", Keyword::ExclusiveMaximum),
-        ];
-        for (name, keyword) in bounds {
+        let names = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"];
+        let keyword_of: [fn(Number) -> Keyword; 4] =
+            [Keyword::Minimum, Keyword::Maximum, Keyword::ExclusiveMinimum, Keyword::ExclusiveMaximum];
+        for (name, keyword) in names.into_iter().zip(keyword_of) {
             let Some(pair) = node.member(name) else { continue };
             match &pair.value.kind {
                 Kind::Number(number, _) => out.push(keyword(number.clone())),
@@ -267,7 +263,7 @@ impl<'n> Compiler<'n, '_, '_> {
         out.extend(self.count(node, "minLength").map(Keyword::MinLength));
         out.extend(self.count(node, "maxLength").map(Keyword::MaxLength));
         if let Some(pair) = node.member("pattern") {
-            out.extend(self.pattern(&pair.value).map(Keyword::Pattern));
+            out.extend(self.cx.pattern(&pair.value, false).map(Keyword::Pattern));
         }
     }
 
@@ -324,7 +320,7 @@ impl<'n> Compiler<'n, '_, '_> {
         if let Some(pair) = node.member("propertyNames") {
             match &pair.value.kind {
                 Kind::Map(pairs) if pairs.len() == 1 && &*pairs[0].key.text == "pattern" => {
-                    out.extend(self.pattern(&pairs[0].value).map(Keyword::PropertyNamesPattern));
+                    out.extend(self.cx.pattern(&pairs[0].value, false).map(Keyword::PropertyNamesPattern));
                 }
                 _ => {
                     let help = "write `propertyNames: {pattern: …}`";
@@ -335,9 +331,8 @@ impl<'n> Compiler<'n, '_, '_> {
     }
 
     fn groups(&mut self, node: &'n Node, depth: usize, out: &mut Vec<Keyword>) {
-        let lists: [(&str, fn(Vec<Schema>) -> Keyword); 3] =
-            [("allOf", Keyword::AllOf), ("anyOf", Keyword::AnyOf), ("oneOf", Keyword::OneOf)];
-        for (name, keyword) in lists {
+        let keyword_of: [fn(Vec<Schema>) -> Keyword; 3] = [Keyword::AllOf, Keyword::AnyOf, Keyword::OneOf];
+        for (name, keyword) in ["allOf", "anyOf", "oneOf"].into_iter().zip(keyword_of) {
             if let Some(pair) = node.member(name) {
                 let schemas = self.schemas(pair, depth);
                 out.push(keyword(schemas));
@@ -464,25 +459,6 @@ impl<'n> Compiler<'n, '_, '_> {
         count
     }
 
-    fn pattern(&mut self, node: &'n Node) -> Option<String> {
-        let Some(text) = node.text() else {
-            self.cx.wrong_type(node, "a string");
-            return None;
-        };
-        match regex_subset::translate(text) {
-            Ok(pattern) => Some(pattern),
-            Err(why) => {
-                self.error(
-                    "bad-regex",
-                    node.span,
-                    format!("this regular expression is refused: {}", why.message),
-                    why.help,
-                );
-                None
-            }
-        }
-    }
-
     /// Values with a missing part have been reported, or are now.
     fn refuse_bad(&mut self, node: &'n Node) {
         if node.has_bad() {
@@ -500,89 +476,5 @@ impl<'n> Compiler<'n, '_, '_> {
     }
 }
 
-/// Compiles a schema of its own, for tests of what is made of it.
 #[cfg(test)]
-fn compiled(text: &str) -> Result<Schema, Vec<&'static str>> {
-    let files = [crate::ast::SourceFile { path: "s.json".to_owned(), text: text.into() }];
-    let mut report = crate::check::report::Report::default();
-    let (documents, _) = crate::yaml::read(0, &files[0], &mut report);
-    let mut cx = Cx::new(&files, crate::check::Lints::default());
-    let schema = documents.first().and_then(|root| compile(root, &mut cx));
-    let (problems, _) = cx.into_report().finish();
-    schema.ok_or_else(|| problems.iter().map(|problem| problem.code).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keywords_come_in_a_fixed_order() {
-        let schema = compiled(
-            r#"{"required": ["a"], "type": "object", "properties": {"a": {"minimum": 1}}, "additionalProperties": false}"#,
-        );
-        let expected = Schema::Keywords(vec![
-            Keyword::Type(vec![JsonType::Object]),
-            Keyword::Required(vec!["a".to_owned()]),
-            Keyword::Properties(vec![("a".to_owned(), Schema::Keywords(vec![Keyword::Minimum(1.into())]))]),
-            Keyword::AdditionalProperties {
-                except: vec!["a".to_owned()],
-                schema: Box::new(Schema::Bool(false)),
-            },
-        ]);
-        assert_eq!(schema, Ok(expected));
-    }
-
-    #[test]
-    fn local_references_are_resolved() {
-        let schema = compiled(
-            r##"{"$defs": {"a/b": {"type": "string"}}, "properties": {"x": {"$ref": "#/$defs/a~1b", "maxLength": 3}}}"##,
-        );
-        let target = Schema::Keywords(vec![Keyword::Type(vec![JsonType::String])]);
-        let x = Schema::Keywords(vec![Keyword::MaxLength(3), Keyword::AllOf(vec![target])]);
-        assert_eq!(schema, Ok(Schema::Keywords(vec![Keyword::Properties(vec![("x".to_owned(), x)])])));
-    }
-
-    #[test]
-    fn what_has_no_bound_is_refused() {
-        assert_eq!(compiled(r##"{"properties": {"a": {"$ref": "#"}}}"##), Err(vec!["recursive-reference"]));
-        let cycle =
-            r##"{"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}"##;
-        assert!(compiled(cycle).is_err_and(|codes| codes.contains(&"recursive-reference")));
-        let doubling: Vec<String> = (0..20)
-            .map(|at| {
-                format!(
-                    r##""d{at}": {{"allOf": [{{"$ref": "#/$defs/d{}"}}, {{"$ref": "#/$defs/d{}"}}]}}"##,
-                    at + 1,
-                    at + 1
-                )
-            })
-            .collect();
-        let bomb = format!(r##"{{"$defs": {{{}, "d20": true}}, "$ref": "#/$defs/d0"}}"##, doubling.join(","));
-        assert!(
-            compiled(&bomb)
-                .is_err_and(|codes| codes.contains(&"schema-too-large") || codes.contains(&"too-deep"))
-        );
-    }
-
-    #[test]
-    fn what_cannot_be_compiled_is_refused_by_name() {
-        for (text, code) in [
-            (r#"{"format": "email"}"#, "schema-keyword"),
-            (r#"{"patternProperties": {}}"#, "schema-keyword"),
-            (r#"{"$ref": "https://example.com/s.json"}"#, "remote-reference"),
-            (r##"{"$ref": "#/$defs/nowhere"}"##, "bad-reference"),
-            (r#"{"multipleOf": 0.1}"#, "bad-value"),
-            (r#"{"$schema": "http://json-schema.org/draft-07/schema#"}"#, "schema-dialect"),
-            (r#"{"propertys": {}}"#, "schema-keyword"),
-            (r#"{"properties": {"a": {"$id": "x"}}}"#, "schema-keyword"),
-            (r#"{"items": [true]}"#, "schema-keyword"),
-            (r#"{"then": true}"#, "schema-keyword"),
-            (r#"{"type": "float"}"#, "bad-value"),
-            (r#"{"pattern": "\\bx"}"#, "bad-regex"),
-            (r#"{"enum": []}"#, "empty-list"),
-        ] {
-            assert_eq!(compiled(text), Err(vec![code]), "{text}");
-        }
-    }
-}
+mod tests;

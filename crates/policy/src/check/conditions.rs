@@ -117,9 +117,8 @@ fn circumstance(pair: &Pair, name: &str, scope: Scope, cx: &mut Cx<'_>) -> Optio
 
 /// `params`, `context` and `token`: maps of path to matcher.
 fn maps(fields: &mut Fields<'_>, scope: Scope, parts: &mut Vec<Condition>, cx: &mut Cx<'_>) {
-    let subjects: [(&'static str, fn(Path) -> Subject); 3] =
-        [("params", Subject::Params), ("context", Subject::Context), ("token", Subject::Token)];
-    for (name, subject) in subjects {
+    let subject_of: [fn(Path) -> Subject; 3] = [Subject::Params, Subject::Context, Subject::Token];
+    for (name, subject) in ["params", "context", "token"].into_iter().zip(subject_of) {
         let Some(pair) = fields.take(name) else { continue };
         let Kind::Map(pairs) = &pair.value.kind else {
             cx.wrong_type(&pair.value, "a mapping of paths to matchers");

@@ -7,8 +7,9 @@ use super::Lints;
 use super::report::Report;
 use crate::ast::{Schema, SourceFile, Span};
 use crate::diagnostic::Diagnostic;
+use crate::regex_subset::{self, Refused};
 use crate::sources::resolve_path;
-use crate::yaml::Node;
+use crate::yaml::{self, Node};
 
 /// The checker's context.
 #[derive(Debug)]
@@ -19,8 +20,12 @@ pub(crate) struct Cx<'f> {
     by_path: HashMap<&'f str, u32>,
     /// Files that a policy names: schemas and custom modules.
     pub(super) named: HashSet<u32>,
+    /// Every `mode: shadow`.
+    pub(super) shadow: Vec<Span>,
     /// Schemas that were read from files; `None`: with errors.
     pub(super) schemas: HashMap<u32, Option<Arc<Schema>>>,
+    /// Regular expressions that were translated before; generated policies repeat them.
+    patterns: HashMap<(String, bool), Result<String, Refused>>,
     /// YAML nodes read so far, over all files.
     pub(super) nodes: usize,
 }
@@ -34,7 +39,9 @@ impl<'f> Cx<'f> {
             lints,
             by_path,
             named: HashSet::new(),
+            shadow: Vec::new(),
             schemas: HashMap::new(),
+            patterns: HashMap::new(),
             nodes: 0,
         }
     }
@@ -43,6 +50,13 @@ impl<'f> Cx<'f> {
     pub(crate) fn push(&mut self, mut diagnostic: Diagnostic) {
         diagnostic.span = self.first_line(diagnostic.span);
         self.report.push(diagnostic);
+    }
+
+    /// The documents of a file.
+    pub(crate) fn read(&mut self, file: u32, source: &SourceFile) -> Vec<Node> {
+        let (documents, nodes) = yaml::read(file, source, &mut self.report);
+        self.nodes += nodes;
+        documents
     }
 
     /// How many errors were reported so far.
@@ -75,6 +89,24 @@ impl<'f> Cx<'f> {
         help: impl Into<String>,
     ) {
         self.push(Diagnostic::warning(code, span, message).help(help));
+    }
+
+    /// A regular expression in the common subset, for the `whole` text or anywhere in it.
+    pub(crate) fn pattern(&mut self, node: &Node, whole: bool) -> Option<String> {
+        let Some(text) = node.text() else {
+            self.wrong_type(node, "a string");
+            return None;
+        };
+        let key = (text.to_owned(), whole);
+        let translate = if whole { regex_subset::translate_whole } else { regex_subset::translate };
+        match self.patterns.entry(key).or_insert_with(|| translate(text)).clone() {
+            Ok(pattern) => Some(pattern),
+            Err(why) => {
+                let message = format!("this regular expression is refused: {}", why.message);
+                self.error("bad-regex", node.span, message, why.help);
+                None
+            }
+        }
     }
 
     /// Says that `node` should have been `wanted`.

@@ -6,7 +6,6 @@ use serde_json::{Map, Value, json};
 
 use super::cx::Cx;
 use super::fields::Fields;
-use super::matchers::pattern;
 use super::redact::detector_name;
 use super::values::{list, not_empty, string, strings, word};
 use crate::ast::Span;
@@ -45,9 +44,7 @@ fn detector(node: &Node, cx: &mut Cx<'_>) -> Option<(String, Value, Span)> {
     }
     let mut out = Map::new();
     out.extend(
-        regex
-            .and_then(|pair| pattern(&pair.value, false, cx))
-            .map(|regex| ("regex".to_owned(), json!(regex))),
+        regex.and_then(|pair| cx.pattern(&pair.value, false)).map(|regex| ("regex".to_owned(), json!(regex))),
     );
     let words = dictionary.and_then(|pair| strings(&pair.value, "words", cx, not_empty));
     out.extend(words.map(|words| ("dictionary".to_owned(), json!(words))));

@@ -59,9 +59,7 @@ pub(super) fn document(node: &Node, draft: &mut Draft, cx: &mut Cx<'_>) {
 fn agents(node: &Node, fields: &mut Fields<'_>, draft: &mut Draft, cx: &mut Cx<'_>) {
     let mut names: Vec<Glob> = Vec::new();
     if let Some(pair) = fields.take("agent") {
-        if string(&pair.value, cx).is_some() {
-            names.extend(glob(&pair.value, "agent name", cx));
-        }
+        names.extend(glob(&pair.value, "agent name", cx));
     }
     if let Some(pair) = fields.take("agents") {
         for item in one_or_list(&pair.value, "agents", cx).unwrap_or_default() {
@@ -70,7 +68,7 @@ fn agents(node: &Node, fields: &mut Fields<'_>, draft: &mut Draft, cx: &mut Cx<'
     }
     let base = names.iter().map(|glob| glob.0.as_str()).collect::<Vec<_>>().join(",");
     let label = unique(base, &mut draft.labels);
-    let mode = fields.take("mode").and_then(|pair| mode(&pair.value, cx)).unwrap_or_default();
+    let mode = mode(fields, cx);
     let document = body(fields, label, names, mode, node.span, cx);
     draft.set.documents.push(document);
 }
@@ -89,12 +87,16 @@ fn body(
     let egress = fields.take("egress").and_then(|pair| egress::egress(pair, cx));
     let limits = limits(fields, cx);
     check_units(&limits, allowed.as_deref().unwrap_or_default(), cx);
-    let custom = fields.take("rego").and_then(|pair| custom(pair, cx));
+    let custom = fields.take("rego").and_then(|pair| custom(pair, mode, cx));
     Document { label, agents, allowed, denied: denied.unwrap_or_default(), egress, limits, custom, span }
 }
 
 /// The custom module that `rego:` names. What is in it is checked where modules are compiled.
-fn custom(pair: &Pair, cx: &mut Cx<'_>) -> Option<CustomModule> {
+fn custom(pair: &Pair, mode: Mode, cx: &mut Cx<'_>) -> Option<CustomModule> {
+    if mode == Mode::Shadow {
+        let help = "put it into a document of its own that is enforced, or leave it out while you observe";
+        cx.error("shadow-rego", pair.key.span, "a document in shadow cannot have a custom module", help);
+    }
     let reference = string(&pair.value, cx)?;
     let file = cx.file_named(reference, pair.value.span)?;
     let path = &cx.files[file as usize].path;
@@ -116,7 +118,7 @@ fn defaults(fields: &mut Fields<'_>, draft: &mut Draft, cx: &mut Cx<'_>) {
         return;
     }
     let Some(mut inner) = Fields::of(&pair.value, "`defaults`", cx) else { return };
-    let mode = inner.take("mode").and_then(|pair| mode(&pair.value, cx)).unwrap_or_default();
+    let mode = mode(&mut inner, cx);
     draft.set.observe_only = mode == Mode::Shadow;
     let document = body(&mut inner, "defaults".to_owned(), Vec::new(), mode, pair.value.span, cx);
     inner.finish(cx);

@@ -39,7 +39,7 @@ fn entry(node: &Node, allowing: bool, rule: String, document: Mode, cx: &mut Cx<
     );
     let tool = name.and_then(|pair| glob(&pair.value, "tool name", cx));
     let actions = fields.take("actions").map(|pair| actions(pair, cx));
-    let own_mode = fields.take("mode").and_then(|pair| mode(&pair.value, cx)).unwrap_or_default();
+    let own_mode = mode(&mut fields, cx);
     let Lowered { condition, always_ask } = match fields.take("conditions") {
         Some(pair) => conditions::conditions(&pair.value, allowing, cx),
         None => Lowered::default(),

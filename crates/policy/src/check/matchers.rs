@@ -6,9 +6,8 @@ use serde_json::{Number, Value};
 use super::cx::Cx;
 use super::fields::Fields;
 use super::literals;
-use super::values::{boolean, integer, list, not_empty, number, string, strings, word};
+use super::values::{boolean, integer, list, not_empty, number, strings, word};
 use crate::ast::{Check, JsonType};
-use crate::regex_subset;
 use crate::yaml::{Kind, Node, Pair};
 
 /// What a matcher says: its checks, and how the test treats absence and failure.
@@ -93,10 +92,10 @@ fn checks(fields: &mut Fields<'_>, cx: &mut Cx<'_>) -> Vec<Check> {
     range(fields, &mut all, cx);
     push(fields, "type", Some("not_type"), &mut all, cx, |node, cx| json_type(node, cx).map(Check::Type));
     push(fields, "matches", Some("not_matches"), &mut all, cx, |node, cx| {
-        pattern(node, true, cx).map(Check::Matches)
+        cx.pattern(node, true).map(Check::Matches)
     });
     push(fields, "finds", Some("not_finds"), &mut all, cx, |node, cx| {
-        pattern(node, false, cx).map(Check::Finds)
+        cx.pattern(node, false).map(Check::Finds)
     });
     push(fields, "starts_with", Some("not_starts_with"), &mut all, cx, |node, cx| {
         strings(node, "strings", cx, not_empty).map(Check::StartsWith)
@@ -261,21 +260,3 @@ pub(crate) const JSON_TYPES: [(&str, JsonType); 7] = [
     ("array", JsonType::Array),
     ("object", JsonType::Object),
 ];
-
-/// A regular expression, translated to the common subset.
-pub(super) fn pattern(node: &Node, whole: bool, cx: &mut Cx<'_>) -> Option<String> {
-    let text = string(node, cx)?;
-    let translated = if whole { regex_subset::translate_whole(text) } else { regex_subset::translate(text) };
-    match translated {
-        Ok(pattern) => Some(pattern),
-        Err(why) => {
-            cx.error(
-                "bad-regex",
-                node.span,
-                format!("this regular expression is refused: {}", why.message),
-                why.help,
-            );
-            None
-        }
-    }
-}

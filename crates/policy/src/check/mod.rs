@@ -7,8 +7,9 @@ mod detectors;
 mod document;
 mod egress;
 mod entry;
-mod fields;
+pub(crate) mod fields;
 mod limits;
+mod lints;
 mod literals;
 mod matchers;
 mod nearest;
@@ -17,14 +18,14 @@ mod redact;
 pub(crate) mod report;
 mod schema_file;
 mod time;
-mod values;
+pub(crate) mod values;
 
 use aegis_model::caps::{POLICY_FILES_MAX, POLICY_NODES_MAX_SET, POLICY_SET_BYTES_MAX};
 
 use crate::ast::{PolicySet, SourceFile, Span};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::sources::FileKind;
-use crate::yaml::{self, Kind, Node};
+use crate::yaml::{Kind, Node};
 use document::Draft;
 
 pub(crate) use cx::Cx;
@@ -75,7 +76,11 @@ pub fn check_with(mut files: Vec<SourceFile>, lints: Lints) -> Checked {
     if fits(&mut cx) {
         read_all(&mut draft, &mut cx);
     }
+    draft.set.shadow = std::mem::take(&mut cx.shadow);
     let errors = cx.error_count();
+    if errors == 0 {
+        lints::lint(&draft.set, &mut cx);
+    }
     let (diagnostics, more) = cx.into_report().finish();
     let set = (errors == 0).then(|| PolicySet { files: files.clone(), ..draft.set });
     Checked { set, files, diagnostics, more }
@@ -122,8 +127,7 @@ fn read_all(draft: &mut Draft, cx: &mut Cx<'_>) {
         if !matches!(FileKind::of(&source.path), FileKind::Yaml | FileKind::Json) {
             continue;
         }
-        let (documents, nodes) = yaml::read(at, source, &mut cx.report);
-        cx.nodes += nodes;
+        let documents = cx.read(at, source);
         if cx.nodes > POLICY_NODES_MAX_SET {
             let message =
                 format!("the policy set has more than {POLICY_NODES_MAX_SET} nodes, aliases expanded");
@@ -146,7 +150,7 @@ fn read_all(draft: &mut Draft, cx: &mut Cx<'_>) {
     }
     for (at, _) in others.iter().filter(|(at, _)| !cx.named.contains(at)).copied().collect::<Vec<_>>() {
         let source = &cx.files[at as usize];
-        let (documents, _) = yaml::read(at, source, &mut cx.report);
+        let documents = cx.read(at, source);
         documents.iter().for_each(|node| document::document(node, draft, cx));
     }
 }

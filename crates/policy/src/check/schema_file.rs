@@ -6,7 +6,7 @@ use super::cx::Cx;
 use crate::ast::{Check, Condition, Path, Schema, Subject, Test};
 use crate::schema;
 use crate::sources::FileKind;
-use crate::yaml::{self, Kind, Pair};
+use crate::yaml::{Kind, Pair};
 
 /// The test that a schema comes to: it speaks of the whole of `params`.
 pub(super) fn condition(pair: &Pair, cx: &mut Cx<'_>) -> Option<Condition> {
@@ -40,8 +40,7 @@ fn named(reference: &str, pair: &Pair, cx: &mut Cx<'_>) -> Option<Arc<Schema>> {
         );
         return None;
     }
-    let (documents, nodes) = yaml::read(file, source, &mut cx.report);
-    cx.nodes += nodes;
+    let documents = cx.read(file, source);
     let compiled = match documents.as_slice() {
         [schema] => schema::compile(schema, cx).map(Arc::new),
         _ => {

@@ -5,11 +5,12 @@ use aegis_model::ids::is_name_byte;
 use serde_json::Number;
 
 use super::cx::Cx;
+use super::fields::Fields;
 use crate::ast::{Glob, Mode};
 use crate::yaml::{Kind, Node};
 
 /// A string.
-pub(super) fn string<'n>(node: &'n Node, cx: &mut Cx<'_>) -> Option<&'n str> {
+pub(crate) fn string<'n>(node: &'n Node, cx: &mut Cx<'_>) -> Option<&'n str> {
     if node.text().is_none() {
         cx.wrong_type(node, "a string");
     }
@@ -17,7 +18,7 @@ pub(super) fn string<'n>(node: &'n Node, cx: &mut Cx<'_>) -> Option<&'n str> {
 }
 
 /// One of a few words.
-pub(super) fn word<T: Copy>(node: &Node, words: &[(&'static str, T)], cx: &mut Cx<'_>) -> Option<T> {
+pub(crate) fn word<T: Copy>(node: &Node, words: &[(&'static str, T)], cx: &mut Cx<'_>) -> Option<T> {
     let text = string(node, cx)?;
     let found = words.iter().find(|(word, _)| *word == text).map(|&(_, value)| value);
     if found.is_none() {
@@ -32,7 +33,7 @@ pub(super) fn word<T: Copy>(node: &Node, words: &[(&'static str, T)], cx: &mut C
 }
 
 /// `true` or `false`.
-pub(super) fn boolean(node: &Node, cx: &mut Cx<'_>) -> Option<bool> {
+pub(crate) fn boolean(node: &Node, cx: &mut Cx<'_>) -> Option<bool> {
     if let Kind::Bool(value) = node.kind {
         return Some(value);
     }
@@ -41,7 +42,7 @@ pub(super) fn boolean(node: &Node, cx: &mut Cx<'_>) -> Option<bool> {
 }
 
 /// A number, with the text in which it is written.
-pub(super) fn number<'n>(node: &'n Node, cx: &mut Cx<'_>) -> Option<(&'n Number, &'n str)> {
+pub(crate) fn number<'n>(node: &'n Node, cx: &mut Cx<'_>) -> Option<(&'n Number, &'n str)> {
     if let Kind::Number(number, text) = &node.kind {
         return Some((number, text));
     }
@@ -50,7 +51,7 @@ pub(super) fn number<'n>(node: &'n Node, cx: &mut Cx<'_>) -> Option<(&'n Number,
 }
 
 /// An integer in `min..=max`.
-pub(super) fn integer(node: &Node, min: u32, max: u32, cx: &mut Cx<'_>) -> Option<u32> {
+pub(crate) fn integer(node: &Node, min: u32, max: u32, cx: &mut Cx<'_>) -> Option<u32> {
     let (number, _) = number(node, cx)?;
     let value = number
         .as_u64()
@@ -64,7 +65,7 @@ pub(super) fn integer(node: &Node, min: u32, max: u32, cx: &mut Cx<'_>) -> Optio
 }
 
 /// The elements of a list; reports an empty one unless it may be.
-pub(super) fn list<'n>(
+pub(crate) fn list<'n>(
     node: &'n Node,
     what: &str,
     may_be_empty: bool,
@@ -87,7 +88,7 @@ pub(super) fn list<'n>(
 }
 
 /// A single value or the elements of a non-empty list.
-pub(super) fn one_or_list<'n>(node: &'n Node, what: &str, cx: &mut Cx<'_>) -> Option<&'n [Node]> {
+pub(crate) fn one_or_list<'n>(node: &'n Node, what: &str, cx: &mut Cx<'_>) -> Option<&'n [Node]> {
     match node.kind {
         Kind::Seq(_) => list(node, what, false, cx),
         _ => Some(std::slice::from_ref(node)),
@@ -95,7 +96,7 @@ pub(super) fn one_or_list<'n>(node: &'n Node, what: &str, cx: &mut Cx<'_>) -> Op
 }
 
 /// The strings of a single value or a non-empty list, each checked by `check`.
-pub(super) fn strings(
+pub(crate) fn strings(
     node: &Node,
     what: &str,
     cx: &mut Cx<'_>,
@@ -117,7 +118,7 @@ pub(super) fn strings(
 }
 
 /// Any string that is not empty.
-pub(super) fn not_empty(text: &str, node: &Node, cx: &mut Cx<'_>) -> Option<String> {
+pub(crate) fn not_empty(text: &str, node: &Node, cx: &mut Cx<'_>) -> Option<String> {
     if text.is_empty() {
         cx.error(
             "empty-string",
@@ -131,7 +132,7 @@ pub(super) fn not_empty(text: &str, node: &Node, cx: &mut Cx<'_>) -> Option<Stri
 }
 
 /// A glob over tool, action or agent names.
-pub(super) fn glob(node: &Node, kind: &str, cx: &mut Cx<'_>) -> Option<Glob> {
+pub(crate) fn glob(node: &Node, kind: &str, cx: &mut Cx<'_>) -> Option<Glob> {
     let text = string(node, cx)?;
     let bad = text.bytes().find(|&byte| !is_name_byte(byte) && byte != b'*');
     if text.is_empty() || text.len() > NAME_BYTES_MAX || bad.is_some() {
@@ -148,13 +149,19 @@ pub(super) fn glob(node: &Node, kind: &str, cx: &mut Cx<'_>) -> Option<Glob> {
     Some(Glob(text.to_owned()))
 }
 
-/// `enforce` or `shadow`.
-pub(super) fn mode(node: &Node, cx: &mut Cx<'_>) -> Option<Mode> {
-    word(node, &[("enforce", Mode::Enforce), ("shadow", Mode::Shadow)], cx)
+/// `mode`: `enforce` or `shadow`.
+pub(crate) fn mode(fields: &mut Fields<'_>, cx: &mut Cx<'_>) -> Mode {
+    let Some(pair) = fields.take("mode") else { return Mode::Enforce };
+    let words = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
+    let mode = word(&pair.value, &words, cx).unwrap_or_default();
+    if mode == Mode::Shadow {
+        cx.shadow.push(pair.key.span);
+    }
+    mode
 }
 
 /// A duration such as `90s`, `30m`, `12h`, `7d`, in seconds.
-pub(super) fn duration(node: &Node, min: u64, max: u64, cx: &mut Cx<'_>) -> Option<u64> {
+pub(crate) fn duration(node: &Node, min: u64, max: u64, cx: &mut Cx<'_>) -> Option<u64> {
     let text = string(node, cx)?;
     let unit = match text.as_bytes().last() {
         Some(b's') => Some(1),
@@ -178,7 +185,7 @@ pub(super) fn duration(node: &Node, min: u64, max: u64, cx: &mut Cx<'_>) -> Opti
 }
 
 /// The name of a time zone, as the time zone database writes it.
-pub(super) fn zone(node: &Node, cx: &mut Cx<'_>) -> Option<String> {
+pub(crate) fn zone(node: &Node, cx: &mut Cx<'_>) -> Option<String> {
     let text = string(node, cx)?;
     let known = jiff::tz::TimeZone::get(text).ok();
     match known.as_ref().and_then(jiff::tz::TimeZone::iana_name) {
@@ -201,7 +208,7 @@ pub(super) fn zone(node: &Node, cx: &mut Cx<'_>) -> Option<String> {
 }
 
 /// At most 60 characters of a text, for messages.
-pub(super) fn short(text: &str) -> String {
+pub(crate) fn short(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),

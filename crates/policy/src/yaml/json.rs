@@ -60,12 +60,12 @@ impl Reader<'_, '_, '_, '_> {
             return Ok(());
         }
         loop {
-            if let Some(inside) = self.value()? {
-                if !self.first_is_close(inside)? {
-                    open.push(inside);
-                    self.key_if(inside)?;
-                    continue;
-                }
+            if let Some(inside) = self.value()?
+                && !self.first_is_close(inside)?
+            {
+                open.push(inside);
+                self.key_if(inside)?;
+                continue;
             }
             if !self.after_value(&mut open)? {
                 break;
