@@ -6,7 +6,7 @@ use crate::money::Micros;
 use crate::secret::Secret;
 
 /// One call of one tool, as a policy judges it. Shape of the wire form: `POST /v1/decide`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ToolCall {
     /// Chosen by the client; makes a retry at the same node safe for 60 s.
     pub request_id: Option<RequestId>,
@@ -26,4 +26,42 @@ pub struct ToolCall {
     pub dry_run: bool,
     /// Answer with the steps of the judgement. Needs scope `aegis:explain`.
     pub explain: bool,
+}
+
+/// Names and flags only: parameters and context may hold what no log may show (AUD-2).
+impl std::fmt::Debug for ToolCall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ToolCall")
+            .field("request_id", &self.request_id)
+            .field("tool", &self.tool)
+            .field("action", &self.action)
+            .field("dry_run", &self.dry_run)
+            .field("explain", &self.explain)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_value_of_the_call() {
+        let serde_json::Value::Object(params) = serde_json::json!({"ssn": "078-05-1120"}) else {
+            unreachable!()
+        };
+        let call = ToolCall {
+            request_id: None,
+            tool: "t".parse().expect("a name"),
+            action: ActionName::default_call(),
+            params: params.clone(),
+            context: params,
+            cost: None,
+            override_token: Some(Secret::new("hidden".to_owned())),
+            dry_run: false,
+            explain: false,
+        };
+        let shown = format!("{call:?}");
+        assert!(!shown.contains("078-05") && !shown.contains("hidden") && !shown.contains("ssn"), "{shown}");
+    }
 }

@@ -70,6 +70,12 @@ pub const POLICY_SET_BYTES_MAX: usize = 128 << 20;
 /// Most files in a policy set.
 pub const POLICY_FILES_MAX: usize = 20_000;
 
+/// Deepest nesting of folders in a policy folder; the folder itself counts as 1. Deeper: the set is refused.
+pub const POLICY_FOLDER_DEPTH_MAX: usize = 16;
+
+/// Most entries of any kind in a policy folder and those below it, since each is looked at. More: the set is refused.
+pub const POLICY_FOLDER_ENTRIES_MAX: usize = 100_000;
+
 /// Deepest nesting in a policy file, counted over YAML nodes.
 pub const POLICY_DEPTH_MAX: usize = 32;
 
@@ -223,4 +229,7 @@ const _: () = assert!(BODY_BYTES_MAX <= BODY_BYTES_IN_PROGRESS_MAX);
 const _: () = assert!(TENANT_CALLS_MIN <= CALLS_IN_PROGRESS_MAX);
 const _: () = assert!(RECORD_WAIT_SECONDS < CALL_SECONDS, "a failing log is told as such");
 const _: () = assert!(SDK_ATTEMPTS <= SDK_ATTEMPTS_MAX && SDK_PAUSE_MS_FIRST <= SDK_PAUSE_MS_MAX);
-const _: () = assert!(2 * SDK_PING_MS < SDK_DEADLINE_MS, "a dead node is noticed while there is time for another attempt");
+const _: () = assert!(
+    2 * SDK_PING_MS < SDK_DEADLINE_MS,
+    "a dead node is noticed while there is time for another attempt"
+);

@@ -76,7 +76,7 @@ pub struct PolicyRef {
 }
 
 /// The answer to one call. Shape of the wire form: the 200 body of `POST /v1/decide`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Decision {
     /// Unique; names the node and its incarnation.
@@ -97,4 +97,17 @@ pub struct Decision {
     /// The steps of the judgement, when `explain` was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<serde_json::Value>,
+}
+
+/// Without parameters and explanation: they may hold what no log may show (AUD-2).
+impl std::fmt::Debug for Decision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decision")
+            .field("decision_id", &self.decision_id)
+            .field("outcome", &self.outcome)
+            .field("reasons", &self.reasons)
+            .field("policy", &self.policy)
+            .field("replayed", &self.replayed)
+            .finish_non_exhaustive()
+    }
 }

@@ -6,7 +6,7 @@ use crate::json::JsonObject;
 use crate::scope::Scope;
 
 /// The proven identity behind a call. Only `identity` makes one, from verified evidence.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Principal {
     /// The organization (`org` claim).
     pub org: OrgId,
@@ -24,4 +24,16 @@ pub struct Principal {
     pub token_id: String,
     /// The moment after which the evidence no longer counts.
     pub expires_at: UnixNanos,
+}
+
+/// Without the claims: a minter may put what it likes into them (AUD-2).
+impl std::fmt::Debug for Principal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Principal")
+            .field("org", &self.org)
+            .field("tenant", &self.tenant)
+            .field("agent", &self.agent)
+            .field("callers", &self.callers)
+            .finish_non_exhaustive()
+    }
 }
