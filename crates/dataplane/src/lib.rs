@@ -1,1 +1,43 @@
 //! One node: takes a call from any surface, walks it, answers it.
+//!
+//! Start at [`walk::walk`], which is the whole flow on one screen. Around it: [`snapshot::Snapshot`] (what a call is
+//! judged under), [`decider::Decider`] (what a walk uses), the surfaces `http` and `grpc` (bytes in, bytes out),
+//! `serve` (sockets), and [`node::Node`], which binds and owns all of it.
+//!
+//! What this crate does not do: it reads no configuration and no policy file, mints no token, decides no rule of its
+//! own, and knows neither Raft nor the control plane.
+
+pub mod walk;
+
+pub mod case;
+mod stages;
+
+pub mod answer;
+pub mod decider;
+pub mod snapshot;
+
+mod decision_id;
+mod digest;
+mod laps;
+mod log;
+mod metrics;
+mod replay;
+mod room;
+mod tally;
+mod utc;
+
+mod grpc;
+pub mod http;
+
+mod budget;
+mod metrics_page;
+mod readiness;
+mod serve;
+
+pub mod node;
+
+pub use decision_id::{BadNodeName, NodeName};
+pub use serve::Patience;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,112 @@
+//! What is known of one call, growing from stage to stage, and the values that stages hand on.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use aegis_model::call::ToolCall;
+use aegis_model::clock::UnixNanos;
+use aegis_model::decision::{Outcome, Reason};
+use aegis_model::ids::AgentId;
+use aegis_model::principal::Principal;
+use aegis_model::reason::ReasonCode;
+use aegis_policy::judge::Verdict;
+use serde_json::Value;
+
+use crate::laps::Laps;
+use crate::snapshot::{Snapshot, Tenant};
+
+/// By which way a call came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surface {
+    /// `POST /v1/decide`.
+    Http,
+    /// AuthZEN over HTTP.
+    Authzen,
+    /// gRPC `Decide`.
+    Grpc,
+    /// gRPC `DecideStream`.
+    GrpcStream,
+}
+
+impl Surface {
+    /// Its name in records and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Authzen => "authzen",
+            Self::Grpc => "grpc",
+            Self::GrpcStream => "grpc_stream",
+        }
+    }
+}
+
+/// Everything that is known of a call. Each stage adds to it; whatever the end, the record is made from it.
+pub(crate) struct Case {
+    /// What it is judged under, from first to last (WALK-1).
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// The one moment that the whole judgement sees.
+    pub(crate) now: UnixNanos,
+    pub(crate) surface: Surface,
+    pub(crate) source: IpAddr,
+    pub(crate) call: ToolCall,
+    pub(crate) laps: Laps,
+    /// Who asks, once proven.
+    pub(crate) principal: Option<Arc<Principal>>,
+    /// The tenant whose policy judges, once known.
+    pub(crate) tenant: Option<Arc<Tenant>>,
+    /// Rules that decided.
+    pub(crate) rules: Vec<String>,
+    /// Circumstances that rest on the caller's word.
+    pub(crate) unverified: Vec<String>,
+    /// The steps of the judgement, if they were asked for.
+    pub(crate) explanation: Option<Value>,
+}
+
+/// From a surface: a well-formed call, whoever sent it.
+pub struct Received<'a> {
+    pub(crate) case: Box<Case>,
+    /// The evidence, as sent.
+    pub(crate) token: &'a str,
+    /// The agent that the question is about, where the surface lets the client name one.
+    pub(crate) about: Option<AgentId>,
+}
+
+/// From `identify`: the principal is proven, and the node has a policy for its tenant.
+pub(crate) struct Identified {
+    pub(crate) case: Box<Case>,
+    pub(crate) principal: Arc<Principal>,
+    pub(crate) tenant: Arc<Tenant>,
+}
+
+/// From `authorize`: the policy does not deny.
+pub(crate) struct Authorized {
+    pub(crate) case: Box<Case>,
+    pub(crate) verdict: Verdict,
+}
+
+/// From `consent`: the call may go on.
+pub(crate) struct Cleared {
+    pub(crate) case: Box<Case>,
+    pub(crate) reasons: Vec<Reason>,
+}
+
+/// From any stage: the call may not go on. It leaves by the same door as [`Cleared`].
+pub(crate) struct Refusal {
+    pub(crate) case: Box<Case>,
+    /// `Deny` or `ApprovalRequired`.
+    pub(crate) outcome: Outcome,
+    /// Never empty.
+    pub(crate) reasons: Vec<Reason>,
+}
+
+impl Case {
+    /// Denies the call for one reason that is not a rule's.
+    pub(crate) fn deny(self: Box<Self>, code: ReasonCode, message: impl Into<String>) -> Refusal {
+        Refusal { case: self, outcome: Outcome::Deny, reasons: vec![Reason::plain(code, message)] }
+    }
+
+    /// Denies the call with what the code means as its message.
+    pub(crate) fn deny_plainly(self: Box<Self>, code: ReasonCode) -> Refusal {
+        self.deny(code, code.meaning())
+    }
+}

@@ -1,0 +1,205 @@
+//! What every walk uses and no walk owns: the snapshot in force, the clock, the log, and the memories of a node.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aegis_model::call::ToolCall;
+use aegis_model::caps;
+use aegis_model::clock::{Clock, UnixNanos};
+use aegis_model::ids::AgentId;
+use aegis_model::reason::ReasonCode;
+use aegis_model::secret::Secret;
+use arc_swap::ArcSwap;
+
+use crate::answer::Refused;
+use crate::case::{Case, Received, Surface};
+use crate::decision_id::{DecisionIds, NodeName};
+use crate::digest::DigestKey;
+use crate::laps::{Laps, Stage};
+use crate::log::Log;
+use crate::log::line::{Line, RefusalsLine};
+use crate::metrics::Metrics;
+use crate::replay::Replays;
+use crate::room::{Room, Seat};
+use crate::snapshot::{Snapshot, SwapRefusal};
+use crate::tally::{Due, Source, Tally};
+
+/// One node's decision point, without its surfaces. Shared by all calls.
+#[derive(Debug)]
+pub struct Decider {
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    pub(crate) clock: Clock,
+    pub(crate) ids: DecisionIds,
+    pub(crate) digest_key: DigestKey,
+    pub(crate) log: Log,
+    pub(crate) replays: Replays,
+    pub(crate) tally: Tally,
+    pub(crate) room: Room,
+    pub(crate) metrics: Metrics,
+    swapping: Mutex<()>,
+}
+
+/// What a [`Decider`] is made from.
+#[derive(Debug)]
+pub struct DeciderConfig<'a> {
+    /// The node's name; stands in every decision id.
+    pub node: NodeName,
+    /// A number that no start of this node has had before.
+    pub incarnation: u64,
+    /// 32 random bytes, made at this start: the key of the digests in records.
+    pub digest_key: Secret<[u8; 32]>,
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// The decision log; made if it is not there, else appended to.
+    pub log: &'a Path,
+    /// Most calls in progress; at most [`caps::CALLS_IN_PROGRESS_MAX`].
+    pub calls_in_progress_max: usize,
+}
+
+/// Proof that a call found room: from before its body is read until it is answered.
+#[derive(Debug)]
+pub struct Entry {
+    _seat: Seat,
+    laps: Laps,
+}
+
+impl Entry {
+    /// Times the next call of the same request from now on.
+    pub(crate) fn restart_watch(&mut self) {
+        self.laps = Laps::start();
+    }
+}
+
+impl Decider {
+    /// A decision point that judges under `snapshot`.
+    ///
+    /// # Errors
+    /// The log cannot be opened.
+    pub fn new(config: DeciderConfig<'_>, mut snapshot: Snapshot) -> io::Result<Self> {
+        let calls_max = config.calls_in_progress_max.clamp(1, caps::CALLS_IN_PROGRESS_MAX);
+        snapshot.assign_rooms(calls_max, None);
+        let metrics = Metrics::new();
+        metrics.enforcing(&snapshot);
+        Ok(Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            clock: config.clock,
+            ids: DecisionIds::new(&config.node, config.incarnation),
+            digest_key: DigestKey::new(config.digest_key.expose()),
+            log: Log::open(config.log)?,
+            replays: Replays::new(caps::REPLAY_ENTRIES_MAX),
+            tally: Tally::new(caps::REFUSAL_SOURCES_MAX),
+            room: Room::new(calls_max),
+            metrics,
+            swapping: Mutex::new(()),
+        })
+    }
+
+    /// Lets a call in, if the node has room for it.
+    ///
+    /// # Errors
+    /// `Overloaded`. It is counted, not recorded: nobody has asked anything yet.
+    pub fn enter(&self, surface: Surface) -> Result<Entry, Refused> {
+        match self.room.enter() {
+            Some(seat) => Ok(Entry { _seat: seat, laps: Laps::start() }),
+            None => {
+                self.metrics.refused(ReasonCode::Overloaded, surface);
+                Err(Refused::plain(ReasonCode::Overloaded))
+            }
+        }
+    }
+
+    /// Counts a request that could not be understood.
+    pub(crate) fn malformed(&self, surface: Surface) {
+        self.metrics.refused(ReasonCode::InvalidRequest, surface);
+    }
+
+    /// A well-formed call, ready to be walked. This is where its snapshot is chosen (WALK-1).
+    ///
+    /// `token` is the evidence as sent; `about` the agent that the question is about, where the client can name one.
+    pub fn receive<'a>(
+        &self,
+        entry: &Entry,
+        surface: Surface,
+        source: IpAddr,
+        token: &'a str,
+        about: Option<AgentId>,
+        call: ToolCall,
+    ) -> Received<'a> {
+        let mut laps = entry.laps;
+        laps.lap(Stage::Receive);
+        let case = Case {
+            snapshot: self.snapshot.load_full(),
+            now: self.clock.now(),
+            surface,
+            source,
+            call,
+            laps,
+            principal: None,
+            tenant: None,
+            rules: Vec::new(),
+            unverified: Vec::new(),
+            explanation: None,
+        };
+        Received { case: Box::new(case), token, about }
+    }
+
+    /// Refuses a request that never became a call: nobody is proven to have sent it. Counted, and recorded once per
+    /// source and second.
+    pub(crate) async fn turn_away(&self, source: IpAddr, surface: Surface, refused: Refused) -> Refused {
+        let line = self.count_refusal(Source::of(source), refused.code, self.clock.now());
+        let ack = match line.map(|line| self.log.append(line)) {
+            None => None,
+            Some(Ok(ack)) => Some(ack),
+            Some(Err(_not_taken)) => return Refused::plain(ReasonCode::AuditUnavailable),
+        };
+        let refused = match ack {
+            Some(ack) if !ack.written_in_time().await => Refused::plain(ReasonCode::AuditUnavailable),
+            Some(_) | None => refused,
+        };
+        self.metrics.refused(refused.code, surface);
+        refused
+    }
+
+    /// Counts a refusal without a decision, and gives the line that is due by it.
+    pub(crate) fn count_refusal(&self, source: Source, code: ReasonCode, now: UnixNanos) -> Option<Vec<u8>> {
+        self.tally.note(source, code, now).map(|due| refusals_line(&due, now))
+    }
+
+    /// Writes what sources that fell silent still have untold. To be called every second, and before the end.
+    pub(crate) fn tell_overdue_refusals(&self) {
+        let now = self.clock.now();
+        for due in self.tally.overdue(now) {
+            // A log that takes nothing has been told to the operator already.
+            let _ = self.log.append(refusals_line(&due, now));
+        }
+    }
+
+    /// Forgets request ids that are over. To be called every few seconds.
+    pub(crate) fn forget_old_requests(&self) {
+        self.replays.sweep(self.clock.now());
+    }
+
+    /// Puts `snapshot` into force for every call that is received from now on.
+    ///
+    /// # Errors
+    /// [`SwapRefusal`]; then nothing has changed.
+    pub fn swap(&self, snapshot: Snapshot) -> Result<(), SwapRefusal> {
+        let _one_at_a_time = self.swapping.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = snapshot.succeeding(&self.snapshot.load(), self.room.max())?;
+        self.metrics.enforcing(&next);
+        self.snapshot.store(Arc::new(next));
+        Ok(())
+    }
+
+    /// The snapshot in force.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+}
+
+fn refusals_line(due: &Due, now: UnixNanos) -> Vec<u8> {
+    let source = due.source.to_string();
+    Line::Refusals(RefusalsLine { at: now, source: &source, code: due.code, count: due.count }).to_bytes()
+}

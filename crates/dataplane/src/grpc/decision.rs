@@ -1,0 +1,125 @@
+//! The service `aegis.v1.Decision`.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use aegis_model::caps;
+use aegis_model::reason::ReasonCode;
+use aegis_proto::v1::decision_server::Decision;
+use aegis_proto::v1::{DecideRequest, DecideResponse, DecideStreamRequest, DecideStreamResponse};
+use aegis_proto::{convert, status};
+use futures_util::Stream;
+use tokio::sync::Semaphore;
+use tonic::metadata::MetadataMap;
+use tonic::{Extensions, Request, Response, Status, Streaming};
+
+use super::{Peer, stream};
+use crate::answer::{Answer, Refused};
+use crate::case::Surface;
+use crate::decider::{Decider, Entry};
+use crate::http::token_of;
+use crate::readiness::Readiness;
+use crate::walk::walk;
+
+/// Judges calls. Shared by all requests.
+#[derive(Debug)]
+pub(super) struct Decisions {
+    pub(super) decider: Arc<Decider>,
+    pub(super) readiness: Readiness,
+    /// One permit per open stream.
+    streams: Arc<Semaphore>,
+}
+
+impl Decisions {
+    pub(super) fn new(decider: Arc<Decider>, readiness: Readiness) -> Self {
+        Self { decider, readiness, streams: Arc::new(Semaphore::new(caps::DECIDE_STREAMS_MAX)) }
+    }
+}
+
+#[tonic::async_trait]
+impl Decision for Decisions {
+    async fn decide(&self, request: Request<DecideRequest>) -> Result<Response<DecideResponse>, Status> {
+        let (metadata, extensions, message) = request.into_parts();
+        let (decider, source) = (&self.decider, source(&extensions));
+        let token = match bearer(&metadata) {
+            Ok(token) => token,
+            Err(refused) => {
+                return Err(status_of(&decider.turn_away(source, Surface::Grpc, refused).await));
+            }
+        };
+        let entry = decider.enter(Surface::Grpc).map_err(|refused| status_of(&refused))?;
+        match decide(decider, &entry, Surface::Grpc, source, token, message).await {
+            Ok(response) => Ok(Response::new(response)),
+            Err(refused) => Err(status_of(&refused)),
+        }
+    }
+
+    type DecideStreamStream = Pin<Box<dyn Stream<Item = Result<DecideStreamResponse, Status>> + Send>>;
+
+    async fn decide_stream(
+        &self,
+        request: Request<Streaming<DecideStreamRequest>>,
+    ) -> Result<Response<Self::DecideStreamStream>, Status> {
+        let source = source(request.extensions());
+        let Ok(permit) = Arc::clone(&self.streams).try_acquire_owned() else {
+            let refused = Refused::new(ReasonCode::Overloaded, "the node has as many streams as it can take");
+            return Err(status_of(&refused));
+        };
+        let answers = stream::answers(
+            Arc::clone(&self.decider),
+            self.readiness.clone(),
+            source,
+            request.into_inner(),
+            permit,
+        );
+        Ok(Response::new(Box::pin(answers)))
+    }
+}
+
+/// One message to one answer.
+pub(super) async fn decide(
+    decider: &Decider,
+    entry: &Entry,
+    surface: Surface,
+    source: IpAddr,
+    token: &str,
+    message: DecideRequest,
+) -> Result<DecideResponse, Refused> {
+    let call = convert::read_call(message).inspect_err(|_| decider.malformed(surface))?;
+    match walk(decider, decider.receive(entry, surface, source, token, None, call)).await {
+        Answer::Decided(decision) => Ok(convert::write_decision(&decision)),
+        Answer::Refused(refused) => Err(refused),
+    }
+}
+
+/// The status of a call that was not judged.
+pub(super) fn status_of(refused: &Refused) -> Status {
+    match refused.retry_after_ms() {
+        None => status::refusal(refused.code, &refused.sentence()),
+        Some(ms) => status::refusal_for_now(refused.code, &refused.sentence(), ms),
+    }
+}
+
+/// The token in the call's metadata.
+fn bearer(metadata: &MetadataMap) -> Result<&str, Refused> {
+    let mut values = metadata.get_all("authorization").iter();
+    let value = match (values.next(), values.next()) {
+        (Some(value), None) => value,
+        (None, _) => {
+            return Err(Refused::new(ReasonCode::Unauthenticated, "there is no `authorization` metadata"));
+        }
+        (Some(_), Some(_)) => {
+            let detail = "the metadata `authorization` stands more than once";
+            return Err(Refused::new(ReasonCode::InvalidRequest, detail));
+        }
+    };
+    token_of(value.as_encoded_bytes()).ok_or_else(|| {
+        Refused::new(ReasonCode::Unauthenticated, "the `authorization` metadata holds no bearer token")
+    })
+}
+
+/// The client's address. The surface puts it there for every request.
+fn source(extensions: &Extensions) -> IpAddr {
+    extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0)
+}

@@ -1,0 +1,121 @@
+//! The gRPC surface: `aegis.v1.Decision`, health and reflection, behind one HTTP/2 listener.
+
+mod decision;
+mod farewell;
+mod health;
+mod stream;
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aegis_proto::v1::decision_server::{DecisionServer, SERVICE_NAME};
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use hyper::{Method, Request, Response, StatusCode};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::Service;
+use tonic_health::server::HealthReporter;
+
+use crate::budget::{ByteBudget, Metered};
+use crate::decider::Decider;
+use crate::readiness::Readiness;
+use crate::serve::Patience;
+use decision::Decisions;
+pub(crate) use health::report as report_health;
+
+/// Unary calls have a deadline; streams go on.
+const DECIDE: &str = "/aegis.v1.Decision/Decide";
+
+/// The services. Cheap to clone: one clone per request.
+#[derive(Clone)]
+pub(crate) struct GrpcSurface {
+    decision: DecisionServer<Decisions>,
+    others: Arc<Others>,
+    readiness: Readiness,
+    budget: ByteBudget,
+    deadline: Duration,
+}
+
+/// The services that are seldom asked.
+struct Others {
+    health: health::Server,
+    reflection: health::Reflection,
+}
+
+/// Where a request came from, as the services see it.
+#[derive(Debug, Clone, Copy)]
+struct Peer(IpAddr);
+
+impl GrpcSurface {
+    /// The services over `decider`, and what reports their health.
+    pub(crate) fn new(
+        decider: Arc<Decider>,
+        readiness: Readiness,
+        budget: ByteBudget,
+        body_bytes_max: usize,
+        patience: Patience,
+    ) -> (Self, HealthReporter) {
+        let decisions = Decisions::new(decider, readiness.clone());
+        let decision = DecisionServer::new(decisions).max_decoding_message_size(body_bytes_max);
+        let (reporter, health) = health::server();
+        let others = Arc::new(Others { health, reflection: health::reflection() });
+        (Self { decision, others, readiness, budget, deadline: patience.call }, reporter)
+    }
+
+    /// Answers one request.
+    pub(crate) async fn answer(mut self, source: IpAddr, request: Request<Incoming>) -> Response<Body> {
+        if let Some(response) = not_grpc(&request) {
+            return response;
+        }
+        let mut request = request;
+        request.extensions_mut().insert(Peer(source));
+        let path = request.uri().path();
+        let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        if path == DECIDE {
+            let budget = self.budget.clone();
+            let call = self.decision.call(request.map(|body| Metered::new(body, budget)));
+            return match tokio::time::timeout(self.deadline, call).await {
+                Ok(response) => infallible(response),
+                Err(_elapsed) => Status::deadline_exceeded("the call took too long to arrive").into_http(),
+            };
+        }
+        match service {
+            SERVICE_NAME => infallible(self.decision.call(request).await),
+            health::HEALTH_NAME => self.ending(self.others.health.clone().call(request).await),
+            health::REFLECTION_NAME => self.ending(self.others.reflection.clone().call(request).await),
+            _ => Status::unimplemented("no such service is served here").into_http(),
+        }
+    }
+}
+
+impl GrpcSurface {
+    /// An answer that may go on for as long as the client likes, but not longer than the node.
+    fn ending(&self, response: Result<Response<Body>, Infallible>) -> Response<Body> {
+        infallible(response).map(|body| farewell::until_stopped(body, self.readiness.clone()))
+    }
+}
+
+/// The answer to what is not gRPC at all.
+fn not_grpc(request: &Request<Incoming>) -> Option<Response<Body>> {
+    let content_type = request.headers().get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
+    let status = if request.method() != Method::POST {
+        StatusCode::METHOD_NOT_ALLOWED
+    } else if !matches!(content_type, b"application/grpc" | b"application/grpc+proto") {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE
+    } else {
+        return None;
+    };
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    Some(response)
+}
+
+fn infallible(response: Result<Response<Body>, Infallible>) -> Response<Body> {
+    match response {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}

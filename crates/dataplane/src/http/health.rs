@@ -1,0 +1,25 @@
+//! `/healthz`: the process lives. `/readyz`: it takes calls.
+
+use aegis_model::reason::ReasonCode;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Response, StatusCode};
+
+use super::problem::Problem;
+use super::reply;
+use crate::answer::Refused;
+use crate::readiness::Readiness;
+
+pub(super) fn alive() -> Response<Full<Bytes>> {
+    reply::json(StatusCode::OK, Bytes::from_static(br#"{"status":"alive"}"#))
+}
+
+pub(super) fn ready(readiness: &Readiness) -> Result<Response<Full<Bytes>>, Problem> {
+    if readiness.is_stopping() {
+        return Err(Refused::new(ReasonCode::Overloaded, "the node is stopping").into());
+    }
+    if !readiness.is_ready() {
+        return Err(Refused::plain(ReasonCode::AuditUnavailable).into());
+    }
+    Ok(reply::json(StatusCode::OK, Bytes::from_static(br#"{"status":"ready"}"#)))
+}

@@ -1,0 +1,167 @@
+//! Numbers for operators, in the Prometheus text format. Every label has a bounded set of values.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use aegis_model::reason::ReasonCode;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use crate::answer::Answer;
+use crate::case::Surface;
+use crate::decider::Decider;
+use crate::laps::{Laps, Stage};
+use crate::serve::Traffic;
+use crate::snapshot::{Snapshot, Tenant};
+
+/// Upper ends of the histogram's buckets, in seconds: from the cost of a cached token to a hanging disk.
+const BUCKETS: [f64; 16] =
+    [1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 2e-2, 1e-1, 1.0, 5.0];
+
+/// The label of tenants that have none of their own.
+const OTHER_TENANTS: &str = "other";
+
+/// The node's metrics.
+pub(crate) struct Metrics {
+    registry: Registry,
+    decisions: IntCounterVec,
+    refusals: IntCounterVec,
+    replays: IntCounter,
+    stages: [Histogram; Stage::ALL.len()],
+    snapshot_version: IntGauge,
+    policy_version: IntGaugeVec,
+    policy_activation: IntGaugeVec,
+    calls_in_progress: IntGauge,
+    record_queue: IntGauge,
+    record_healthy: IntGauge,
+    request_ids: IntGauge,
+    connections: IntGaugeVec,
+    connections_refused: IntCounterVec,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let registry = Registry::new();
+        let counters = |name, help, labels: &[&str]| {
+            let made = IntCounterVec::new(Opts::new(name, help), labels).expect(VALID);
+            registry.register(Box::new(made.clone())).expect(ONCE);
+            made
+        };
+        let gauges = |name, help, labels: &[&str]| {
+            let made = IntGaugeVec::new(Opts::new(name, help), labels).expect(VALID);
+            registry.register(Box::new(made.clone())).expect(ONCE);
+            made
+        };
+        let gauge = |name, help| gauges(name, help, &[]).with_label_values::<&str>(&[]);
+        let stage_seconds = HistogramVec::new(
+            HistogramOpts::new("aegis_stage_seconds", "Time that a call spent in a stage of the walk.")
+                .buckets(BUCKETS.to_vec()),
+            &["stage"],
+        )
+        .expect(VALID);
+        registry.register(Box::new(stage_seconds.clone())).expect(ONCE);
+        Self {
+            decisions: counters(
+                "aegis_decisions_total",
+                "Decisions answered; `code` is that of the first reason, empty for a plain allow.",
+                &["tenant", "outcome", "code", "surface"],
+            ),
+            refusals: counters(
+                "aegis_refusals_total",
+                "Calls answered without a decision.",
+                &["code", "surface"],
+            ),
+            replays: counters("aegis_replays_total", "Decisions given again for a known request id.", &[])
+                .with_label_values::<&str>(&[]),
+            stages: Stage::ALL.map(|stage| stage_seconds.with_label_values(&[stage.as_str()])),
+            snapshot_version: gauge("aegis_snapshot_version", "Number of the snapshot in force."),
+            policy_version: gauges("aegis_policy_version", "Policy version enforced.", &["tenant"]),
+            policy_activation: gauges("aegis_policy_activation", "Activation enforced.", &["tenant"]),
+            calls_in_progress: gauge("aegis_calls_in_progress", "Calls that hold a seat."),
+            record_queue: gauge("aegis_record_queue_depth", "Records that wait to be written."),
+            record_healthy: gauge("aegis_record_healthy", "1 while the decision log can be written."),
+            request_ids: gauge("aegis_request_ids", "Request ids remembered."),
+            connections: gauges("aegis_connections", "Open connections.", &["listener"]),
+            connections_refused: counters(
+                "aegis_connections_refused_total",
+                "Connections closed at once since the listener had too many.",
+                &["listener"],
+            ),
+            registry,
+        }
+    }
+
+    /// Counts an answer of the walk.
+    pub(crate) fn answered(&self, answer: &Answer, surface: Surface, tenant: Option<&Tenant>, laps: &Laps) {
+        match answer {
+            Answer::Refused(refused) => self.refused(refused.code, surface),
+            Answer::Decided(decision) => {
+                let code = decision.reasons.first().map_or("", |reason| reason.code.as_str());
+                let tenant = tenant.and_then(Tenant::label).unwrap_or(OTHER_TENANTS);
+                let outcome = decision.outcome.as_str();
+                self.decisions.with_label_values(&[tenant, outcome, code, surface.as_str()]).inc();
+                if decision.replayed {
+                    self.replays.inc();
+                }
+            }
+        }
+        for (histogram, stage) in self.stages.iter().zip(Stage::ALL) {
+            let nanos = laps.nanos(stage);
+            if nanos > 0 {
+                histogram.observe(nanos as f64 * 1e-9);
+            }
+        }
+    }
+
+    /// Counts a call that was answered without a decision.
+    pub(crate) fn refused(&self, code: ReasonCode, surface: Surface) {
+        self.refusals.with_label_values(&[code.as_str(), surface.as_str()]).inc();
+    }
+
+    /// Shows what `snapshot` enforces.
+    pub(crate) fn enforcing(&self, snapshot: &Snapshot) {
+        self.snapshot_version.set(signed(snapshot.version()));
+        self.policy_version.reset();
+        self.policy_activation.reset();
+        for tenant in snapshot.tenants() {
+            let Some(label) = tenant.label() else { continue };
+            self.policy_version.with_label_values(&[label]).set(signed(tenant.policy().version));
+            self.policy_activation.with_label_values(&[label]).set(signed(tenant.policy().activation));
+        }
+    }
+
+    /// The page that is scraped.
+    pub(crate) fn page(&self, decider: &Decider, traffic: &[Arc<Traffic>]) -> Vec<u8> {
+        self.calls_in_progress.set(signed(decider.room.taken() as u64));
+        self.record_queue.set(signed(decider.log.queued() as u64));
+        self.record_healthy.set(i64::from(*decider.log.healthy().borrow()));
+        self.request_ids.set(signed(decider.replays.len() as u64));
+        for traffic in traffic {
+            self.connections.with_label_values(&[traffic.name]).set(signed(traffic.open() as u64));
+            let refused = self.connections_refused.with_label_values(&[traffic.name]);
+            refused.inc_by(traffic.refused.swap(0, Ordering::Relaxed));
+        }
+        let mut page = Vec::new();
+        let families = self.registry.gather();
+        TextEncoder::new().encode(&families, &mut page).expect("a vector takes any write");
+        page
+    }
+}
+
+/// The content type of [`Metrics::page`].
+pub(crate) const PAGE_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const VALID: &str = "names, labels and buckets are constants of the right form";
+const ONCE: &str = "each name is registered once";
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,334 @@
+//! One node: binds its sockets, owns every task, and ends in order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aegis_model::caps;
+use aegis_model::clock::Clock;
+use aegis_model::secret::Secret;
+use rustls::ServerConfig;
+use tokio::task::JoinSet;
+
+use crate::budget::ByteBudget;
+use crate::decider::{Decider, DeciderConfig};
+use crate::decision_id::NodeName;
+use crate::grpc::{GrpcSurface, report_health};
+use crate::http::HttpSurface;
+use crate::metrics_page;
+use crate::readiness::Readiness;
+use crate::serve::{Life, Listener, Patience, Protocol};
+use crate::snapshot::{Snapshot, SwapRefusal};
+
+/// What a node is made from: plain data. The one file that is opened is the decision log.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// Its name; stands in every decision id.
+    pub name: NodeName,
+    /// A number that no start of this node has had before.
+    pub incarnation: u64,
+    /// 32 random bytes, made at this start: the key of the digests in records.
+    pub digest_key: Secret<[u8; 32]>,
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// The decision log; made if it is not there, else appended to.
+    pub log: PathBuf,
+    /// Where HTTP is served; port 0 takes a free one. Nothing: not served.
+    pub http: Option<SocketAddr>,
+    /// Where gRPC is served.
+    pub grpc: Option<SocketAddr>,
+    /// Where `/metrics` is served, always without TLS. It shows all tenants, so it should be loopback.
+    pub metrics: Option<SocketAddr>,
+    /// TLS for HTTP and gRPC. Nothing: both in the clear. Its list of protocols (ALPN) is replaced.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// How clients reach HTTP, e.g. `https://aegis.example.com`, for the AuthZEN metadata. Nothing: by its address.
+    pub public_url: Option<String>,
+    /// Largest request body, in bytes; at most [`caps::BODY_BYTES_MAX`].
+    pub body_bytes_max: usize,
+    /// Most calls in progress; at most [`caps::CALLS_IN_PROGRESS_MAX`].
+    pub calls_in_progress_max: usize,
+    /// How long the parties of a connection may take.
+    pub patience: Patience,
+}
+
+impl NodeConfig {
+    /// A node that listens nowhere yet, with the bounds of `model::caps`.
+    pub fn new(name: NodeName, incarnation: u64, digest_key: Secret<[u8; 32]>, log: PathBuf) -> Self {
+        Self {
+            name,
+            incarnation,
+            digest_key,
+            clock: Clock::System,
+            log,
+            http: None,
+            grpc: None,
+            metrics: None,
+            tls: None,
+            public_url: None,
+            body_bytes_max: caps::BODY_BYTES_MAX,
+            calls_in_progress_max: caps::CALLS_IN_PROGRESS_MAX,
+            patience: Patience::default(),
+        }
+    }
+}
+
+/// Where a node listens, ports resolved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// HTTP.
+    pub http: Option<SocketAddr>,
+    /// gRPC.
+    pub grpc: Option<SocketAddr>,
+    /// `/metrics`.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// A running node. Dropping it cuts everything off; [`Node::shutdown`] ends it in order.
+#[derive(Debug)]
+pub struct Node {
+    decider: Arc<Decider>,
+    addresses: Addresses,
+    readiness: Readiness,
+    life: Life,
+    /// Tasks that run as long as the node does; each returns its name.
+    tasks: JoinSet<&'static str>,
+    drain: Duration,
+}
+
+/// How a node ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Connections and streams that were cut off, unanswered, since they took longer than the drain may.
+    pub cut_off: usize,
+    /// Whether the log is complete on disk.
+    pub log: io::Result<()>,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The decision log cannot be opened.
+    #[error("the decision log `{}` cannot be opened for appending: {source}", path.display())]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// An address cannot be bound.
+    #[error("the {listener} address `{address}` cannot be bound: {source}")]
+    Bind {
+        /// `HTTP`, `gRPC` or `metrics`.
+        listener: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// How often silent sources and old request ids are looked after.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Every how many rounds old request ids are forgotten: it looks at each of them.
+const FORGET_EVERY: u32 = 5;
+
+impl Node {
+    /// Binds, starts, and is ready when this returns. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`]; then nothing runs.
+    pub async fn start(config: NodeConfig, snapshot: Snapshot) -> Result<Self, StartError> {
+        let decider = DeciderConfig {
+            node: config.name,
+            incarnation: config.incarnation,
+            digest_key: config.digest_key,
+            clock: config.clock,
+            log: &config.log,
+            calls_in_progress_max: config.calls_in_progress_max,
+        };
+        let decider = Decider::new(decider, snapshot)
+            .map_err(|source| StartError::Log { path: config.log.clone(), source })?;
+        let tls = config.tls.as_deref();
+        let http = bind("HTTP", config.http, Protocol::Http, tls).await?;
+        let grpc = bind("gRPC", config.grpc, Protocol::Http2, tls).await?;
+        let metrics = bind("metrics", config.metrics, Protocol::Http, None).await?;
+
+        let life = Life::default();
+        let readiness = Readiness::new(life.stopping.clone(), decider.log.healthy());
+        let addresses = Addresses {
+            http: http.as_ref().map(|(_, address)| *address),
+            grpc: grpc.as_ref().map(|(_, address)| *address),
+            metrics: metrics.as_ref().map(|(_, address)| *address),
+        };
+        let mut node = Self {
+            decider: Arc::new(decider),
+            addresses,
+            readiness,
+            life,
+            tasks: JoinSet::new(),
+            drain: config.patience.drain,
+        };
+        let traffic = [&http, &grpc, &metrics].into_iter().flatten().map(|(listener, _)| listener.traffic());
+        let traffic = traffic.collect();
+        let budget = ByteBudget::new(caps::BODY_BYTES_IN_PROGRESS_MAX);
+        let body_bytes_max = config.body_bytes_max.clamp(1, caps::BODY_BYTES_MAX);
+        let patience = config.patience;
+        if let Some((listener, address)) = http {
+            let scheme = if tls.is_some() { "https" } else { "http" };
+            let base = config.public_url.unwrap_or_else(|| format!("{scheme}://{address}"));
+            node.serve_http(listener, budget.clone(), body_bytes_max, patience, &base);
+        }
+        if let Some((listener, _)) = grpc {
+            node.serve_grpc(listener, budget, body_bytes_max, patience);
+        }
+        if let Some((listener, _)) = metrics {
+            node.serve_metrics(listener, traffic, patience);
+        }
+        node.keep_house();
+        Ok(node)
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Whether it takes calls.
+    pub fn is_ready(&self) -> bool {
+        self.readiness.is_ready()
+    }
+
+    /// The decision point behind the surfaces.
+    pub fn decider(&self) -> &Arc<Decider> {
+        &self.decider
+    }
+
+    /// Puts `snapshot` into force for every call received from now on; calls in progress end under theirs.
+    ///
+    /// # Errors
+    /// [`SwapRefusal`]; then nothing has changed.
+    pub fn swap(&self, snapshot: Snapshot) -> Result<(), SwapRefusal> {
+        self.decider.swap(snapshot)
+    }
+
+    /// Waits until a task ends that should run as long as the node: a fault. Returns its name. The node should then
+    /// be shut down.
+    pub async fn faulted(&mut self) -> &'static str {
+        match self.tasks.join_next().await {
+            Some(Ok(name)) => name,
+            Some(Err(_panic)) => "a task that panicked",
+            // A node that serves nothing still keeps house, so there is always a task.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends the node: not ready, nothing more accepted, calls in progress answered (as long as the drain may take),
+    /// then the log synced and closed.
+    pub async fn shutdown(mut self) -> Ended {
+        self.life.stopping.cancel();
+        self.life.tasks.close();
+        let finished = tokio::time::timeout(self.drain, self.life.tasks.wait()).await.is_ok();
+        let cut_off = if finished { 0 } else { self.life.tasks.len() };
+        self.life.over.cancel();
+        // What was cut off ends at its next await, so this does not wait for any client.
+        self.life.tasks.wait().await;
+        self.tasks.shutdown().await;
+        self.decider.tell_overdue_refusals();
+        let decider = Arc::clone(&self.decider);
+        let log = tokio::task::spawn_blocking(move || decider.log.close()).await;
+        Ended { cut_off, log: log.unwrap_or_else(|panic| Err(io::Error::other(panic))) }
+    }
+
+    fn serve_http(
+        &mut self,
+        listener: Listener,
+        budget: ByteBudget,
+        body_bytes_max: usize,
+        patience: Patience,
+        base: &str,
+    ) {
+        let decider = Arc::clone(&self.decider);
+        let surface =
+            HttpSurface::new(decider, self.readiness.clone(), budget, body_bytes_max, patience, base);
+        let surface = Arc::new(surface);
+        let life = self.life.clone();
+        self.tasks.spawn(async move {
+            let handler = move |source, request| Arc::clone(&surface).answer(source, request);
+            listener.run(patience, life, handler).await;
+            "the HTTP listener"
+        });
+    }
+
+    fn serve_grpc(
+        &mut self,
+        listener: Listener,
+        budget: ByteBudget,
+        body_bytes_max: usize,
+        patience: Patience,
+    ) {
+        let decider = Arc::clone(&self.decider);
+        let (surface, reporter) =
+            GrpcSurface::new(decider, self.readiness.clone(), budget, body_bytes_max, patience);
+        let life = self.life.clone();
+        self.tasks.spawn(async move {
+            let handler = move |source, request| surface.clone().answer(source, request);
+            listener.run(patience, life, handler).await;
+            "the gRPC listener"
+        });
+        // Ends with the node's readiness, so it belongs to the tasks that are waited for.
+        self.life.tasks.spawn(report_health(reporter, self.readiness.clone()));
+    }
+
+    fn serve_metrics(
+        &mut self,
+        listener: Listener,
+        traffic: Vec<Arc<crate::serve::Traffic>>,
+        patience: Patience,
+    ) {
+        let page = Arc::new(metrics_page::MetricsPage::new(Arc::clone(&self.decider), traffic));
+        let life = self.life.clone();
+        self.tasks.spawn(async move {
+            let handler = move |_source, request| std::future::ready(page.answer(&request));
+            listener.run(patience, life, handler).await;
+            "the metrics listener"
+        });
+    }
+
+    fn keep_house(&mut self) {
+        let decider = Arc::clone(&self.decider);
+        self.tasks.spawn(async move {
+            let mut rounds = tokio::time::interval(HOUSEKEEPING);
+            rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            for round in (0..FORGET_EVERY).cycle() {
+                rounds.tick().await;
+                decider.tell_overdue_refusals();
+                if round == 0 {
+                    decider.forget_old_requests();
+                }
+            }
+            "housekeeping"
+        });
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.life.stopping.cancel();
+        self.life.over.cancel();
+    }
+}
+
+async fn bind(
+    name: &'static str,
+    address: Option<SocketAddr>,
+    protocol: Protocol,
+    tls: Option<&ServerConfig>,
+) -> Result<Option<(Listener, SocketAddr)>, StartError> {
+    let Some(address) = address else { return Ok(None) };
+    let refused = |source| StartError::Bind { listener: name, address, source };
+    let listener = Listener::bind(name, address, protocol, tls).await.map_err(refused)?;
+    let address = listener.address().map_err(refused)?;
+    Ok(Some((listener, address)))
+}

@@ -1,0 +1,119 @@
+//! One HTTP connection: bounded in every direction, closed when idle, finished in order when the node stops.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+
+use aegis_model::caps;
+use bytes::Bytes;
+use hyper::body::{Body, Incoming};
+use hyper::rt::Executor;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::task::TaskTracker;
+
+use super::held::{Activity, Held};
+use super::{Life, Patience, Protocol};
+
+/// How connections of one listener are served. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Connections {
+    builder: Builder<Owned>,
+    patience: Patience,
+    life: Life,
+}
+
+/// Runs the tasks of HTTP/2 streams under the node's ownership.
+#[derive(Debug, Clone)]
+struct Owned(TaskTracker);
+
+impl<F> Executor<F> for Owned
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, task: F) {
+        self.0.spawn(task);
+    }
+}
+
+impl Connections {
+    pub(super) fn new(protocol: Protocol, patience: Patience, life: &Life) -> Self {
+        let mut builder = Builder::new(Owned(life.tasks.clone()));
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(patience.head)
+            .max_headers(caps::HEADERS_MAX)
+            .max_buf_size(caps::HEAD_BYTES_MAX);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(caps::CONNECTION_STREAMS_MAX)
+            .max_header_list_size(u32::try_from(caps::HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+            .keep_alive_interval(patience.idle / 2)
+            .keep_alive_timeout(patience.head);
+        let builder = match protocol {
+            Protocol::Http => builder,
+            Protocol::Http2 => builder.http2_only(),
+        };
+        Self { builder, patience, life: life.clone() }
+    }
+
+    pub(super) fn patience(&self) -> &Patience {
+        &self.patience
+    }
+
+    pub(super) fn life(&self) -> &Life {
+        &self.life
+    }
+}
+
+/// Serves `stream` until its client closes it, is idle for too long, or the node ends.
+pub(super) async fn serve<S, H, F, B>(connections: Connections, stream: S, handler: H)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Fn(Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let activity = Arc::new(Activity::default());
+    let service = service_fn(|request| {
+        let busy = activity.begin();
+        let answer = handler(request);
+        async move { Ok::<_, Infallible>(answer.await.map(|body| Held::new(body, busy))) }
+    });
+    let mut connection = pin!(connections.builder.serve_connection(TokioIo::new(stream), service));
+    let life = &connections.life;
+    let mut look = tokio::time::interval(connections.patience.idle);
+    look.tick().await;
+    let (mut closing, mut begun) = (false, 0);
+    loop {
+        tokio::select! {
+            result = connection.as_mut() => {
+                if let Err(error) = result {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                return;
+            }
+            () = life.over.cancelled() => return,
+            () = life.stopping.cancelled(), if !closing => {
+                closing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            _ = look.tick() => if activity.is_idle_since(&mut begun) {
+                // Asked once in order; a client that does not care is cut off at the next look.
+                if closing {
+                    return;
+                }
+                closing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! `Result<Cleared, Refusal>` → `Recorded`: nothing is answered before its record is written (WALK-2).
+
+use std::sync::Arc;
+
+use aegis_model::decision::{Decision, Outcome, Reason};
+use aegis_model::reason::ReasonCode;
+
+use crate::answer::{Answer, Refused, Standing};
+use crate::case::{Case, Cleared, Refusal, Surface};
+use crate::decider::Decider;
+use crate::digest;
+use crate::laps::{Laps, Stage};
+use crate::log::Ack;
+use crate::log::line::{DecisionLine, Latency, Line};
+use crate::replay::{Kept, ReplayKey, Slot};
+use crate::snapshot::Tenant;
+use crate::tally::Source;
+
+/// A finished judgement whose record is on its way.
+pub(crate) struct Recording {
+    answer: Answer,
+    /// Tells when the record is written; nothing if there is none to wait for.
+    ack: Option<Ack>,
+    laps: Laps,
+    surface: Surface,
+    tenant: Option<Arc<Tenant>>,
+    remembered: Option<(ReplayKey, Arc<Slot>)>,
+}
+
+/// A finished judgement whose record is written, or the refusal to answer without one.
+pub(crate) struct Recorded {
+    pub(crate) answer: Answer,
+    pub(crate) laps: Laps,
+    pub(crate) surface: Surface,
+    pub(crate) tenant: Option<Arc<Tenant>>,
+}
+
+/// Makes the record of a walk, however it ended, and hands it to the log.
+///
+/// Refuses for: the log takes no more.
+pub(crate) fn record(decider: &Decider, end: Result<Cleared, Refusal>) -> Recording {
+    let (mut case, outcome, reasons) = match end {
+        Ok(Cleared { case, reasons }) => (case, Outcome::Allow, reasons),
+        Err(Refusal { case, outcome, reasons }) => (case, outcome, reasons),
+    };
+    let (laps, surface, tenant) = (case.laps, case.surface, case.tenant.clone());
+    let refused = refused(&case, outcome, &reasons);
+    let (answer, ack) = match (write(decider, &mut case, outcome, &reasons, refused.as_ref()), refused) {
+        (Err(unavailable), _) => (Answer::Refused(unavailable), None),
+        (Ok((_, ack)), Some(refused)) => (Answer::Refused(refused), ack),
+        (Ok((decision_id, ack)), None) => {
+            (Answer::Decided(Box::new(decision(*case, decision_id, outcome, reasons))), ack)
+        }
+    };
+    Recording { answer, ack, laps, surface, tenant, remembered: None }
+}
+
+/// The refusal that stands in for a decision, where the walk ended before one could be made.
+fn refused(case: &Case, outcome: Outcome, reasons: &[Reason]) -> Option<Refused> {
+    let reason = reasons.first().filter(|_| outcome == Outcome::Deny)?;
+    match Standing::of(reason.code) {
+        Standing::Decision if case.principal.is_some() => None,
+        Standing::Decision => Some(Refused::plain(ReasonCode::Unauthenticated)),
+        Standing::Unproven | Standing::Foreign | Standing::Malformed | Standing::Unavailable => {
+            Some(Refused::new(reason.code, reason.message.clone()))
+        }
+    }
+}
+
+/// Writes what the end of the walk asks for: a line of its own, or one for all such calls of its source and second.
+fn write(
+    decider: &Decider,
+    case: &mut Case,
+    outcome: Outcome,
+    reasons: &[Reason],
+    refused: Option<&Refused>,
+) -> Result<(String, Option<Ack>), Refused> {
+    let decision_id = decider.ids.next();
+    let line = match (&case.principal, refused) {
+        (None, Some(refused)) => decider.count_refusal(Source::of(case.source), refused.code, case.now),
+        (Some(principal), Some(refused)) if refused.code == ReasonCode::Overloaded => {
+            decider.count_refusal(Source::Tenant(principal.tenant.clone()), refused.code, case.now)
+        }
+        _ => Some(decision_line(decider, case, &decision_id, outcome, reasons)),
+    };
+    let ack = match line.map(|line| decider.log.append(line)) {
+        None => None,
+        Some(Ok(ack)) => Some(ack),
+        Some(Err(_not_taken)) => return Err(Refused::plain(ReasonCode::AuditUnavailable)),
+    };
+    Ok((decision_id, ack))
+}
+
+fn decision_line(
+    decider: &Decider,
+    case: &mut Case,
+    decision_id: &str,
+    outcome: Outcome,
+    reasons: &[Reason],
+) -> Vec<u8> {
+    let params = digest::canonical(&mut case.call.params);
+    let params_digest = format!("hmac-sha256:{}", digest::hex(&decider.digest_key.of(&params)));
+    let principal = case.principal.as_deref().expect("a call of nobody proven is refused, not decided");
+    let line = DecisionLine {
+        decision_id,
+        request_id: case.call.request_id.as_ref(),
+        at: case.now,
+        surface: case.surface.as_str(),
+        tenant: &principal.tenant,
+        org: &principal.org,
+        agent: &principal.agent,
+        callers: &principal.callers,
+        token_id: &principal.token_id,
+        tool: &case.call.tool,
+        action: &case.call.action,
+        params_digest,
+        outcome,
+        reasons,
+        rules: &case.rules,
+        left_out: 0,
+        unverified: &case.unverified,
+        policy: case.tenant.as_deref().map(Tenant::policy),
+        snapshot: case.snapshot.version(),
+        dry_run: case.call.dry_run,
+        latency_ns: Latency(case.laps),
+    };
+    Line::Decision(Box::new(line.bounded())).to_bytes()
+}
+
+fn decision(mut case: Case, decision_id: String, outcome: Outcome, reasons: Vec<Reason>) -> Decision {
+    Decision {
+        decision_id,
+        outcome,
+        reasons,
+        params: (outcome == Outcome::Allow).then(|| std::mem::take(&mut case.call.params)),
+        policy: case.tenant.as_deref().map(|tenant| tenant.policy().clone()),
+        replayed: false,
+        explanation: case.explanation,
+    }
+}
+
+impl Recording {
+    /// The judgement in the form that is remembered for a retry.
+    pub(crate) fn kept(&self) -> Kept {
+        let end = match &self.answer {
+            Answer::Refused(refused) => Err(refused.clone()),
+            Answer::Decided(decision) => Ok(Box::new(Decision {
+                decision_id: decision.decision_id.clone(),
+                outcome: decision.outcome,
+                reasons: decision.reasons.clone(),
+                params: None,
+                policy: decision.policy.clone(),
+                replayed: true,
+                explanation: decision.explanation.clone(),
+            })),
+        };
+        Kept { end, ack: self.ack.clone() }
+    }
+
+    /// An earlier judgement, answered again to the retry of `case`, whose parameters are the same.
+    pub(crate) fn again(kept: &Kept, mut case: Box<Case>) -> Self {
+        let answer = match &kept.end {
+            Err(refused) => Answer::Refused(refused.clone()),
+            Ok(decision) => {
+                let mut decision = decision.clone();
+                decision.params =
+                    (decision.outcome == Outcome::Allow).then(|| std::mem::take(&mut case.call.params));
+                Answer::Decided(decision)
+            }
+        };
+        Self {
+            answer,
+            ack: kept.ack.clone(),
+            laps: case.laps,
+            surface: case.surface,
+            tenant: case.tenant,
+            remembered: None,
+        }
+    }
+
+    /// The same, remembered in `slot`.
+    pub(crate) fn remembered(mut self, key: ReplayKey, slot: Arc<Slot>) -> Self {
+        self.remembered = Some((key, slot));
+        self
+    }
+
+    /// Waits until the record is written. Only a decision stays remembered: what could not be answered is judged
+    /// anew when it is asked again.
+    pub(crate) async fn settled(mut self, decider: &Decider) -> Recorded {
+        if let Some(ack) = &self.ack
+            && !ack.written_in_time().await
+        {
+            self.answer = Answer::Refused(Refused::plain(ReasonCode::AuditUnavailable));
+        }
+        self.laps.lap(Stage::Record);
+        if let (Some((key, slot)), Answer::Refused(_)) = (&self.remembered, &self.answer) {
+            decider.replays.forget(*key, slot);
+        }
+        let Self { answer, laps, surface, tenant, .. } = self;
+        Recorded { answer, laps, surface, tenant }
+    }
+}

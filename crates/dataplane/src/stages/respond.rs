@@ -1,0 +1,12 @@
+//! `Recorded` → the answer, which the surface writes in its own form. Always answers.
+
+use crate::answer::Answer;
+use crate::decider::Decider;
+use crate::stages::record::Recorded;
+
+/// Counts the answer and lets it go.
+pub(crate) fn respond(decider: &Decider, recorded: Recorded) -> Answer {
+    let Recorded { answer, laps, surface, tenant } = recorded;
+    decider.metrics.answered(&answer, surface, tenant.as_deref(), &laps);
+    answer
+}

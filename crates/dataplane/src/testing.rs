@@ -1,0 +1,164 @@
+//! What tests of this crate share: a key, tokens, and deciders over planted judgements.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aegis_identity::cache::TokenCache;
+use aegis_identity::claims::AgentClaims;
+use aegis_identity::keys::SigningKey;
+use aegis_identity::mint::Minter;
+use aegis_identity::trust::Trust;
+use aegis_identity::verify::Verifier;
+use aegis_model::call::ToolCall;
+use aegis_model::clock::{Clock, UnixNanos};
+use aegis_model::decision::{Outcome, PolicyRef, Reason};
+use aegis_model::json::JsonObject;
+use aegis_model::reason::ReasonCode;
+use aegis_model::scope::Scope;
+use aegis_model::secret::Secret;
+use aegis_policy::judge::{Question, Verdict};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tempfile::TempDir;
+
+use crate::answer::Answer;
+use crate::case::Surface;
+use crate::decider::{Decider, DeciderConfig};
+use crate::snapshot::{Snapshot, Tenant};
+use crate::walk::walk;
+
+/// The moment at which every test begins.
+pub(crate) const NOW: UnixNanos = UnixNanos(1_800_000_000_000_000_000);
+pub(crate) const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// A decider with a log in a folder of its own.
+pub(crate) struct Bench {
+    pub(crate) decider: Decider,
+    pub(crate) clock: Clock,
+    minter: Minter,
+    verifier: Verifier,
+    folder: TempDir,
+}
+
+impl Bench {
+    /// Tenant `acme` is judged by `judge`.
+    pub(crate) fn new(judge: fn(&Question<'_>) -> Verdict) -> Self {
+        Self::with_calls(judge, 100)
+    }
+
+    /// The same, with room for so many calls.
+    pub(crate) fn with_calls(judge: fn(&Question<'_>) -> Verdict, calls_in_progress_max: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("decisions.jsonl");
+        Self::with_log(judge, calls_in_progress_max, folder, &log)
+    }
+
+    /// The same, with another log.
+    pub(crate) fn with_log(
+        judge: fn(&Question<'_>) -> Verdict,
+        calls_in_progress_max: usize,
+        folder: TempDir,
+        log: &std::path::Path,
+    ) -> Self {
+        let minter =
+            Minter::new(SigningKey::generate(&mut StdRng::seed_from_u64(1)), "test".parse().unwrap());
+        let trust = Trust::new([minter.trusted_key()]).unwrap();
+        let verifier = Verifier::new(Arc::new(trust), Arc::new(TokenCache::with_entries(64)));
+        let clock = Clock::manual(NOW);
+        let config = DeciderConfig {
+            node: "n1".parse().unwrap(),
+            incarnation: 1,
+            digest_key: Secret::new([7; 32]),
+            clock: clock.clone(),
+            log,
+            calls_in_progress_max,
+        };
+        let snapshot = Snapshot::new(1, verifier.clone(), [Tenant::planted("acme", policy(1), judge)]);
+        let decider = Decider::new(config, snapshot).expect("the log can be opened");
+        Self { decider, clock, minter, verifier, folder }
+    }
+
+    /// A token of `agent` of `tenant` with `scope`.
+    pub(crate) fn token(&self, tenant: &str, agent: &str, scope: &str) -> String {
+        let claims = AgentClaims {
+            org: "acme-inc".parse().unwrap(),
+            tenant: tenant.parse().unwrap(),
+            agent: agent.parse().unwrap(),
+            scope: Scope::parse(scope),
+            callers: vec![],
+            claims: JsonObject::new(),
+        };
+        let life = Duration::from_secs(600);
+        let minted = self.minter.mint_agent(&claims, life, self.clock.now(), &mut StdRng::seed_from_u64(2));
+        minted.unwrap().token.expose().clone()
+    }
+
+    /// A snapshot in which `acme` is judged by `judge`.
+    pub(crate) fn snapshot(&self, version: u64, judge: fn(&Question<'_>) -> Verdict) -> Snapshot {
+        Snapshot::new(version, self.verifier.clone(), [Tenant::planted("acme", policy(version), judge)])
+    }
+
+    /// Walks one call.
+    pub(crate) async fn ask(&self, token: &str, call: ToolCall) -> Answer {
+        self.ask_about(token, None, call).await
+    }
+
+    /// Walks one call that names its agent.
+    pub(crate) async fn ask_about(&self, token: &str, about: Option<&str>, call: ToolCall) -> Answer {
+        let entry = match self.decider.enter(Surface::Http) {
+            Ok(entry) => entry,
+            Err(refused) => return Answer::Refused(refused),
+        };
+        let about = about.map(|agent| agent.parse().unwrap());
+        let received = self.decider.receive(&entry, Surface::Http, SOURCE, token, about, call);
+        walk(&self.decider, received).await
+    }
+
+    /// The lines of the log so far.
+    pub(crate) fn lines(&self) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(self.folder.path().join("decisions.jsonl")).expect("the log");
+        text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+    }
+}
+
+pub(crate) fn policy(version: u64) -> PolicyRef {
+    PolicyRef { version, digest: format!("sha256:{version}"), activation: version }
+}
+
+/// A call of tool `pay` with one parameter.
+pub(crate) fn call(amount: u64) -> ToolCall {
+    let serde_json::Value::Object(params) = serde_json::json!({ "amount": amount }) else { unreachable!() };
+    ToolCall {
+        request_id: None,
+        tool: "pay".parse().unwrap(),
+        action: "call".parse().unwrap(),
+        params,
+        context: JsonObject::new(),
+        cost: None,
+        override_token: None,
+        dry_run: false,
+        explain: false,
+    }
+}
+
+/// The same with a request id.
+pub(crate) fn call_again(amount: u64, request_id: &str) -> ToolCall {
+    ToolCall { request_id: Some(request_id.parse().unwrap()), ..call(amount) }
+}
+
+/// Up to 5,000: allow. Up to 10,000: a person. Above: deny. 666: panic.
+pub(crate) fn by_amount(question: &Question<'_>) -> Verdict {
+    let amount = question.call.params["amount"].as_u64().expect("a number");
+    let (outcome, reasons) = match amount {
+        666 => panic!("planted: KEEP-OUT-{amount}"),
+        0..=5_000 => (Outcome::Allow, vec![]),
+        5_001..=10_000 => (
+            Outcome::ApprovalRequired,
+            vec![Reason::plain(ReasonCode::ParameterOutOfRange, "above the maximum")],
+        ),
+        _ => (Outcome::Deny, vec![Reason::plain(ReasonCode::ToolDenied, "far too much")]),
+    };
+    let rules = vec!["acme/allowed_tools[0]".to_owned()];
+    Verdict { outcome, reasons, rules, obligations: vec![], unverified: vec!["purpose".to_owned()] }
+}
