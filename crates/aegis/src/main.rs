@@ -1,2 +1,64 @@
 //! The binary: reads configuration, wires the planes, runs and stops them; the operator's commands.
-fn main() {}
+//!
+//! Start at [`cli::Command`]: each variant has a module of its name. A command gives [`ended::Ended`], which is its
+//! exit code; everything that is printed goes through [`output::Output`].
+
+mod cli;
+mod ended;
+mod output;
+
+mod arguments;
+mod logging;
+mod signals;
+
+mod problems;
+mod sources;
+mod state;
+
+mod completions;
+mod config;
+mod data;
+mod decide;
+mod dev;
+mod enforced;
+mod explain;
+mod policy;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+
+use crate::cli::{Cli, Command};
+use crate::ended::Ended;
+use crate::output::Output;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // Before anything can open a connection: a second provider in the graph must not become a panic later.
+    let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    debug_assert!(installed.is_ok(), "nothing else installs a provider");
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let output = Output::new(cli.global.output);
+    let ended = logging::start(&cli).and_then(|()| run(cli, &matches, output));
+    ended::exit_code(ended, output)
+}
+
+fn run(cli: Cli, matches: &ArgMatches, output: Output) -> anyhow::Result<Ended> {
+    match cli.command {
+        Command::Dev(options) => dev::run(options, output),
+        Command::Data(options) => data::run(&options, output),
+        Command::Policy(command) => policy::run(command, output),
+        Command::Token(command) => token::run(command, output),
+        Command::Decide(options) => {
+            let given = matches.subcommand_matches("decide").expect("clap chose this command");
+            decide::run(&options, given, output)
+        }
+        Command::Explain(options) => Ok(explain::run(&options, output)),
+        Command::Config(command) => config::run(command, output),
+        Command::Completions(options) => Ok(completions::run(&options, output)),
+    }
+}

@@ -1,0 +1,226 @@
+//! The configuration of a data node: a TOML file, read strictly.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use aegis_dataplane::NodeName;
+use aegis_model::caps;
+use aegis_model::ids::TenantId;
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use crate::ended::WrongUse;
+use crate::state::read_bounded;
+
+/// Larger than any configuration that a person writes.
+const BYTES_MAX: usize = 1 << 20;
+
+/// What a data node runs with. Every path is absolute once it is read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// The node's name; stands in every decision id.
+    pub(crate) node: NodeName,
+    /// Where the node keeps its numbers.
+    pub(crate) data_dir: PathBuf,
+    /// The decision log.
+    #[serde(default)]
+    pub(crate) record_file: Option<PathBuf>,
+    /// How clients reach HTTP, e.g. `https://aegis.example.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) public_url: Option<String>,
+    /// Largest request body, in bytes.
+    #[serde(default = "body_bytes_max")]
+    pub(crate) body_bytes_max: usize,
+    /// Most calls in progress.
+    #[serde(default = "calls_in_progress_max")]
+    pub(crate) calls_in_progress_max: usize,
+    #[serde(default)]
+    pub(crate) listen: Listen,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<Tls>,
+    /// Whose tokens count.
+    #[serde(default)]
+    pub(crate) trust: Vec<Trust>,
+    /// Whose policies are enforced.
+    #[serde(default)]
+    pub(crate) tenants: Vec<Tenant>,
+}
+
+/// Where calls are taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listen {
+    #[serde(default = "http_default")]
+    pub(crate) http: SocketAddr,
+    #[serde(default = "grpc_default")]
+    pub(crate) grpc: SocketAddr,
+    /// Shows all tenants: loopback unless somebody decides otherwise.
+    #[serde(default = "metrics_default")]
+    pub(crate) metrics: SocketAddr,
+}
+
+/// Certificates, as PEM files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    /// The node's chain, the leaf first.
+    pub(crate) certificate: PathBuf,
+    /// Its private key.
+    pub(crate) key: PathBuf,
+    /// If given, every client has to show a certificate of one of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_authorities: Option<PathBuf>,
+}
+
+/// A key whose tokens count, when they name its issuer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Trust {
+    pub(crate) issuer: String,
+    /// The public key, as a PEM file.
+    pub(crate) key: PathBuf,
+}
+
+/// A tenant and its policies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tenant {
+    pub(crate) name: TenantId,
+    /// The policy folder.
+    pub(crate) policies: PathBuf,
+}
+
+fn body_bytes_max() -> usize {
+    caps::BODY_BYTES_MAX
+}
+
+fn calls_in_progress_max() -> usize {
+    caps::CALLS_IN_PROGRESS_MAX
+}
+
+fn http_default() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 7080))
+}
+
+fn grpc_default() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 7081))
+}
+
+fn metrics_default() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 7090))
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self { http: http_default(), grpc: grpc_default(), metrics: metrics_default() }
+    }
+}
+
+impl Config {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// [`WrongUse`] with line and column for an unknown key, a wrong type or value, or one that contradicts another.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let shown = path.display();
+        let bytes =
+            read_bounded(path, BYTES_MAX).with_context(|| format!("reading the configuration `{shown}`"))?;
+        let text = String::from_utf8(bytes).map_err(|_| WrongUse(format!("`{shown}` is not UTF-8")))?;
+        let folder = path.canonicalize().with_context(|| format!("reading the configuration `{shown}`"))?;
+        let folder = folder.parent().unwrap_or(Path::new("/"));
+        let config =
+            Self::parse(&text, folder).map_err(|problem| WrongUse(format!("`{shown}`: {problem}")))?;
+        Ok(config)
+    }
+
+    /// Reads `text`; relative paths begin at `folder`.
+    fn parse(text: &str, folder: &Path) -> Result<Self, String> {
+        let mut config: Self =
+            toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        config.anchor(folder);
+        config.check()?;
+        Ok(config)
+    }
+
+    fn anchor(&mut self, folder: &Path) {
+        let at = |path: &mut PathBuf| *path = folder.join(&*path);
+        at(&mut self.data_dir);
+        match &mut self.record_file {
+            Some(record_file) => at(record_file),
+            none => *none = Some(self.data_dir.join("decisions.jsonl")),
+        }
+        if let Some(tls) = &mut self.tls {
+            at(&mut tls.certificate);
+            at(&mut tls.key);
+            tls.client_authorities.iter_mut().for_each(at);
+        }
+        self.trust.iter_mut().for_each(|trust| at(&mut trust.key));
+        self.tenants.iter_mut().for_each(|tenant| at(&mut tenant.policies));
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let within = |key: &str, value: usize, most: usize| match value {
+            value if (1..=most).contains(&value) => Ok(()),
+            _ => Err(format!("`{key}` is {value}; it has to be from 1 to {most}")),
+        };
+        within("body_bytes_max", self.body_bytes_max, caps::BODY_BYTES_MAX)?;
+        within("calls_in_progress_max", self.calls_in_progress_max, caps::CALLS_IN_PROGRESS_MAX)?;
+        if self.trust.is_empty() {
+            return Err("no key is trusted, so no call could be answered: add a `[[trust]]`".to_owned());
+        }
+        if self.tenants.is_empty() {
+            return Err("there is no tenant, so no call could be answered: add a `[[tenants]]`".to_owned());
+        }
+        let mut names = HashSet::new();
+        match self.tenants.iter().find(|tenant| !names.insert(&tenant.name)) {
+            Some(tenant) => Err(format!("the tenant `{}` is there twice", tenant.name)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = "node = 'data-1'\ndata_dir = 'state'\n[[trust]]\nissuer = 'i'\nkey = 'i.pem'\n\
+                         [[tenants]]\nname = 'acme'\npolicies = '/p'\n";
+
+    fn problem(text: &str) -> String {
+        Config::parse(text, Path::new("/etc/aegis")).expect_err("a problem")
+    }
+
+    #[test]
+    fn paths_begin_at_the_file_and_defaults_are_filled_in() {
+        let config = Config::parse(WHOLE, Path::new("/etc/aegis")).unwrap();
+        assert_eq!(config.data_dir, Path::new("/etc/aegis/state"));
+        assert_eq!(config.record_file.as_deref(), Some(Path::new("/etc/aegis/state/decisions.jsonl")));
+        assert_eq!(config.trust[0].key, Path::new("/etc/aegis/i.pem"));
+        assert_eq!(config.tenants[0].policies, Path::new("/p"));
+        assert_eq!(config.listen.metrics.port(), 7090);
+        // What is shown can be read again, and means the same.
+        let shown = toml::to_string(&config).unwrap();
+        assert_eq!(Config::parse(&shown, Path::new("/elsewhere")).unwrap(), config);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line() {
+        let told = problem(&WHOLE.replace("data_dir", "datadir = 1\ndata_dir"));
+        assert!(told.contains("line 2") && told.contains("unknown field `datadir`"), "{told}");
+        let told = problem(&format!("{WHOLE}[listen]\nhtpp = '127.0.0.1:1'\n"));
+        assert!(told.contains("line 10") && told.contains("unknown field `htpp`"), "{told}");
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        assert!(problem("node = 'x'\ndata_dir = 's'").contains("no key is trusted"));
+        assert!(problem(&WHOLE[..WHOLE.find("[[tenants]]").unwrap()]).contains("no tenant"));
+        let twice = format!("{WHOLE}[[tenants]]\nname = 'acme'\npolicies = '/q'\n");
+        assert!(problem(&twice).contains("twice"));
+        assert!(problem(&WHOLE.replace("'data-1'", "'Data 1'")).contains("node name"));
+        assert!(problem(&format!("body_bytes_max = 0\n{WHOLE}")).contains("body_bytes_max"));
+        assert!(problem(&format!("{WHOLE}[listen]\nhttp = 'localhost'\n")).contains("line 10"));
+    }
+}
