@@ -13,7 +13,9 @@ use regorus::Value;
 use serde_json::json;
 
 use aegis_model::clock::UnixNanos;
+use aegis_model::principal::Principal;
 
+use crate::compile::Reads;
 use crate::judge::Question;
 
 /// The zones of a set, resolved once.
@@ -67,30 +69,61 @@ pub fn document(question: &Question<'_>, zones: &Zones) -> serde_json::Value {
     })
 }
 
-/// The document as the virtual machine reads it. Units read only the five members that conditions can name;
-/// a custom module gets the `whole` document.
-pub(crate) fn value(question: &Question<'_>, zones: &Zones, whole: bool) -> Value {
+/// The parts of the document that a unit reads, as the virtual machine's value.
+pub(crate) fn parts(question: &Question<'_>, zones: &Zones, reads: &Reads) -> Value {
     let Question { principal, call, now } = question;
-    let mut token = object(&principal.claims);
-    token.insert("scope".into(), principal.scope.to_string().into());
-    let callers: Vec<Value> = principal.callers.iter().map(|caller| caller.as_str().into()).collect();
     let mut input = BTreeMap::new();
-    input.insert(Value::from("params"), Value::from(object(&call.params)));
-    input.insert("context".into(), object(&call.context).into());
-    input.insert("token".into(), token.into());
-    input.insert("callers".into(), callers.into());
-    if !zones.0.is_empty() || whole {
+    let params = if reads.params_whole {
+        object(&call.params)
+    } else {
+        let member = |name: &String| Some((Value::from(name.as_str()), convert(call.params.get(name)?)));
+        reads.params_members.iter().filter_map(member).collect()
+    };
+    input.insert(Value::from("params"), Value::from(params));
+    if reads.context {
+        input.insert("context".into(), object(&call.context).into());
+    }
+    if reads.token {
+        input.insert("token".into(), token(principal));
+    }
+    if reads.callers {
+        input.insert("callers".into(), callers(principal));
+    }
+    if reads.local {
         input.insert("local".into(), local_value(zones, *now));
     }
-    if whole {
-        input.insert("agent".into(), principal.agent.as_str().into());
-        input.insert("org".into(), principal.org.as_str().into());
-        input.insert("tenant".into(), principal.tenant.as_str().into());
-        input.insert("tool".into(), call.tool.as_str().into());
-        input.insert("action".into(), call.action.as_str().into());
-        input.insert("now_ns".into(), now.0.into());
-    }
     input.into()
+}
+
+/// The whole document as the virtual machine's value, for custom modules.
+pub(crate) fn whole(question: &Question<'_>, zones: &Zones) -> Value {
+    let Question { principal, call, now } = question;
+    let members: [(&str, Value); 11] = [
+        ("agent", principal.agent.as_str().into()),
+        ("org", principal.org.as_str().into()),
+        ("tenant", principal.tenant.as_str().into()),
+        ("tool", call.tool.as_str().into()),
+        ("action", call.action.as_str().into()),
+        ("params", object(&call.params).into()),
+        ("context", object(&call.context).into()),
+        ("token", token(principal)),
+        ("callers", callers(principal)),
+        ("now_ns", now.0.into()),
+        ("local", local_value(zones, *now)),
+    ];
+    Value::from(
+        members.into_iter().map(|(name, member)| (name.into(), member)).collect::<BTreeMap<Value, Value>>(),
+    )
+}
+
+fn token(principal: &Principal) -> Value {
+    let mut token = object(&principal.claims);
+    token.insert("scope".into(), principal.scope.to_string().into());
+    token.into()
+}
+
+fn callers(principal: &Principal) -> Value {
+    Value::from(principal.callers.iter().map(|caller| caller.as_str().into()).collect::<Vec<Value>>())
 }
 
 fn local_value(zones: &Zones, now: UnixNanos) -> Value {

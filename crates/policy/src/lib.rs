@@ -15,6 +15,7 @@ pub mod diff;
 pub mod enforce;
 pub mod input;
 pub mod judge;
+mod parallel;
 pub mod prepared;
 pub mod program;
 pub mod regex_subset;

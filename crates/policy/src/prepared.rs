@@ -12,12 +12,14 @@ use serde_json::Value;
 use crate::ast::{Mode, PolicySet};
 use crate::bundle;
 use crate::compile::index::{Index, IndexDocument, IndexEntry};
-use crate::compile::{self, Compiled, Unit, UnitRules};
+use crate::compile::{self, Compiled, Reads, Unit, UnitRules};
 use crate::custom;
 use crate::diagnostic::Diagnostic;
 use crate::input::Zones;
+use crate::parallel;
 use crate::program::{Program, UNIT_BUILTINS};
 
+pub mod explain;
 mod judgement;
 
 /// A policy set, ready to judge. Immutable, shared between threads.
@@ -75,6 +77,7 @@ struct PlanEntry {
 struct UnitProgram {
     program: Program,
     asks: bool,
+    reads: Reads,
 }
 
 /// Entry point `pass` of an allowing unit, `clear` of a denying one.
@@ -220,12 +223,14 @@ fn build_units(
         };
         let package = format!("aegis.unit.{}", unit.name);
         let program = Program::build(&package, &unit.rego, rules, UNIT_BUILTINS, &unit.patterns);
-        program.map(|program| (unit.name.clone(), Arc::new(UnitProgram { program, asks })))
+        program.map(|program| {
+            (unit.name.clone(), Arc::new(UnitProgram { program, asks, reads: unit.reads.clone() }))
+        })
     };
     let mut built = HashMap::with_capacity(units.len());
     let mut problems = Vec::new();
-    for unit in units {
-        match build(unit) {
+    for (unit, result) in units.iter().zip(parallel::map(units, build)) {
+        match result {
             Ok((name, program)) => drop(built.insert(name, program)),
             Err(error) => problems.push(too_large(set, &unit.name, &error.to_string())),
         }

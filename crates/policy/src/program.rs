@@ -77,19 +77,29 @@ impl Program {
         Ok(Self { bytecode: Arc::new(slim(bytecode)), patterns })
     }
 
-    /// Evaluates entry point `entry`. `Value::Undefined` is a normal result.
-    pub fn run(&self, entry: usize, input: &Value) -> Result<Value, EvaluationError> {
-        MACHINE.with_borrow_mut(|machine| {
-            machine.load_program(self.bytecode.clone());
-            machine.set_input(input.clone());
-            let mut result = machine.execute_entry_point_by_index(entry);
-            while let ExecutionState::Suspended { .. } = machine.execution_state() {
-                let answer = self.answer(machine)?;
-                result = machine.resume(Some(answer));
+    /// Evaluates entry point `point`. `Value::Undefined` is a normal result.
+    ///
+    /// # Errors
+    /// A host function refused, or the machine stopped.
+    pub fn run(&self, point: usize, input: Value) -> Result<Value, EvaluationError> {
+        MACHINES.with_borrow_mut(|machines| {
+            let result = self.run_on(machines.loaded(&self.bytecode), point, input);
+            if result.is_err() {
+                machines.forget(&self.bytecode);
             }
-            machine.set_input(Value::Undefined);
-            result.map_err(|_| EvaluationError::Machine)
+            result
         })
+    }
+
+    fn run_on(&self, machine: &mut RegoVM, point: usize, input: Value) -> Result<Value, EvaluationError> {
+        machine.set_input(input);
+        let mut result = machine.execute_entry_point_by_index(point);
+        while let ExecutionState::Suspended { .. } = machine.execution_state() {
+            let answer = self.answer(machine)?;
+            result = machine.resume(Some(answer));
+        }
+        machine.set_input(Value::Undefined);
+        result.map_err(|_| EvaluationError::Machine)
     }
 
     /// Answers the built-in that the machine waits for.
@@ -111,8 +121,40 @@ impl Program {
 }
 
 thread_local! {
-    /// One machine per thread: its registers and frames are reused from call to call.
-    static MACHINE: RefCell<RegoVM> = RefCell::new(machine());
+    static MACHINES: RefCell<Machines> = RefCell::new(Machines((0..MACHINES_KEPT).map(|_| None).collect()));
+}
+
+/// Machines that a thread keeps loaded: loading costs a quarter of a small evaluation.
+const MACHINES_KEPT: usize = 128;
+
+/// A thread's machines, each loaded with the program that last fell into its place.
+struct Machines(Vec<Option<(Arc<Bytecode>, RegoVM)>>);
+
+impl Machines {
+    fn loaded(&mut self, bytecode: &Arc<Bytecode>) -> &mut RegoVM {
+        let (held, machine) =
+            self.0[place(bytecode)].get_or_insert_with(|| (bytecode.clone(), loaded(bytecode)));
+        if !Arc::ptr_eq(held, bytecode) {
+            *held = bytecode.clone();
+            *machine = loaded(bytecode);
+        }
+        machine
+    }
+
+    /// Drops a machine that stopped half way.
+    fn forget(&mut self, bytecode: &Arc<Bytecode>) {
+        self.0[place(bytecode)] = None;
+    }
+}
+
+fn place(bytecode: &Arc<Bytecode>) -> usize {
+    (Arc::as_ptr(bytecode) as usize >> 6) % MACHINES_KEPT
+}
+
+fn loaded(bytecode: &Arc<Bytecode>) -> RegoVM {
+    let mut machine = machine();
+    machine.load_program(bytecode.clone());
+    machine
 }
 
 fn machine() -> RegoVM {

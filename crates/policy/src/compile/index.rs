@@ -13,6 +13,7 @@ use super::{Compiled, Unit, UnitRules, unit};
 use crate::ast::{Condition, Cost, Document, Entry, Glob, Limits, Mode, PolicySet, Subject};
 use crate::custom;
 use crate::diagnostic::{Diagnostic, position};
+use crate::parallel;
 
 /// Who may do what.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -135,6 +136,25 @@ pub(super) struct Builder<'a> {
     zones: BTreeSet<String>,
     custom: Vec<custom::Module>,
     problems: Vec<Diagnostic>,
+    /// The units of the entries that are still to come, in order, with the zones they read.
+    written: std::vec::IntoIter<Option<(Unit, Vec<String>)>>,
+}
+
+/// Every entry of the set with whether it denies, in the order in which the index lists them.
+fn entries_in_order(set: &PolicySet) -> Vec<(&Entry, bool)> {
+    set.documents.iter().chain(&set.defaults).flat_map(document_entries).collect()
+}
+
+fn document_entries(document: &Document) -> Vec<(&Entry, bool)> {
+    let allowed = document.allowed.iter().flatten().map(|entry| (entry, false));
+    allowed.chain(document.denied.iter().map(|entry| (entry, true))).collect()
+}
+
+fn write_unit(&(entry, denying): &(&Entry, bool)) -> Option<(Unit, Vec<String>)> {
+    if entry.condition.is_always() {
+        return None;
+    }
+    Some(if denying { unit::denying(&entry.condition) } else { unit::allowing(&entry.condition) })
 }
 
 impl<'a> Builder<'a> {
@@ -146,6 +166,7 @@ impl<'a> Builder<'a> {
             zones: BTreeSet::new(),
             custom: Vec::new(),
             problems: Vec::new(),
+            written: parallel::map(&entries_in_order(set), write_unit).into_iter(),
         }
     }
 
@@ -215,8 +236,8 @@ impl<'a> Builder<'a> {
     }
 
     fn document(&mut self, document: &Document, number: u32) -> IndexDocument {
-        let allowed = document.allowed.as_ref().map(|entries| self.entries(entries, false));
-        let denied = self.entries(&document.denied, true);
+        let allowed = document.allowed.as_ref().map(|entries| self.entries(entries));
+        let denied = self.entries(&document.denied);
         let custom = document.custom.as_ref().and_then(|module| {
             let name = format!("m_{number}");
             let file = &self.set.files[module.file as usize];
@@ -248,14 +269,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn entries(&mut self, entries: &[Entry], denying: bool) -> Vec<u32> {
-        entries.iter().map(|entry| self.entry(entry, denying)).collect()
+    fn entries(&mut self, entries: &[Entry]) -> Vec<u32> {
+        entries.iter().map(|entry| self.entry(entry)).collect()
     }
 
-    fn entry(&mut self, entry: &Entry, denying: bool) -> u32 {
-        let unit = (!entry.condition.is_always()).then(|| {
-            let (unit, zones) =
-                if denying { unit::denying(&entry.condition) } else { unit::allowing(&entry.condition) };
+    fn entry(&mut self, entry: &Entry) -> u32 {
+        let unit = self.written.next().flatten().map(|(unit, zones)| {
             self.zones.extend(zones);
             let name = unit.name.clone();
             self.units.entry(name.clone()).or_insert(unit);

@@ -10,7 +10,9 @@ mod reasons;
 mod schema;
 mod unit;
 
-use crate::ast::PolicySet;
+use std::collections::BTreeSet;
+
+use crate::ast::{Condition, PolicySet, Segment, Subject};
 use crate::custom;
 use crate::diagnostic::Diagnostic;
 
@@ -38,6 +40,43 @@ pub struct Unit {
     pub rules: UnitRules,
     /// The regular expressions that it matches with.
     pub patterns: Vec<String>,
+    /// The parts of `input` that it reads.
+    pub reads: Reads,
+}
+
+/// Parts of `input`. What a unit does not read is not built for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// All of `params`, whatever `params_members` says.
+    pub params_whole: bool,
+    /// Members of `params`.
+    pub params_members: BTreeSet<String>,
+    /// `context`.
+    pub context: bool,
+    /// `token`.
+    pub token: bool,
+    /// `callers`.
+    pub callers: bool,
+    /// `local`.
+    pub local: bool,
+}
+
+impl Reads {
+    fn of(condition: &Condition) -> Self {
+        let mut reads = Self::default();
+        condition.for_each_test(&mut |test| match &test.subject {
+            Subject::Params(path) => match path.0.first() {
+                Some(Segment::Key(key)) => drop(reads.params_members.insert(key.clone())),
+                Some(Segment::Index(_) | Segment::Every) | None => reads.params_whole = true,
+            },
+            Subject::Context(_) => reads.context = true,
+            Subject::Token(_) => reads.token = true,
+            Subject::Circumstance { .. } => (reads.context, reads.token) = (true, true),
+            Subject::Callers { .. } | Subject::ChainDepth(_) => reads.callers = true,
+            Subject::Time(_) => reads.local = true,
+        });
+        reads
+    }
 }
 
 /// The rules of a unit that are asked for from outside.
@@ -59,11 +98,11 @@ pub fn compile(set: &PolicySet) -> Result<Compiled, Vec<Diagnostic>> {
 }
 
 /// The name of the unit that an allowing entry with this condition gets.
-pub(crate) fn allowing_name(condition: &crate::ast::Condition) -> String {
+pub(crate) fn allowing_name(condition: &Condition) -> String {
     unit::allowing(condition).0.name
 }
 
 /// The name of the unit that a denying entry with this condition gets.
-pub(crate) fn denying_name(condition: &crate::ast::Condition) -> String {
+pub(crate) fn denying_name(condition: &Condition) -> String {
     unit::denying(condition).0.name
 }

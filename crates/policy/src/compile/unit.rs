@@ -1,4 +1,7 @@
 //! Writes the Rego module of one entry's condition.
+//!
+//! Locals are bound with `=`, never with `:=`: behind `local := undefined` the virtual machine goes on, where a
+//! stock OPA stops.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -6,7 +9,7 @@ use std::fmt::Write as _;
 use sha2::{Digest, Sha256};
 
 use super::need::Want;
-use super::{Unit, UnitRules};
+use super::{Reads, Unit, UnitRules};
 use crate::ast::{Condition, Test};
 
 /// Lines of a rule's body, joined by "and".
@@ -87,7 +90,10 @@ impl Writer {
         name
     }
 
-    fn finish(mut self, rules: UnitRules, described: &str) -> (Unit, Vec<String>) {
+    fn finish(mut self, rules: UnitRules, condition: &Condition, described: &str) -> (Unit, Vec<String>) {
+        if !self.rules.iter().any(|rule| rule.starts_with("reasons contains ")) {
+            self.rules.push("reasons := set()\n".to_owned());
+        }
         self.rules.reverse();
         let body = self.rules.join("\n");
         let kind = if matches!(rules, UnitRules::Denying) { "denying" } else { "allowing" };
@@ -97,7 +103,7 @@ impl Writer {
         let rego = format!("# {described}\npackage aegis.unit.{name}\n\n{body}");
         self.patterns.sort();
         self.patterns.dedup();
-        (Unit { name, rego, rules, patterns: self.patterns }, self.zones)
+        (Unit { name, rego, rules, patterns: self.patterns, reads: Reads::of(condition) }, self.zones)
     }
 }
 
@@ -113,7 +119,7 @@ pub(super) fn allowing(condition: &Condition) -> (Unit, Vec<String>) {
     }
     let body = writer.need(condition, Want::True);
     writer.rule("pass", &body);
-    writer.finish(UnitRules::Allowing { ask: approvable }, "The conditions of an allowing entry.")
+    writer.finish(UnitRules::Allowing { ask: approvable }, condition, "The conditions of an allowing entry.")
 }
 
 /// The unit of a denying entry, and the zones it reads.
@@ -122,7 +128,7 @@ pub(super) fn denying(condition: &Condition) -> (Unit, Vec<String>) {
     writer.reasons(condition, Want::False, true);
     let body = writer.need(condition, Want::False);
     writer.rule("clear", &body);
-    writer.finish(UnitRules::Denying, "The conditions of a denying entry.")
+    writer.finish(UnitRules::Denying, condition, "The conditions of a denying entry.")
 }
 
 fn count_tests(condition: &Condition) -> usize {

@@ -96,7 +96,7 @@ fn denying(judgement: &Judgement<'_>, id: u32) -> Step {
     let Some(unit) = &entry.unit else {
         return about(entry, "denies the call", vec![]);
     };
-    match judgement.holds(&unit.program, HOLDS) {
+    match judgement.holds(unit, HOLDS) {
         Ok(true) => about(entry, "denies the tool, but its conditions are false of this call", vec![]),
         Ok(false) => {
             about(entry, "denies the call: its conditions are not false of it", reasons(judgement, id))
@@ -117,10 +117,10 @@ fn allowing(judgement: &Judgement<'_>, id: u32) -> Step {
             vec![],
         );
     };
-    match (judgement.holds(&unit.program, HOLDS), unit.asks) {
+    match (judgement.holds(unit, HOLDS), unit.asks) {
         (Ok(true), _) if entry.index.always_ask => about(entry, "asks a person: its conditions hold", vec![]),
         (Ok(true), _) => about(entry, "allows the call: its conditions hold", vec![]),
-        (Ok(false), true) if judgement.holds(&unit.program, ASK) == Ok(true) => about(
+        (Ok(false), true) if judgement.holds(unit, ASK) == Ok(true) => about(
             entry,
             "asks a person: only conditions that a person may waive do not hold",
             reasons(judgement, id),

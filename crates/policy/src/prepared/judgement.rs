@@ -1,6 +1,5 @@
 //! One judgement: scope, agent, denials, allowances, refusal, in this order.
 
-use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use aegis_model::decision::{Outcome, Reason};
@@ -11,7 +10,7 @@ use super::{ASK, HOLDS, Plan, PlanEntry, Prepared, REASONS, UnitProgram};
 use crate::ast::Mode;
 use crate::input;
 use crate::judge::{Question, Verdict};
-use crate::program::{EvaluationError, Program};
+use crate::program::EvaluationError;
 
 impl Prepared {
     /// The enforced verdict. An evaluation problem denies with `CustomRule` (WALK-3).
@@ -42,7 +41,6 @@ pub(super) struct Judgement<'a> {
     shadow: bool,
     /// The agent's documents in order; the defaults are not among them.
     documents: Vec<&'a Plan>,
-    unit_input: OnceCell<Value>,
 }
 
 impl<'a> Judgement<'a> {
@@ -60,7 +58,7 @@ impl<'a> Judgement<'a> {
                 matching.into_iter().map(|number| &set.documents[number as usize]).collect()
             }
         };
-        Self { set, question, shadow, documents, unit_input: OnceCell::new() }
+        Self { set, question, shadow, documents }
     }
 
     fn verdict(&self) -> Result<Verdict, EvaluationError> {
@@ -124,7 +122,7 @@ impl<'a> Judgement<'a> {
         let mut fired = Vec::new();
         for id in self.denying_entries().filter(|&id| self.entry(id).index.action.has(&action)) {
             let cleared = match &self.entry(id).unit {
-                Some(unit) => self.holds(&unit.program, HOLDS)?,
+                Some(unit) => self.holds(unit, HOLDS)?,
                 None => false,
             };
             if !cleared {
@@ -164,13 +162,13 @@ impl<'a> Judgement<'a> {
         for &id in &matching {
             let entry = self.entry(id);
             let passes = match &entry.unit {
-                Some(unit) => self.holds(&unit.program, HOLDS)?,
+                Some(unit) => self.holds(unit, HOLDS)?,
                 None => true,
             };
             match (passes, entry.index.always_ask, &entry.unit) {
                 (true, false, _) => passed.push(id),
                 (true, true, _) => asked.push(id),
-                (false, _, Some(unit)) if unit.asks && self.holds(&unit.program, ASK)? => {
+                (false, _, Some(unit)) if unit.asks && self.holds(unit, ASK)? => {
                     asked.push(id);
                     asked_unit.push(id);
                 }
@@ -275,12 +273,12 @@ impl<'a> Judgement<'a> {
 
     // ---- units and custom modules
 
-    fn unit_input(&self) -> &Value {
-        self.unit_input.get_or_init(|| input::value(self.question, &self.set.zones, false))
+    pub(super) fn holds(&self, unit: &UnitProgram, point: usize) -> Result<bool, EvaluationError> {
+        Ok(self.run(unit, point)? == Value::Bool(true))
     }
 
-    pub(super) fn holds(&self, program: &Program, entry: usize) -> Result<bool, EvaluationError> {
-        Ok(program.run(entry, self.unit_input())? == Value::Bool(true))
+    fn run(&self, unit: &UnitProgram, point: usize) -> Result<Value, EvaluationError> {
+        unit.program.run(point, input::parts(self.question, &self.set.zones, &unit.reads))
     }
 
     /// The reasons of a unit, each with whether it only asks.
@@ -290,7 +288,7 @@ impl<'a> Judgement<'a> {
         entry: &PlanEntry,
         unit: &UnitProgram,
     ) -> Result<Vec<(bool, Ordered)>, EvaluationError> {
-        let found = unit.program.run(REASONS, self.unit_input())?;
+        let found = self.run(unit, REASONS)?;
         let Value::Set(found) = &found else { return Ok(vec![]) };
         found.iter().map(|reason| read_reason(id, entry, reason).ok_or(EvaluationError::Machine)).collect()
     }
@@ -304,8 +302,8 @@ impl<'a> Judgement<'a> {
         for document in self.every_document() {
             let Some(plan) = &document.custom else { continue };
             let Some(entry) = point(plan) else { continue };
-            let input = whole.get_or_insert_with(|| input::value(self.question, &self.set.zones, true));
-            let Value::Set(found) = plan.program.run(entry, input)? else {
+            let input = whole.get_or_insert_with(|| input::whole(self.question, &self.set.zones));
+            let Value::Set(found) = plan.program.run(entry, input.clone())? else {
                 return Err(EvaluationError::Machine);
             };
             if !found.is_empty() {
