@@ -51,6 +51,34 @@ impl Writer {
         }
     }
 
+    /// Like [`Writer::check`], for one of several checks of the same variable.
+    pub(super) fn check_of(&mut self, var: &str, checks: &[Check], at: usize, want: bool) -> Body {
+        match &checks[at] {
+            check if checks.len() == 1 => self.check(var, check, want),
+            Check::Not(inner) => {
+                self.check_of(var, &[(**inner).clone(), Check::Type(JsonType::Null)], 0, !want)
+            }
+            Check::Equals(literal) => self.among(var, std::slice::from_ref(literal), want),
+            Check::OneOf(literals) => self.among(var, literals, want),
+            check => self.check(var, check, want),
+        }
+    }
+
+    /// Compares by intersecting sets. OPA's type checker takes a variable that is compared with `==` or `in` to
+    /// have the literal's type, and would refuse the bundle if something else reads it as another type.
+    pub(super) fn among(&mut self, var: &str, literals: &[Value], want: bool) -> Body {
+        let common = |of: &str, set: &String| format!("count({{{of}}} & {set})");
+        let sets: Vec<String> = literals.chunks(SET_MEMBERS_MAX).map(set).collect();
+        if want {
+            let bodies: Vec<Body> =
+                sets.iter().map(|set| vec![format!("{} == 1", common("it", set))]).collect();
+            return self.function("among_", var, &bodies);
+        }
+        let mut lines = vec![has_type(var, &types_of(literals))];
+        lines.extend(sets.iter().map(|set| format!("{} == 0", common(var, set))));
+        lines
+    }
+
     fn one_of_literals(&mut self, var: &str, literals: &[Value], want: bool) -> Body {
         let sets: Vec<String> = literals.chunks(SET_MEMBERS_MAX).map(set).collect();
         if want && sets.len() == 1 {
@@ -81,21 +109,28 @@ impl Writer {
         }
     }
 
+    /// Counts characters with `substring`: `count` counts UTF-16 units in one engine, characters in the other.
     fn length(&mut self, var: &str, min: Option<u32>, max: Option<u32>, want: bool) -> Body {
-        let mut lines = vec![has_type(var, &["array", "object", "string"])];
-        if want {
-            lines.extend(min.map(|least| format!("count({var}) >= {least}")));
-            lines.extend(max.map(|most| format!("count({var}) <= {most}")));
-            return lines;
-        }
-        let bodies: Vec<Body> =
-            [min.map(|least| format!("count(it) < {least}")), max.map(|most| format!("count(it) > {most}"))]
-                .into_iter()
-                .flatten()
-                .map(|line| vec![line])
-                .collect();
-        lines.extend(self.function("outside_", var, &bodies));
-        lines
+        let of = [has_type("it", &["string"]), has_type("it", &["array", "object"])];
+        let below = min.filter(|least| *least > 0).map(|least| {
+            [text_shorter(least, want), format!("count(it) {} {least}", if want { ">=" } else { "<" })]
+        });
+        let above = max.map(|most| {
+            [text_longer(most, want), format!("count(it) {} {most}", if want { "<=" } else { ">" })]
+        });
+        let bodies: Vec<Body> = if want {
+            let bounds: Vec<[String; 2]> = below.into_iter().chain(above).collect();
+            let body = |kind: usize| {
+                std::iter::once(of[kind].clone())
+                    .chain(bounds.iter().map(|bound| bound[kind].clone()))
+                    .collect()
+            };
+            vec![body(0), body(1)]
+        } else {
+            let bounds = below.into_iter().chain(above);
+            bounds.flat_map(|[text, list]| [vec![of[0].clone(), text], vec![of[1].clone(), list]]).collect()
+        };
+        self.function("length_", var, &bodies)
     }
 
     fn contains_any(&mut self, var: &str, literals: &[Value], want: bool) -> Body {
@@ -207,6 +242,16 @@ fn texts(literals: &[Value]) -> Vec<Value> {
 
 fn number(var: &str, operator: &str, bound: &serde_json::Number) -> Body {
     vec![format!("is_number({var})"), format!("{var} {operator} {bound}")]
+}
+
+/// Holds if the text `it` has less than `least` (not 0) characters; if `not`, the opposite.
+pub(super) fn text_shorter(least: u32, not: bool) -> String {
+    format!("substring(it, {}, 1) {} \"\"", least - 1, if not { "!=" } else { "==" })
+}
+
+/// Holds if the text `it` has more than `most` characters; if `not`, the opposite.
+pub(super) fn text_longer(most: u32, not: bool) -> String {
+    format!("substring(it, {most}, 1) {} \"\"", if not { "==" } else { "!=" })
 }
 
 fn affix(one: &str, several: &str, var: &str, texts: &[String], want: bool) -> Body {

@@ -73,7 +73,8 @@ impl Writer {
         vec![self.either("test_", None, &[body])]
     }
 
-    fn test_lines(&mut self, test: &Test, want: Want) -> Body {
+    /// Lines that hold exactly when `test` is as wanted.
+    pub(super) fn test_lines(&mut self, test: &Test, want: Want) -> Body {
         match &test.subject {
             Subject::Params(path) => self.at_path("input.params", path, test, want),
             Subject::Context(path) => self.at_path("input.context", path, test, want),
@@ -113,7 +114,7 @@ impl Writer {
         let element = self.element(&segments[star + 1..], test, want);
         let (list, item) = (self.fresh("list_"), self.fresh("item_"));
         let each = vec![
-            format!("{list} := {container}"),
+            format!("{list} = {container}"),
             format!("is_array({list})"),
             format!("count({list}) > 0"),
             format!("every {item} in {list} {{ {element}({item}) }}"),
@@ -122,7 +123,7 @@ impl Writer {
             return each;
         }
         let present = self.present(&container, local);
-        let empty = vec![format!("{list} := {container}"), format!("{list} == []")];
+        let empty = vec![format!("{list} = {container}"), format!("{list} == []")];
         vec![self.either("optional_", local, &[vec![format!("not {present}")], empty, each])]
     }
 
@@ -136,7 +137,7 @@ impl Writer {
     /// Lines for the value that `value` names.
     fn at_value(&mut self, value: &str, local: Option<&str>, test: &Test, want: Want) -> Body {
         let var = self.fresh("value_");
-        let mut lines = vec![format!("{var} := {value}")];
+        let mut lines = vec![format!("{var} = {value}")];
         lines.extend(self.checks(&var, &test.checks, want));
         if !test.optional || local == Some(value) {
             return lines;
@@ -152,8 +153,9 @@ impl Writer {
 
     /// Lines that hold if all `checks` of the variable together are as wanted.
     pub(super) fn checks(&mut self, var: &str, checks: &[Check], want: Want) -> Body {
+        let all = 0..checks.len();
         match want {
-            Want::True | Want::Ask => checks.iter().flat_map(|check| self.check(var, check, true)).collect(),
+            Want::True | Want::Ask => all.flat_map(|at| self.check_of(var, checks, at, true)).collect(),
             Want::False if checks.len() == 1 => self.check(var, &checks[0], false),
             Want::False => {
                 let bodies: Vec<Body> = checks.iter().map(|check| self.check("it", check, false)).collect();
@@ -161,7 +163,7 @@ impl Writer {
             }
             Want::Decided => {
                 let mut bodies: Vec<Body> =
-                    vec![checks.iter().flat_map(|check| self.check("it", check, true)).collect()];
+                    vec![all.flat_map(|at| self.check_of("it", checks, at, true)).collect()];
                 bodies.extend(checks.iter().map(|check| self.check("it", check, false)));
                 self.function("decided_", var, &bodies)
             }
@@ -183,10 +185,10 @@ impl Writer {
         let context = reference("input.context", &[Segment::Key(name.to_owned())]);
         let proven = self.present(&token, None);
         let rule = self.fresh("circumstance_");
-        self.rule(&format!("{rule} := stated"), &vec![proven.clone(), format!("stated := {token}")]);
+        self.rule(&format!("{rule} := stated"), &vec![proven.clone(), format!("stated = {token}")]);
         self.rule(
             &format!("{rule} := stated"),
-            &vec![format!("not {proven}"), format!("stated := {context}")],
+            &vec![format!("not {proven}"), format!("stated = {context}")],
         );
         rule
     }
@@ -222,7 +224,7 @@ impl Writer {
 
     fn time(&mut self, window: &TimeWindow) -> String {
         self.zones.push(window.zone.clone());
-        let local = format!("local := input.local[{}]", string(&window.zone));
+        let local = format!("local = input.local[{}]", string(&window.zone));
         let days = |shift: usize| {
             let days: Vec<String> =
                 (0..7).filter(|day| window.days[*day]).map(|day| ((day + shift) % 7).to_string()).collect();

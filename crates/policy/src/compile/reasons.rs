@@ -1,7 +1,7 @@
 //! The rule `reasons` of a unit: for every test that is not as needed, what is wrong and where.
 //!
 //! A reason is `{at, code, message, path?, ask?}`: `at` is the test's number within the condition, and `ask`
-//! marks a false approvable test. Each reason's text is fixed when the policy is compiled; no value of a
+//! is true of an approvable test that is decided. Each reason's text is fixed when the policy is compiled; no value of a
 //! call enters it (AUD-2).
 
 use super::literals::{pointer, reference, spelled, string};
@@ -22,6 +22,8 @@ struct Place<'a> {
     params: bool,
     /// Only undecided values are spoken of (denying entries).
     undecided_only: bool,
+    /// The rule that says whether a person could agree to the failure; for approvable tests.
+    ask: Option<&'a str>,
 }
 
 /// Which kind of failure a reason is about.
@@ -83,7 +85,10 @@ impl Writer {
     }
 
     fn test_reasons(&mut self, test: &Test, want: Want, undecided_only: bool, guards: &[String], at: usize) {
-        let place = |spelled: String, params: bool| Place { at, guards, spelled, params, undecided_only };
+        let ask = (test.approvable && want == Want::True).then(|| self.asks(test));
+        let ask = ask.as_deref();
+        let place =
+            |spelled: String, params: bool| Place { at, guards, spelled, params, undecided_only, ask };
         match &test.subject {
             Subject::Params(path) => {
                 self.path_reasons("params", path, test, want, &place(spelled("params", &path.0), true))
@@ -109,9 +114,19 @@ impl Writer {
                     _ => ("OutsideTimeWindow", String::new()),
                 };
                 let message = messages::of_subject(&test.subject);
-                self.reason(&place(String::new(), false), code, &path, &message, false, &vec![line]);
+                self.reason(&place(String::new(), false), code, &path, &message, &vec![line]);
             }
         }
+    }
+
+    /// A rule that is true if the test is decided wherever it looks, false if not.
+    fn asks(&mut self, test: &Test) -> String {
+        let decided = self.test_lines(test, Want::Decided);
+        let decided = self.either("decided_", None, &[decided]);
+        let rule = self.fresh("asks_");
+        self.rule(&format!("{rule} := false"), &vec![format!("not {decided}")]);
+        self.rule(&format!("{rule} := true"), &vec![decided]);
+        rule
     }
 
     /// A rule that gives the pointer at which a circumstance was looked for.
@@ -159,7 +174,7 @@ impl Writer {
                 &empty,
             );
         }
-        let wrong = vec![format!("list := {container}"), "not is_array(list)".to_owned()];
+        let wrong = vec![format!("list = {container}"), "not is_array(list)".to_owned()];
         self.failing(place, Failure::Type, &path, &format!("`{name}` must be an array"), &wrong);
     }
 
@@ -175,14 +190,14 @@ impl Writer {
         let good = self.element(tail, test, want);
         let first = self.fresh("first_");
         let body = vec![
-            format!("list := {container}"),
+            format!("list = {container}"),
             "is_array(list)".to_owned(),
-            format!("bad := {{index | some index, item in list; not {good}(item)}}"),
+            format!("bad = {{index | some index, item in list; not {good}(item)}}"),
             "count(bad) > 0".to_owned(),
-            "place := min(bad)".to_owned(),
+            "place = min(bad)".to_owned(),
         ];
         self.rule(&format!("{first} := place"), &body);
-        let find = vec![format!("place := {first}"), format!("item := {container}[place]")];
+        let find = vec![format!("place = {first}"), format!("item = {container}[place]")];
         if tail.contains(&Segment::Every) {
             if !place.undecided_only {
                 let path = format!("concat(\"\", [{}, format_int(place, 10)])", string(&format!("{head}/")));
@@ -217,7 +232,7 @@ impl Writer {
             let message = format!("`{}` is missing", place.spelled);
             self.failing(place, Failure::Missing, path, &message, &vec![format!("not {present}")]);
         }
-        let found = format!("value := {value}");
+        let found = format!("value = {value}");
         if want == Want::True && !place.undecided_only {
             return self.check_reasons(&found, path, test, place);
         }
@@ -236,21 +251,21 @@ impl Writer {
     /// The first check that is not true gives the reason.
     fn check_reasons(&mut self, found: &str, path: &str, test: &Test, place: &Place<'_>) {
         let mut before = vec![found.to_owned()];
-        for check in &test.checks {
+        for (at, check) in test.checks.iter().enumerate() {
             let message = messages::required(&place.spelled, check);
             let decided = self.checks("value", std::slice::from_ref(check), Want::Decided);
             let mut lines = before.clone();
             lines.push(format!("not {}", decided.join("")));
             self.failing(place, Failure::Type, path, &message, &lines);
             let mut lines = before.clone();
-            lines.extend(self.check("value", check, false));
+            lines.extend(self.check_of("value", &test.checks, at, false));
             let code = match check {
                 Check::Schema(_) => "SchemaViolation",
                 Check::Min(_) | Check::Max(_) | Check::Length { .. } => place.code(Failure::Range),
                 _ => place.code(Failure::Mismatch),
             };
-            self.reason(place, code, path, &message, test.approvable, &lines);
-            before.extend(self.check("value", check, true));
+            self.reason(place, code, path, &message, &lines);
+            before.extend(self.check_of("value", &test.checks, at, true));
         }
     }
 
@@ -259,12 +274,12 @@ impl Writer {
         if place.undecided_only {
             return;
         }
-        let found = vec![format!("value := {value}")];
+        let found = vec![format!("value = {value}")];
         let message = "the parameters do not satisfy the schema of the rule here".to_owned();
         let Schema::Keywords(keywords) = schema else {
             let valid = self.schema(schema);
             let lines = vec![found[0].clone(), format!("not {valid}(value)")];
-            return self.reason(place, "SchemaViolation", &string(at), &message, false, &lines);
+            return self.reason(place, "SchemaViolation", &string(at), &message, &lines);
         };
         let own: Vec<&Keyword> = keywords
             .iter()
@@ -273,7 +288,7 @@ impl Writer {
         if !own.is_empty() {
             let valid = self.keywords(&own);
             let lines = vec![found[0].clone(), format!("not {valid}(value)")];
-            self.reason(place, "SchemaViolation", &string(at), &message, false, &lines);
+            self.reason(place, "SchemaViolation", &string(at), &message, &lines);
         }
         for keyword in keywords {
             match keyword {
@@ -295,26 +310,27 @@ impl Writer {
             let present = self.present(&reference(value, &key), None);
             let lines = vec![format!("is_object({value})"), format!("not {present}")];
             let message = "the schema of the rule requires this member".to_owned();
-            self.reason(place, "SchemaViolation", &string(&pointer(at, &key)), &message, false, &lines);
+            self.reason(place, "SchemaViolation", &string(&pointer(at, &key)), &message, &lines);
         }
     }
 
     fn failing(&mut self, place: &Place<'_>, failure: Failure, path: &str, message: &str, lines: &Body) {
-        self.reason(place, place.code(failure), path, message, false, lines);
+        self.reason(place, place.code(failure), path, message, lines);
     }
 
     /// Writes one reason; an empty `path` leaves the member out.
-    fn reason(&mut self, place: &Place<'_>, code: &str, path: &str, message: &str, ask: bool, lines: &Body) {
+    fn reason(&mut self, place: &Place<'_>, code: &str, path: &str, message: &str, lines: &Body) {
         let mut body: Body = place.guards.to_vec();
         body.extend_from_slice(lines);
         let mut members =
             format!("\"at\": {}, \"code\": {}, \"message\": {}", place.at, string(code), string(message));
         if !path.is_empty() {
-            body.push(format!("path := {path}"));
+            body.push(format!("path = {path}"));
             members.push_str(", \"path\": path");
         }
-        if ask {
-            members.push_str(", \"ask\": true");
+        if let Some(rule) = place.ask {
+            body.push(format!("asks = {rule}"));
+            members.push_str(", \"ask\": asks");
         }
         self.rule(&format!("reasons contains {{{members}}}"), &body);
     }

@@ -4,7 +4,8 @@
 
 use serde_json::Value;
 
-use super::literals::{rego_type, set, string, term};
+use super::checks::{text_longer, text_shorter};
+use super::literals::{rego_type, set, string};
 use super::unit::{Body, Writer};
 use crate::ast::{JsonType, Keyword, Schema};
 
@@ -44,15 +45,16 @@ impl Writer {
     fn keyword(&mut self, keyword: &Keyword) -> String {
         match keyword {
             Keyword::Type(types) => self.types(types),
-            Keyword::Enum(values) => self.members(values),
-            Keyword::Const(value) => format!("it == {}", term(value)),
+            Keyword::Enum(values) => self.among("it", values, true).concat(),
+            Keyword::Const(value) => self.among("it", std::slice::from_ref(value), true).concat(),
             Keyword::Minimum(bound) => self.for_type("number", format!("it >= {bound}")),
             Keyword::Maximum(bound) => self.for_type("number", format!("it <= {bound}")),
             Keyword::ExclusiveMinimum(bound) => self.for_type("number", format!("it > {bound}")),
             Keyword::ExclusiveMaximum(bound) => self.for_type("number", format!("it < {bound}")),
             Keyword::MultipleOf(divisor) => self.multiple_of(*divisor),
-            Keyword::MinLength(least) => self.for_type("string", format!("count(it) >= {least}")),
-            Keyword::MaxLength(most) => self.for_type("string", format!("count(it) <= {most}")),
+            Keyword::MinLength(0) => "true".to_owned(),
+            Keyword::MinLength(least) => self.for_type("string", text_shorter(*least, true)),
+            Keyword::MaxLength(most) => self.for_type("string", text_longer(*most, true)),
             Keyword::Pattern(pattern) => {
                 let line = self.matches(pattern, "it");
                 self.for_type("string", line)
@@ -105,12 +107,6 @@ impl Writer {
             })
             .collect();
         self.either("type_", Some("it"), &bodies)
-    }
-
-    fn members(&mut self, values: &[Value]) -> String {
-        let bodies: Vec<Body> =
-            values.chunks(64).map(|chunk| vec![format!("it in {}", set(chunk))]).collect();
-        self.either("enum_", Some("it"), &bodies)
     }
 
     fn multiple_of(&mut self, divisor: u64) -> String {

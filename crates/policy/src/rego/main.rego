@@ -47,9 +47,8 @@ glob_matches(glob, text) if {
 # The documents that name the agent, in the order of the sources; the defaults are not among them.
 documents := [index.documents[number] | some number in index.agents[input.agent]] if {
 	index.agents[input.agent]
-} else := [index.documents[glob.document] |
-	some glob in index.globs
-	regex.match(glob.pattern, input.agent)
+} else := [index.documents[number] |
+	some number in sort({glob.document | some glob in index.globs; regex.match(glob.pattern, input.agent)})
 ]
 
 every_document := array.concat(documents, [document |
