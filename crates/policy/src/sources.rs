@@ -55,7 +55,7 @@ pub fn resolve_path(from: &str, reference: &str) -> Option<String> {
 }
 
 /// Bytes between two checkpoints of [`TextIndex`].
-const STRIDE: usize = 256;
+const STRIDE: usize = 32;
 
 /// Finds line and column of a byte, and the byte of a character, in constant time but for one search among
 /// the lines. Without it, a file of one long line would make every position cost the whole line.

@@ -26,6 +26,9 @@ use crate::yaml::{Kind, Node, Pair};
 /// The moment of a test that names none: Monday, 2026-01-05, 12:00 UTC.
 pub const DEFAULT_MOMENT: UnixNanos = UnixNanos(1_767_614_400_000_000_000);
 
+/// The scope of a token that names none: every call.
+const ANY_SCOPE: &str = "*:*";
+
 /// Claims that Aegis reads itself: a test cannot set them as circumstances.
 const OWN_CLAIMS: [&str; 11] =
     ["iss", "aud", "sub", "org", "tenant", "exp", "iat", "nbf", "jti", "callers", "cnf"];
@@ -194,7 +197,8 @@ fn test(node: &Node, cx: &mut Cx<'_>) -> Option<PolicyTest> {
         fields.require("agent", "name the agent that calls", cx).and_then(|pair| named(&pair.value, cx));
     let call = fields.require("call", "write `call: {tool: …, action: …, params: {…}}`", cx);
     let call = call.and_then(|pair| call_of(&pair.value, cx));
-    let token = fields.take("token").map_or(Some(Default::default()), |pair| token(pair, cx));
+    let token =
+        fields.take("token").map_or(Some((ANY_SCOPE.to_owned(), JsonObject::new())), |pair| token(pair, cx));
     let callers = fields.take("callers").map_or(Some(Vec::new()), |pair| callers(&pair.value, cx));
     let now = fields.take("at").map_or(Some(DEFAULT_MOMENT), |pair| moment(&pair.value, cx));
     let expect = fields.require("expect", "write `expect: {outcome: …}`", cx);
@@ -273,7 +277,7 @@ fn token(pair: &Pair, cx: &mut Cx<'_>) -> Option<(String, JsonObject)> {
         return None;
     }
     let scope = match claims.remove("scope") {
-        None => "*:*".to_owned(),
+        None => ANY_SCOPE.to_owned(),
         Some(Value::String(scope)) => scope,
         Some(_) => {
             let place = pair.value.member("scope").map_or(pair.key.span, |pair| pair.value.span);

@@ -78,7 +78,8 @@ fn group(node: &Node, mut scope: Scope, cx: &mut Cx<'_>) -> Option<(Vec<Conditio
     groups(&mut fields, scope, &mut parts, cx);
     let always_ask = ranges(&mut fields, scope, &mut parts, cx);
     fields.finish(cx);
-    if let Some(pair) = required.filter(|_| !mentions_circumstance(&parts)) {
+    let beside = node.member("purpose").or_else(|| node.member("environment"));
+    if let Some(pair) = required.filter(|_| beside.is_none() && !mentions_circumstance(&parts)) {
         let help = "it belongs beside `purpose` or `environment`, and says that only the token's word counts";
         cx.error("nothing-to-verify", pair.key.span, "`require: verified` has nothing to verify here", help);
     }
@@ -209,16 +210,12 @@ fn members(pair: &Pair, scope: Scope, cx: &mut Cx<'_>) -> Option<Vec<Condition>>
 
 /// A group inside a group; an empty one is always true, which nobody means.
 fn member(node: &Node, span: Span, scope: Scope, cx: &mut Cx<'_>) -> Option<Condition> {
-    let errors = cx.report.error_count();
-    let (mut parts, _) = group(node, scope, cx)?;
-    if parts.is_empty() && cx.report.error_count() == errors {
-        cx.error(
-            "empty-group",
-            span,
-            "this group has no conditions",
-            "an empty group would always hold: name a condition",
-        );
+    if matches!(&node.kind, Kind::Map(pairs) if pairs.is_empty()) {
+        let help = "an empty group would always hold: name a condition";
+        cx.error("empty-group", span, "this group has no conditions", help);
+        return None;
     }
+    let (mut parts, _) = group(node, scope, cx)?;
     Some(if parts.len() == 1 { parts.remove(0) } else { Condition::All(parts) })
 }
 

@@ -9,7 +9,7 @@ use crate::ast::{Schema, SourceFile, Span};
 use crate::diagnostic::Diagnostic;
 use crate::regex_subset::{self, Refused};
 use crate::sources::resolve_path;
-use crate::yaml::{self, Node};
+use crate::yaml::{self, Kind, Node};
 
 /// The checker's context.
 #[derive(Debug)]
@@ -111,11 +111,18 @@ impl<'f> Cx<'f> {
 
     /// Says that `node` should have been `wanted`.
     pub(crate) fn wrong_type(&mut self, node: &Node, wanted: &str) {
-        if matches!(node.kind, crate::yaml::Kind::Bad) {
+        self.wrong_type_help(node, wanted, String::new());
+    }
+
+    /// As [`Cx::wrong_type`], with what to write instead. A node that was already reported is left alone.
+    pub(crate) fn wrong_type_help(&mut self, node: &Node, wanted: &str, help: String) {
+        if matches!(node.kind, Kind::Bad) {
             return;
         }
         let message = format!("expected {wanted}, found {}", node.describe());
-        self.push(Diagnostic::error("wrong-type", node.span, message).label(format!("not {wanted}")));
+        self.push(
+            Diagnostic::error("wrong-type", node.span, message).label(format!("not {wanted}")).help(help),
+        );
     }
 
     /// The file that `reference`, written in the file of `span`, names.

@@ -59,6 +59,10 @@ pub(super) fn document(node: &Node, draft: &mut Draft, cx: &mut Cx<'_>) {
 fn agents(node: &Node, fields: &mut Fields<'_>, draft: &mut Draft, cx: &mut Cx<'_>) {
     let mut names: Vec<Glob> = Vec::new();
     if let Some(pair) = fields.take("agent") {
+        if matches!(pair.value.kind, Kind::Seq(_)) {
+            cx.error("wrong-type", pair.key.span, "`agent` names one agent", "write `agents` for a list");
+            return;
+        }
         names.extend(glob(&pair.value, "agent name", cx));
     }
     if let Some(pair) = fields.take("agents") {
@@ -71,6 +75,17 @@ fn agents(node: &Node, fields: &mut Fields<'_>, draft: &mut Draft, cx: &mut Cx<'
     let mode = mode(fields, cx);
     let document = body(fields, label, names, mode, node.span, cx);
     draft.set.documents.push(document);
+}
+
+/// A single document of a file without any field of a policy, which no policy names as a schema either.
+pub(super) fn stray(node: &Node, draft: &mut Draft, cx: &mut Cx<'_>) {
+    match node.member("$schema") {
+        Some(pair) => {
+            let help = "name it with `schema:` in an entry's conditions, or remove it";
+            cx.error("stray-schema", pair.key.span, "no policy names this schema", help);
+        }
+        None => document(node, draft, cx),
+    }
 }
 
 /// What an agent's document and the defaults have in common.

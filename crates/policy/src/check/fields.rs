@@ -52,6 +52,12 @@ impl<'n> Fields<'n> {
         self.pairs.first().map_or(self.span, |pair| pair.key.span)
     }
 
+    /// The names of the fields that were taken.
+    pub(crate) fn taken(&self) -> Vec<&'n str> {
+        let taken = self.pairs.iter().zip(&self.taken).filter(|&(_, &taken)| taken);
+        taken.map(|(pair, _)| &*pair.key.text).collect()
+    }
+
     /// The fields that nobody took yet; they count as taken from now on.
     pub(crate) fn take_rest(&mut self, wanted: impl Fn(&str) -> bool) -> Vec<&'n Pair> {
         let mut rest = Vec::new();

@@ -45,16 +45,20 @@ pub(super) fn matcher(pair: &Pair, place: Place, cx: &mut Cx<'_>) -> Option<Matc
 }
 
 fn fields(node: &Node, place: Place, cx: &mut Cx<'_>) -> Option<Matcher> {
-    let errors = cx.report.error_count();
+    let errors = cx.error_count();
     let mut fields = Fields::of(node, "a matcher", cx)?;
     let mut matcher = Matcher { checks: checks(&mut fields, cx), ..Matcher::default() };
     settings(&mut fields, place, &mut matcher, cx);
-    let span = fields.place();
+    let (span, names) = (fields.place(), fields.taken());
     fields.finish(cx);
-    if cx.report.error_count() > errors {
+    if cx.error_count() > errors {
         return None;
     }
     if matcher.checks.is_empty() {
+        // A check that is there, but has an unreadable value, was reported when the file was read.
+        if names.iter().any(|name| !matches!(*name, "optional" | "otherwise")) {
+            return None;
+        }
         let help = "say what the value has to be, e.g. `{type: string}`, `{max: 10}`";
         cx.error("empty-matcher", span, "this matcher checks nothing", help);
         return None;

@@ -122,7 +122,7 @@ fn fits(cx: &mut Cx<'_>) -> bool {
 
 fn read_all(draft: &mut Draft, cx: &mut Cx<'_>) {
     // Files that hold no policy document: schemas, if a policy names them.
-    let mut others: Vec<(u32, Span)> = Vec::new();
+    let mut others: Vec<u32> = Vec::new();
     for (at, source) in (0..).zip(cx.files) {
         if !matches!(FileKind::of(&source.path), FileKind::Yaml | FileKind::Json) {
             continue;
@@ -132,26 +132,17 @@ fn read_all(draft: &mut Draft, cx: &mut Cx<'_>) {
             let message =
                 format!("the policy set has more than {POLICY_NODES_MAX_SET} nodes, aliases expanded");
             let top = Span { file: at, line: 1, column: 1, ..Span::default() };
-            cx.error(
-                "set-too-large",
-                top,
-                message,
-                "use globs for agents and tools, and defaults for what they share",
-            );
-            return;
+            let help = "use globs for agents and tools, and defaults for what they share";
+            return cx.error("set-too-large", top, message, help);
         }
-        if let [single] = documents.as_slice()
-            && !looks_like_policy(single)
-        {
-            others.push((at, single.span));
-            continue;
+        match documents.as_slice() {
+            [single] if !looks_like_policy(single) => others.push(at),
+            _ => documents.iter().for_each(|node| document::document(node, draft, cx)),
         }
-        documents.iter().for_each(|node| document::document(node, draft, cx));
     }
-    for (at, _) in others.iter().filter(|(at, _)| !cx.named.contains(at)).copied().collect::<Vec<_>>() {
-        let source = &cx.files[at as usize];
-        let documents = cx.read(at, source);
-        documents.iter().for_each(|node| document::document(node, draft, cx));
+    for at in others.into_iter().filter(|at| !cx.named.contains(at)).collect::<Vec<_>>() {
+        let documents = cx.read(at, &cx.files[at as usize]);
+        documents.iter().for_each(|node| document::stray(node, draft, cx));
     }
 }
 

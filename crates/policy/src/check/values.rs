@@ -12,7 +12,12 @@ use crate::yaml::{Kind, Node};
 /// A string.
 pub(crate) fn string<'n>(node: &'n Node, cx: &mut Cx<'_>) -> Option<&'n str> {
     if node.text().is_none() {
-        cx.wrong_type(node, "a string");
+        let help = match &node.kind {
+            Kind::Number(_, text) => format!("quote it: \"{text}\""),
+            Kind::Bool(value) => format!("quote it: \"{value}\""),
+            _ => String::new(),
+        };
+        cx.wrong_type_help(node, "a string", help);
     }
     node.text()
 }
@@ -72,7 +77,8 @@ pub(crate) fn list<'n>(
     cx: &mut Cx<'_>,
 ) -> Option<&'n [Node]> {
     let Kind::Seq(items) = &node.kind else {
-        cx.wrong_type(node, &format!("a list of {what}"));
+        let help = node.text().map(|text| format!("write `[{}]`", short(text))).unwrap_or_default();
+        cx.wrong_type_help(node, &format!("a list of {what}"), help);
         return None;
     };
     if items.is_empty() && !may_be_empty {
@@ -141,7 +147,7 @@ pub(crate) fn glob(node: &Node, kind: &str, cx: &mut Cx<'_>) -> Option<Glob> {
             None => "has no or too many characters",
         };
         let help = format!(
-            "a {kind} has 1 to {NAME_BYTES_MAX} of `A-Z a-z 0-9 _ . : / -`; `*` stands for any run of them"
+            "1 to {NAME_BYTES_MAX} characters of `A-Z a-z 0-9 _ . : / -`; `*` stands for any run of them"
         );
         cx.error("bad-name", node.span, format!("the {kind} `{}` {why}", short(text)), help);
         return None;

@@ -199,17 +199,15 @@ impl<'r> Builder<'r> {
         if style == Style::Plain {
             self.check_plain_key(&node, &text)?;
         }
-        let Some(Frame { content: Content::Map { key, seen, .. }, .. }) = self.open.last_mut() else {
+        let Some(Frame { content: Content::Map { key, seen, pairs }, .. }) = self.open.last_mut() else {
             return Ok(());
         };
-        if let Some(first) = seen.get(&text) {
+        if let Some(first) = first_of(&text, span, pairs, seen) {
             let twice =
                 Diagnostic::error("duplicate-key", span, format!("the key `{}` stands here twice", &*text))
                     .label(format!("first at line {}, column {}", first.line, first.column))
                     .help("readers disagree which of the two counts: remove one");
             self.report.push(twice);
-        } else {
-            seen.insert(text.clone(), span);
         }
         *key = Some(Key { text, span, double_quoted: style == Style::DoubleQuoted });
         Ok(())
@@ -248,6 +246,26 @@ impl<'r> Builder<'r> {
                     pairs.push(Pair { key, value: node });
                 }
             }
+        }
+    }
+}
+
+/// Up to so many members are compared one by one; beyond, their names are kept in a map.
+const COMPARED_MAX: usize = 16;
+
+/// Where the key `text` stood before in its mapping; notes it otherwise.
+fn first_of(text: &str, span: Span, pairs: &[Pair], seen: &mut HashMap<Box<str>, Span>) -> Option<Span> {
+    if pairs.len() < COMPARED_MAX {
+        return pairs.iter().find(|pair| &*pair.key.text == text).map(|pair| pair.key.span);
+    }
+    if seen.is_empty() {
+        seen.extend(pairs.iter().map(|pair| (pair.key.text.clone(), pair.key.span)));
+    }
+    match seen.get(text) {
+        Some(first) => Some(*first),
+        None => {
+            seen.insert(text.into(), span);
+            None
         }
     }
 }

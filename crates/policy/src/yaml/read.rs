@@ -162,12 +162,14 @@ fn explain_error(index: &TextIndex<'_>, error: &ScanError) -> Diagnostic {
         .help("check indentation, colons and quotes at this place and just above it")
 }
 
-/// The first tab in the indentation of the line of byte `at`, or of the line above it.
+/// The first tab in the indentation of the line of byte `at`, or of the lines around it: the scanner stops
+/// at the start of what it was reading.
 fn tab_in_indentation(text: &str, at: usize) -> Option<usize> {
     let line_start = |at: usize| text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     let here = line_start(at);
     let above = if here > 0 { line_start(here - 1) } else { here };
-    [here, above].into_iter().find_map(|start| {
+    let below = text[at..].find('\n').map_or(here, |newline| at + newline + 1);
+    [here, above, below].into_iter().find_map(|start| {
         let indentation = text[start..].bytes().take_while(|byte| matches!(byte, b' ' | b'\t' | b'-'));
         indentation.enumerate().find(|&(_, byte)| byte == b'\t').map(|(offset, _)| start + offset)
     })

@@ -1,6 +1,12 @@
 //! The front of the policy compiler through its door: `check(files)`.
 
+mod bounds;
+mod broken;
+mod enforcement;
 mod good;
+mod policy_tests;
+mod properties;
+mod schemas;
 
 use aegis_policy::ast::SourceFile;
 use aegis_policy::check::{Checked, check};

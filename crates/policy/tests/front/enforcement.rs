@@ -1,0 +1,68 @@
+//! What a running node refuses, field by field.
+
+use aegis_policy::enforce::unenforced;
+
+use super::check_one;
+
+fn refused(text: &str) -> Vec<(String, u32)> {
+    let checked = check_one("policy.yaml", text);
+    let set = checked.set.expect("a set without errors");
+    let found = unenforced(&set);
+    assert!(found.iter().all(|problem| problem.code == "not-enforced-yet" && !problem.help.is_empty()));
+    found
+        .iter()
+        .map(|problem| (problem.message.split('`').nth(1).unwrap_or_default().to_owned(), problem.span.line))
+        .collect()
+}
+
+#[test]
+fn what_this_build_enforces_is_accepted() {
+    assert_eq!(
+        refused(
+            "agent: a\nallowed_tools:\n- name: t\n  conditions: {max_amount: 5, approval_needed: true}\n  approval: {by: [boss]}\n"
+        ),
+        []
+    );
+}
+
+#[test]
+fn each_field_that_nobody_keeps_is_named_at_its_place() {
+    let text =
+        include_str!("whole.yaml").replace("defaults:\n  denied", "defaults:\n  mode: shadow\n  denied");
+    let found = refused(&text);
+    // Each is found where its field stands: redactions at their first key, detectors at theirs.
+    let lines: Vec<&str> = text.lines().collect();
+    for (field, line) in &found {
+        let shown = lines[*line as usize - 1];
+        let begins = match field.as_str() {
+            "redact" => shown.contains("- {fields:") || shown.contains("- {detect:"),
+            "detectors" => shown.starts_with("- name:") || shown.starts_with("- {name:"),
+            field => shown.contains(field.split(':').next().unwrap_or(field)),
+        };
+        assert!(begins, "{field} at {shown:?}");
+    }
+    let fields: Vec<&str> = found.iter().map(|(field, _)| field.as_str()).collect();
+    assert_eq!(
+        fields,
+        [
+            "mode: shadow",
+            "egress",
+            "rps_limit",
+            "rps_limit",
+            "daily_budget",
+            "cost",
+            "timezone",
+            "detectors",
+            "detectors",
+            "rps_limit",
+            "burst",
+            "daily_budget",
+            "cost",
+            "timezone",
+            "redact",
+            "redact",
+            "cost",
+            "mode: shadow"
+        ]
+    );
+}
