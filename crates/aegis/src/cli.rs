@@ -49,7 +49,7 @@ pub(crate) enum LogFormat {
 /// The commands, each in the module of its name.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run everything in one process on this machine, with a policy folder that reloads by itself
+    /// Try it: one process on this machine, with policies that reload by themselves
     Dev(dev::Options),
     /// Run a data node from a configuration file
     Data(data::Options),

@@ -35,7 +35,7 @@ use policies::{First, Policies};
 use watch::Watch;
 use welcome::Welcome;
 
-#[derive(Debug, Clone, Args, Serialize)]
+#[derive(Debug, Args, Serialize)]
 #[command(after_help = "Examples:
   aegis dev                                   with a built-in demo policy
   aegis dev --policies examples/payments      with your own; an edit is live at once
@@ -116,7 +116,8 @@ async fn serve(
     output: Output,
 ) -> anyhow::Result<Ended> {
     let mut signals = Signals::listen()?;
-    let mut node = Node::start(config, policies.snapshot()?).await.context("`aegis dev` does not start")?;
+    let snapshot = policies.snapshot().context("there is no policy")?;
+    let mut node = Node::start(config, snapshot).await.context("`aegis dev` does not start")?;
     let addresses = node.addresses();
     let welcome = Welcome::prepare(&first, addresses, data_dir);
     data_dir.write_dev_node(&DevNode {

@@ -17,6 +17,8 @@ pub(crate) struct Enforced {
     verifier: Verifier,
     numbers: Numbers,
     tenants: BTreeMap<TenantId, InForce>,
+    /// The number of the last snapshot that was made.
+    made: u64,
 }
 
 #[derive(Debug)]
@@ -39,7 +41,7 @@ pub(crate) enum Offered {
 impl Enforced {
     /// Nothing in force yet.
     pub(crate) fn new(verifier: Verifier, numbers: Numbers) -> Self {
-        Self { verifier, numbers, tenants: BTreeMap::new() }
+        Self { verifier, numbers, tenants: BTreeMap::new(), made: 0 }
     }
 
     /// Offers a set for `tenant`. Takes as long as compiling does.
@@ -67,13 +69,13 @@ impl Enforced {
         self.tenants.get(tenant).map(|in_force| in_force.tenant.policy())
     }
 
-    /// Everything in force, as a snapshot with a number of its own.
-    ///
-    /// # Errors
-    /// The number cannot be kept.
-    pub(crate) fn snapshot(&mut self) -> anyhow::Result<Snapshot> {
-        let number = self.numbers.next_snapshot()?;
+    /// Everything in force, as a snapshot with a number of its own; nothing if nothing was taken since the last one.
+    pub(crate) fn snapshot(&mut self) -> Option<Snapshot> {
+        let number = self.numbers.snapshot();
+        if std::mem::replace(&mut self.made, number) == number {
+            return None;
+        }
         let tenants = self.tenants.values().map(|in_force| in_force.tenant.clone());
-        Ok(Snapshot::new(number, self.verifier.clone(), tenants))
+        Some(Snapshot::new(number, self.verifier.clone(), tenants))
     }
 }

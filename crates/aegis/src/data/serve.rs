@@ -124,7 +124,8 @@ async fn serve(
             "calls and tokens travel in the clear: there is no `[tls]`, and not only this machine is listened to"
         );
     }
-    let mut node = Node::start(node_config, enforced.snapshot()?).await?;
+    let snapshot = enforced.snapshot().context("no tenant has a policy")?;
+    let mut node = Node::start(node_config, snapshot).await?;
     let addresses = node.addresses();
     let told = json!({
         "event": "ready", "node": config.node, "http": addresses.http, "grpc": addresses.grpc, "metrics": addresses.metrics,
@@ -179,13 +180,11 @@ async fn reload(
                 }
             }
         }
-        let snapshot = enforced.snapshot();
-        (enforced, snapshot)
+        enforced
     });
-    let (enforced, snapshot) = work.await.context("reading the policies again")?;
-    match snapshot {
-        Ok(snapshot) => node.swap(snapshot)?,
-        Err(error) => output.error(&error),
+    let mut enforced = work.await.context("reading the policies again")?;
+    if let Some(snapshot) = enforced.snapshot() {
+        node.swap(snapshot)?;
     }
     tracing::info!("policies were read again");
     Ok(enforced)

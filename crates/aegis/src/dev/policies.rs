@@ -89,11 +89,8 @@ impl Policies {
         Ok(Some(First { place: place.display().to_string(), policy, set: loaded.set, tests }))
     }
 
-    /// Everything in force.
-    ///
-    /// # Errors
-    /// The data directory cannot be written.
-    pub(super) fn snapshot(&mut self) -> anyhow::Result<Snapshot> {
+    /// Everything in force, if it changed since the last time.
+    pub(super) fn snapshot(&mut self) -> Option<Snapshot> {
         self.enforced.snapshot()
     }
 
@@ -101,32 +98,22 @@ impl Policies {
     /// that calls are answered meanwhile.
     ///
     /// # Errors
-    /// The work panicked.
+    /// The work panicked, or the node refused to go on from what it enforces.
     pub(super) async fn reload(mut self, node: &Node, output: Output) -> anyhow::Result<Self> {
         let began = Instant::now();
         let work = tokio::task::spawn_blocking(move || {
-            let looked = self.look(output).and_then(|look| match look {
-                Look::Taken(policy, _) => Ok(Some((policy, self.snapshot()?))),
-                Look::Same => {
-                    self.tell_again(output);
-                    Ok(None)
-                }
-                Look::Broken => {
-                    self.tell_kept(output);
-                    Ok(None)
-                }
-                Look::Unchanged => Ok(None),
-            });
-            (self, looked)
+            let look = self.look(output);
+            (self, look)
         });
-        let (policies, looked) = work.await.context("looking at the policy folder")?;
-        let swapped = looked.and_then(|fresh| match fresh {
-            Some((policy, snapshot)) => node.swap(snapshot).map(|()| Some(policy)).map_err(Into::into),
-            None => Ok(None),
-        });
-        match swapped {
-            Ok(Some(policy)) => tell_live(&policy, began, output),
-            Ok(None) => {}
+        let (mut policies, look) = work.await.context("looking at the policy folder")?;
+        if let Some(snapshot) = policies.snapshot() {
+            node.swap(snapshot)?;
+        }
+        match look {
+            Ok(Look::Taken(policy, _)) => tell_live(&policy, began, output),
+            Ok(Look::Same) => policies.tell_again(output),
+            Ok(Look::Unchanged) => {}
+            Ok(Look::Broken) => policies.tell_kept(output),
             Err(error) => {
                 output.error(&error);
                 policies.tell_kept(output);
@@ -159,8 +146,11 @@ impl Policies {
             }
         };
         let look = self.offer(&place, loaded, output)?;
-        if let Look::Taken(_, loaded) = &look {
-            self.keep(&place, loaded)?;
+        if let Look::Taken(_, loaded) = &look
+            && let Err(error) = self.keep(&place, loaded)
+        {
+            // It is in force all the same; only the next start would miss it.
+            output.error(&error);
         }
         Ok(look)
     }

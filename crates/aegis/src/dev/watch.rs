@@ -23,9 +23,12 @@ const CHECK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Watch {
     watcher: RecommendedWatcher,
+    /// The folder by the name that was given; a link in it may lead elsewhere one day.
+    named: PathBuf,
+    /// The folder that is watched, without links.
     folder: PathBuf,
     mode: RecursiveMode,
-    /// The folder that is watched; somebody may put another one in its place.
+    /// Of `folder`; somebody may put another one in its place.
     identity: Option<(u64, u64)>,
     /// At most one word waits: that there was a change, not which.
     changes: mpsc::Receiver<()>,
@@ -38,11 +41,12 @@ impl Watch {
     /// `place` is not there, or the system cannot watch it.
     pub(super) fn start(place: &Path, ignored: &Path) -> anyhow::Result<Self> {
         let context = || format!("watching `{}`", place.display());
-        let place = place.canonicalize().with_context(context)?;
-        let (folder, mode) = match place.parent() {
-            Some(parent) if place.is_file() => (parent.to_path_buf(), RecursiveMode::NonRecursive),
-            _ => (place.clone(), RecursiveMode::Recursive),
+        let absolute = std::path::absolute(place).with_context(context)?;
+        let (named, mode) = match absolute.parent() {
+            Some(parent) if absolute.is_file() => (parent.to_path_buf(), RecursiveMode::NonRecursive),
+            _ => (absolute, RecursiveMode::Recursive),
         };
+        let folder = named.canonicalize().with_context(context)?;
         let (tx, changes) = mpsc::channel(1);
         let ignored = ignored.to_path_buf();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
@@ -59,11 +63,11 @@ impl Watch {
         .with_context(context)?;
         watcher.watch(&folder, mode).with_context(context)?;
         let identity = identity(&folder);
-        Ok(Self { watcher, folder, mode, identity, changes })
+        Ok(Self { watcher, named, folder, mode, identity, changes })
     }
 
-    /// Waits for a change, and until it is over. Nothing is lost when this is dropped before it ends, except that
-    /// the next change may be told a little later.
+    /// Waits for a change, and until it is over. Whoever drops this before it ends has to look at the folder: the
+    /// change may have begun already.
     pub(super) async fn changed(&mut self) {
         loop {
             match timeout_at(Instant::now() + CHECK, self.changes.recv()).await {
@@ -80,12 +84,15 @@ impl Watch {
 
     /// Whether there is another folder in the place of the one that is watched; watches it then.
     fn was_replaced(&mut self) -> bool {
-        let now = identity(&self.folder);
+        let now = identity(&self.named);
         if now.is_none() || now == self.identity {
             return false;
         }
+        let Ok(folder) = self.named.canonicalize() else { return false };
+        // The old one may be gone, and its watch with it.
         let _ = self.watcher.unwatch(&self.folder);
-        let watched = self.watcher.watch(&self.folder, self.mode);
+        let watched = self.watcher.watch(&folder, self.mode);
+        self.folder = folder;
         // Otherwise the next check tries again.
         self.identity = if watched.is_ok() { now } else { None };
         true

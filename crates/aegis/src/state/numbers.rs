@@ -68,15 +68,9 @@ impl Numbers {
         })
     }
 
-    /// A number for the next snapshot.
-    ///
-    /// # Errors
-    /// As [`Self::next_incarnation`].
-    pub(crate) fn next_snapshot(&mut self) -> anyhow::Result<u64> {
-        self.change(|kept| {
-            kept.snapshot += 1;
-            kept.snapshot
-        })
+    /// The number of everything in force together; grows with each [`Self::accept`].
+    pub(crate) fn snapshot(&self) -> u64 {
+        self.kept.snapshot
     }
 
     /// What sources with this fingerprint would be for `tenant`, were they put into force now: the same sources
@@ -92,7 +86,10 @@ impl Numbers {
     /// # Errors
     /// As [`Self::next_incarnation`].
     pub(crate) fn accept(&mut self, tenant: &TenantId, candidate: OfTenant) -> anyhow::Result<()> {
-        self.change(|kept| drop(kept.tenants.insert(tenant.clone(), candidate)))
+        self.change(|kept| {
+            kept.snapshot += 1;
+            kept.tenants.insert(tenant.clone(), candidate);
+        })
     }
 
     fn change<T>(&mut self, change: impl FnOnce(&mut Kept) -> T) -> anyhow::Result<T> {
@@ -132,7 +129,7 @@ mod tests {
         let path = folder.path().join("numbers.json");
         let tenant: TenantId = "acme".parse().unwrap();
         let mut numbers = Numbers::open(path.clone()).unwrap();
-        assert_eq!((numbers.next_incarnation().unwrap(), numbers.next_snapshot().unwrap()), (1, 1));
+        assert_eq!((numbers.next_incarnation().unwrap(), numbers.snapshot()), (1, 0));
         let step = |numbers: &mut Numbers, fingerprint: &str| {
             let candidate = numbers.candidate(&tenant, fingerprint);
             numbers.accept(&tenant, candidate.clone()).unwrap();
@@ -143,7 +140,7 @@ mod tests {
         let mut again = Numbers::open(path.clone()).unwrap();
         assert_eq!(step(&mut again, "b"), (2, 3), "the same sources keep their version");
         assert_eq!(step(&mut again, "a"), (3, 4));
-        assert_eq!((again.next_incarnation().unwrap(), again.next_snapshot().unwrap()), (2, 2));
+        assert_eq!((again.next_incarnation().unwrap(), again.snapshot()), (2, 4));
         // A candidate that was not accepted uses up nothing.
         assert_eq!(again.candidate(&tenant, "c"), again.candidate(&tenant, "c"));
 

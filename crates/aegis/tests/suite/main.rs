@@ -1,0 +1,11 @@
+//! The real binary, from the outside: commands, `aegis dev`, `aegis data`, and every example.
+
+mod support;
+
+mod cli;
+mod data;
+mod dev;
+mod examples;
+mod policy;
+mod reload;
+mod token;
