@@ -255,9 +255,11 @@ fn object(node: &Node, cx: &mut Cx<'_>) -> Option<JsonObject> {
         cx.wrong_type(node, "a mapping");
         return None;
     }
+    if let Some(missing) = node.first_missing() {
+        let help = "write it out; `null` for JSON's null";
+        cx.error("missing-value", missing, "here a value is missing", help);
+    }
     if node.has_bad() {
-        let help = "write every value out; `null` for JSON's null";
-        cx.error("missing-value", node.span, "a value in here is missing or unreadable", help);
         return None;
     }
     match node.to_json() {

@@ -69,12 +69,12 @@ fn group(node: &Node, mut scope: Scope, cx: &mut Cx<'_>) -> Option<(Vec<Conditio
     let required = require_verified(&mut fields, cx);
     scope.verified |= required.is_some();
     for name in ["purpose", "environment"] {
-        parts.extend(fields.take(name).and_then(|pair| circumstance(pair, name, scope, cx)));
+        part(fields.take(name), &mut parts, cx, |pair, cx| circumstance(pair, name, scope, cx));
     }
     maps(&mut fields, scope, &mut parts, cx);
     chain(&mut fields, &mut parts, cx);
-    parts.extend(fields.take("schema").and_then(|pair| schema_file::condition(pair, cx)));
-    parts.extend(fields.take("time").and_then(|pair| time::time(pair, cx)));
+    part(fields.take("schema"), &mut parts, cx, schema_file::condition);
+    part(fields.take("time"), &mut parts, cx, time::time);
     groups(&mut fields, scope, &mut parts, cx);
     let always_ask = ranges(&mut fields, scope, &mut parts, cx);
     fields.finish(cx);
@@ -86,7 +86,19 @@ fn group(node: &Node, mut scope: Scope, cx: &mut Cx<'_>) -> Option<(Vec<Conditio
     Some((parts, always_ask))
 }
 
-/// Spreads a test over a condition.
+/// Adds what a field comes to, if the field is there.
+fn part<'n>(
+    pair: Option<&'n Pair>,
+    parts: &mut Vec<Condition>,
+    cx: &mut Cx<'_>,
+    read: impl FnOnce(&'n Pair, &mut Cx<'_>) -> Option<Condition>,
+) {
+    let Some(pair) = pair else { return };
+    let condition = read(pair, cx);
+    parts.extend(cx.read_or_reported(condition, pair.key.span));
+}
+
+/// A test of its own.
 fn leaf(subject: Subject, checks: Vec<Check>, span: Span) -> Condition {
     Condition::Test(Test { subject, checks, optional: false, approvable: false, span })
 }
@@ -133,7 +145,9 @@ fn maps(fields: &mut Fields<'_>, scope: Scope, parts: &mut Vec<Condition>, cx: &
                 "name at least one, or leave the field out",
             );
         }
-        parts.extend(pairs.iter().filter_map(|pair| path_test(pair, subject, scope, cx)));
+        for pair in pairs {
+            part(Some(pair), parts, cx, |pair, cx| path_test(pair, subject, scope, cx));
+        }
     }
 }
 
@@ -162,9 +176,7 @@ fn path_test(pair: &Pair, subject: fn(Path) -> Subject, scope: Scope, cx: &mut C
 
 /// `callers` and `max_chain_depth`.
 fn chain(fields: &mut Fields<'_>, parts: &mut Vec<Condition>, cx: &mut Cx<'_>) {
-    if let Some(pair) = fields.take("callers") {
-        parts.extend(callers(pair, cx));
-    }
+    part(fields.take("callers"), parts, cx, callers);
     let Some(pair) = fields.take("max_chain_depth") else { return };
     let Some(depth) = integer(&pair.value, 0, u32::MAX, cx) else { return };
     if depth as usize >= CHAIN_MEMBERS_MAX {
@@ -190,22 +202,17 @@ fn callers(pair: &Pair, cx: &mut Cx<'_>) -> Option<Condition> {
 /// `any_of`, `all_of` and `not`.
 fn groups(fields: &mut Fields<'_>, scope: Scope, parts: &mut Vec<Condition>, cx: &mut Cx<'_>) {
     let inner = Scope { top: false, ..scope };
-    if let Some(pair) = fields.take("any_of") {
-        parts.extend(members(pair, inner, cx).map(Condition::Any));
-    }
-    if let Some(pair) = fields.take("all_of") {
-        parts.extend(members(pair, inner, cx).map(Condition::All));
-    }
-    if let Some(pair) = fields.take("not") {
+    part(fields.take("any_of"), parts, cx, |pair, cx| members(pair, inner, cx).map(Condition::Any));
+    part(fields.take("all_of"), parts, cx, |pair, cx| members(pair, inner, cx).map(Condition::All));
+    part(fields.take("not"), parts, cx, |pair, cx| {
         let inner = Scope { negated: true, ..inner };
-        let part = member(&pair.value, pair.key.span, inner, cx);
-        parts.extend(part.map(|part| Condition::Not(Box::new(part))));
-    }
+        member(&pair.value, pair.key.span, inner, cx).map(|part| Condition::Not(Box::new(part)))
+    });
 }
 
 fn members(pair: &Pair, scope: Scope, cx: &mut Cx<'_>) -> Option<Vec<Condition>> {
     let items = list(&pair.value, "conditions", false, cx)?;
-    Some(items.iter().filter_map(|item| member(item, item.span, scope, cx)).collect())
+    items.iter().map(|item| member(item, item.span, scope, cx)).collect()
 }
 
 /// A group inside a group; an empty one is always true, which nobody means.
@@ -244,12 +251,15 @@ fn ranges(fields: &mut Fields<'_>, scope: Scope, parts: &mut Vec<Condition>, cx:
             .iter()
             .position(|min| min.path.is_some() && min.path == max.path)
             .map(|at| minima.remove(at));
-        upper(max, min, asks, parts, cx);
+        let span = max.pair.key.span;
+        let tests = upper(max, min, asks, cx);
+        parts.extend(cx.read_or_reported(tests, span).into_iter().flatten());
     }
     for Bound { path, value, pair } in minima {
-        if let (Some(path), Some(value)) = (path, value) {
-            parts.push(leaf(Subject::Params(path), vec![Check::Min(value)], pair.key.span));
-        }
+        let test = path.zip(value);
+        let test =
+            test.map(|(path, value)| leaf(Subject::Params(path), vec![Check::Min(value)], pair.key.span));
+        parts.extend(cx.read_or_reported(test, pair.key.span));
     }
     asks && !has_max
 }
@@ -263,13 +273,12 @@ fn bound<'n>(pair: &'n Pair, prefix: &str, cx: &mut Cx<'_>) -> Bound<'n> {
 
 /// `max_X` with its `min_X`, or with zero in its place. Where going over asks a person, the two are tests
 /// of their own: below the minimum always denies.
-fn upper(max: Bound<'_>, min: Option<Bound<'_>>, asks: bool, parts: &mut Vec<Condition>, cx: &mut Cx<'_>) {
-    let (Some(path), Some(value)) = (max.path, max.value) else { return };
+fn upper(max: Bound<'_>, min: Option<Bound<'_>>, asks: bool, cx: &mut Cx<'_>) -> Option<Vec<Condition>> {
+    let (path, value) = max.path.zip(max.value)?;
     let (low, low_span) = match &min {
-        Some(min) => (min.value.clone(), min.pair.key.span),
-        None => (Some(Number::from(0)), max.pair.key.span),
+        Some(min) => (min.value.clone()?, min.pair.key.span),
+        None => (Number::from(0), max.pair.key.span),
     };
-    let Some(low) = low else { return };
     if min.is_none() && matchers::less(&value, &low) {
         let help =
             format!("without a `min_` the minimum is 0: add `min_{}`", &max.pair.key.text["max_".len()..]);
@@ -279,18 +288,12 @@ fn upper(max: Bound<'_>, min: Option<Bound<'_>>, asks: bool, parts: &mut Vec<Con
     }
     let span = max.pair.key.span;
     if !asks {
-        parts.push(leaf(Subject::Params(path), vec![Check::Min(low), Check::Max(value)], span));
-        return;
+        return Some(vec![leaf(Subject::Params(path), vec![Check::Min(low), Check::Max(value)], span)]);
     }
-    parts.push(leaf(Subject::Params(path.clone()), vec![Check::Min(low)], low_span));
-    let subject = Subject::Params(path);
-    parts.push(Condition::Test(Test {
-        subject,
-        checks: vec![Check::Max(value)],
-        optional: false,
-        approvable: true,
-        span,
-    }));
+    let below = leaf(Subject::Params(path.clone()), vec![Check::Min(low)], low_span);
+    let (subject, checks) = (Subject::Params(path), vec![Check::Max(value)]);
+    let above = Condition::Test(Test { subject, checks, optional: false, approvable: true, span });
+    Some(vec![below, above])
 }
 
 fn refuse_ranges(maxima: &[&Pair], minima: &[&Pair], approval: Option<&Pair>, scope: Scope, cx: &mut Cx<'_>) {

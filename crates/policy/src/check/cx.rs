@@ -22,6 +22,8 @@ pub(crate) struct Cx<'f> {
     pub(super) named: HashSet<u32>,
     /// Every `mode: shadow`.
     pub(super) shadow: Vec<Span>,
+    /// Custom modules that were checked.
+    pub(super) modules: HashSet<u32>,
     /// Schemas that were read from files; `None`: with errors.
     pub(super) schemas: HashMap<u32, Option<Arc<Schema>>>,
     /// Regular expressions that were translated before; generated policies repeat them.
@@ -40,6 +42,7 @@ impl<'f> Cx<'f> {
             by_path,
             named: HashSet::new(),
             shadow: Vec::new(),
+            modules: HashSet::new(),
             schemas: HashMap::new(),
             patterns: HashMap::new(),
             nodes: 0,
@@ -123,6 +126,16 @@ impl<'f> Cx<'f> {
         self.push(
             Diagnostic::error("wrong-type", node.span, message).label(format!("not {wanted}")).help(help),
         );
+    }
+
+    /// Passes on what was read. Where nothing was, a problem has been reported; should that ever be missing, it is
+    /// reported here: a part of a policy never vanishes without a word.
+    pub(crate) fn read_or_reported<T>(&mut self, read: Option<T>, span: Span) -> Option<T> {
+        if read.is_none() && self.error_count() == 0 {
+            let help = "write it in another way";
+            self.error("unreadable", span, "this part of the policy could not be understood", help);
+        }
+        read
     }
 
     /// The file that `reference`, written in the file of `span`, names.

@@ -8,6 +8,7 @@ use super::limits::{check_units, limits};
 use super::values::{glob, list, mode, one_or_list, string};
 use super::{detectors, egress, entry};
 use crate::ast::{CustomModule, Document, Glob, Mode, PolicySet, Span};
+use crate::custom;
 use crate::sources::FileKind;
 use crate::yaml::{Kind, Node, Pair};
 
@@ -102,12 +103,12 @@ fn body(
     let egress = fields.take("egress").and_then(|pair| egress::egress(pair, cx));
     let limits = limits(fields, cx);
     check_units(&limits, allowed.as_deref().unwrap_or_default(), cx);
-    let custom = fields.take("rego").and_then(|pair| custom(pair, mode, cx));
+    let custom = fields.take("rego").and_then(|pair| custom_module(pair, mode, cx));
     Document { label, agents, allowed, denied: denied.unwrap_or_default(), egress, limits, custom, span }
 }
 
-/// The custom module that `rego:` names. What is in it is checked where modules are compiled.
-fn custom(pair: &Pair, mode: Mode, cx: &mut Cx<'_>) -> Option<CustomModule> {
+/// The custom module that `rego:` names, checked as a whole where it is named first.
+fn custom_module(pair: &Pair, mode: Mode, cx: &mut Cx<'_>) -> Option<CustomModule> {
     if mode == Mode::Shadow {
         let help = "put it into a document of its own that is enforced, or leave it out while you observe";
         cx.error("shadow-rego", pair.key.span, "a document in shadow cannot have a custom module", help);
@@ -123,6 +124,11 @@ fn custom(pair: &Pair, mode: Mode, cx: &mut Cx<'_>) -> Option<CustomModule> {
             "a custom module is a `.rego` file",
         );
         return None;
+    }
+    if cx.modules.insert(file)
+        && let Err(problems) = custom::module("checked", &cx.files[file as usize], file, pair.key.span)
+    {
+        problems.into_iter().for_each(|problem| cx.push(problem));
     }
     Some(CustomModule { file, span: pair.key.span })
 }

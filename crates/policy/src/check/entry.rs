@@ -19,10 +19,12 @@ pub(super) fn entries(
 ) -> Vec<Entry> {
     let field = if allowing { "allowed_tools" } else { "denied_tools" };
     let items = list(&pair.value, "entries", true, cx).unwrap_or_default();
-    let numbered = items.iter().enumerate();
-    numbered
-        .filter_map(|(at, item)| entry(item, allowing, format!("{label}/{field}[{at}]"), document, cx))
-        .collect()
+    let mut entries = Vec::with_capacity(items.len());
+    for (at, item) in items.iter().enumerate() {
+        let read = entry(item, allowing, format!("{label}/{field}[{at}]"), document, cx);
+        entries.extend(cx.read_or_reported(read, item.span));
+    }
+    entries
 }
 
 fn entry(node: &Node, allowing: bool, rule: String, document: Mode, cx: &mut Cx<'_>) -> Option<Entry> {

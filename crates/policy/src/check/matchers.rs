@@ -128,7 +128,8 @@ fn checks(fields: &mut Fields<'_>, cx: &mut Cx<'_>) -> Vec<Check> {
         strings(node, "networks", cx, literals::network).map(Check::CidrIn)
     });
     if let Some(pair) = fields.take("each") {
-        all.extend(matcher(pair, Place::Inside, cx).map(|inner| Check::Each(inner.checks)));
+        let check = matcher(pair, Place::Inside, cx).map(|inner| Check::Each(inner.checks));
+        all.extend(cx.read_or_reported(check, pair.key.span));
     }
     all
 }
@@ -143,10 +144,12 @@ fn push<'n>(
     read: impl Fn(&'n Node, &mut Cx<'_>) -> Option<Check>,
 ) {
     if let Some(pair) = fields.take(name) {
-        all.extend(read(&pair.value, cx));
+        let check = read(&pair.value, cx);
+        all.extend(cx.read_or_reported(check, pair.key.span));
     }
     if let Some(pair) = negated.and_then(|negated| fields.take(negated)) {
-        all.extend(read(&pair.value, cx).map(|check| Check::Not(Box::new(check))));
+        let check = read(&pair.value, cx).map(|check| Check::Not(Box::new(check)));
+        all.extend(cx.read_or_reported(check, pair.key.span));
     }
 }
 
@@ -183,13 +186,9 @@ pub(super) fn less(a: &Number, b: &Number) -> bool {
 
 /// A JSON value of any type.
 fn value(node: &Node, cx: &mut Cx<'_>) -> Option<Value> {
-    if matches!(node.kind, Kind::Nothing) {
-        cx.error(
-            "missing-value",
-            node.span,
-            "here a value is missing",
-            "write it out; `null` for JSON's null",
-        );
+    if let Some(missing) = node.first_missing() {
+        let help = "write it out; `null` for JSON's null";
+        cx.error("missing-value", missing, "here a value is missing", help);
     }
     (!node.has_bad()).then(|| node.to_json())
 }

@@ -41,7 +41,7 @@ pub(crate) fn nearest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
 pub struct Checked {
     /// The set; `None` if there is any error.
     pub set: Option<PolicySet>,
-    /// The files, sorted by path; spans point into them.
+    /// The files of a policy (no tests, no other files), sorted by path; spans point into them.
     pub files: Vec<SourceFile>,
     /// What was found, in the order of the sources; at most [`aegis_model::caps::DIAGNOSTICS_MAX`].
     pub diagnostics: Vec<Diagnostic>,
@@ -70,6 +70,7 @@ pub fn check(files: Vec<SourceFile>) -> Checked {
 
 /// Checks the files of a policy set, with the lints of choice.
 pub fn check_with(mut files: Vec<SourceFile>, lints: Lints) -> Checked {
+    files.retain(|file| !matches!(FileKind::of(&file.path), FileKind::Test | FileKind::Other));
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let mut cx = Cx::new(&files, lints);
     let mut draft = Draft::default();

@@ -1,10 +1,10 @@
 //! Stands between the text and the YAML scanner, and ends the text early once brackets nest too deep.
 //!
-//! Before it hands out the first event of a flow collection (`[…]`, `{…}`), the scanner reads the whole of
-//! it, and for each token it walks over every open bracket: a file of nothing but `[` would take it hours. So
-//! the depth has to be known while it scans. The scanner asks, at the start of every token and nowhere
-//! else, whether the next character is a byte order mark; the bracket that it skips right afterwards is
-//! therefore a token and not part of a string. Tests of time and of exact depth hold this in place.
+//! Before it hands out the first event of a flow collection (`[…]`, `{…}`), the scanner reads the whole of it, keeps
+//! its tokens, and for each token walks over every open bracket, of which it takes up to 255. So depth and tokens have to
+//! be bounded while it scans, not in the tree that is built from its events. The scanner asks, at the start of
+//! every token and nowhere else, whether the next character is a byte order mark; the bracket that it skips right
+//! afterwards is therefore a token and not part of a string. Tests of time and of exact depth hold this in place.
 
 use std::cell::Cell;
 

@@ -90,7 +90,21 @@ impl Node {
         }
     }
 
-    /// Whether anything in it was already reported.
+    /// The first place in it where a value is missing.
+    pub(crate) fn first_missing(&self) -> Option<Span> {
+        match &self.kind {
+            Kind::Nothing => Some(self.span),
+            Kind::Seq(items) => items.iter().find_map(Node::first_missing),
+            // Nothing has no place of its own: its key stands for it.
+            Kind::Map(pairs) => pairs.iter().find_map(|pair| {
+                let missing = pair.value.first_missing()?;
+                Some(if matches!(pair.value.kind, Kind::Nothing) { pair.key.span } else { missing })
+            }),
+            _ => None,
+        }
+    }
+
+    /// Whether a value in it is missing, or was already reported.
     pub(crate) fn has_bad(&self) -> bool {
         match &self.kind {
             Kind::Bad | Kind::Nothing => true,

@@ -11,6 +11,7 @@ use super::{check_one, rendered};
 
 /// Checks a file, and that it took at most `seconds`.
 #[expect(clippy::disallowed_methods, reason = "the time that a check takes is what these tests are about")]
+#[expect(clippy::print_stderr, reason = "the times are worth seeing")]
 fn timed(path: &str, text: &str, seconds: u64) -> Checked {
     let start = Instant::now();
     let checked = check_one(path, text);
@@ -196,4 +197,10 @@ fn many_similar_entries_do_not_make_the_lints_slow() {
     let text = format!("agent: a\nallowed_tools:\n{allowed}denied_tools:\n{denied}");
     let checked = timed("lints.yaml", &text, 30);
     assert!(!checked.has_errors());
+}
+
+#[test]
+fn a_wide_collection_behind_many_brackets_is_bounded_too() {
+    let checked = timed("wide.yaml", &filled(&format!("agent: {}", "[".repeat(250)), "a,"), 10);
+    assert_eq!(codes(&checked), ["too-deep"]);
 }

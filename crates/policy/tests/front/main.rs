@@ -3,9 +3,11 @@
 mod bounds;
 mod broken;
 mod enforcement;
+mod examples;
 mod good;
 mod policy_tests;
 mod properties;
+mod regexes;
 mod schemas;
 
 use aegis_policy::ast::SourceFile;

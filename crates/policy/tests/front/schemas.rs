@@ -66,19 +66,31 @@ fn a_missing_file_is_answered_with_the_nearest_one() {
     assert!(shown.contains("no policy names this schema"), "{shown}");
 }
 
+const MODULE: &str = "package aegis.custom\n\ndeny contains \"too late\" if input.params.late == true\n";
+
 #[test]
 fn a_module_is_found_and_one_that_nobody_names_is_a_warning() {
     let policy = "agent: a\nrego: rules/deny.rego\n";
-    let checked = check_files(&[
-        ("policy.yaml", policy),
-        ("rules/deny.rego", "package aegis.custom\n"),
-        ("rules/other.rego", "package aegis.custom\n"),
-    ]);
+    let checked =
+        check_files(&[("policy.yaml", policy), ("rules/deny.rego", MODULE), ("rules/other.rego", MODULE)]);
     assert_eq!(checked.diagnostics.len(), 1, "{}", rendered(&checked));
     assert_eq!((checked.diagnostics[0].code, checked.has_errors()), ("unused-module", false));
     let set = checked.set.expect("a set");
     let custom = set.documents[0].custom.as_ref().expect("a module");
     assert_eq!(set.files[custom.file as usize].path, "rules/deny.rego");
+}
+
+#[test]
+fn problems_of_a_module_are_shown_with_all_others() {
+    let policy = "agent: a\nrego: deny.rego\nallowed_tool: []\n";
+    let module = "package aegis.custom\n\ndeny contains \"x\" if http.send({}).ok\n";
+    let checked = check_files(&[("policy.yaml", policy), ("deny.rego", module)]);
+    let places: Vec<(&str, u32)> = checked
+        .diagnostics
+        .iter()
+        .map(|problem| (checked.files[problem.span.file as usize].path.as_str(), problem.span.line))
+        .collect();
+    assert_eq!(places, [("deny.rego", 3), ("policy.yaml", 3)], "{}", rendered(&checked));
 }
 
 #[test]
