@@ -263,9 +263,23 @@ fn describe(outcome: &Outcome, output: Output) -> String {
     }
     let again = if decided.replayed { ", given before" } else { "" };
     text.push_str(&format!("\n  decision {}{again}", decided.decision_id));
-    if let Some(explanation) = &decided.explanation {
-        let steps = serde_json::to_string_pretty(explanation).unwrap_or_default();
-        text.push_str(&format!("\n{steps}"));
-    }
+    text.push_str(&decided.explanation.as_ref().map(steps).unwrap_or_default());
     text
+}
+
+/// The steps of a judgement, a line each, with the reasons below.
+fn steps(explanation: &Value) -> String {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut lines = String::new();
+    for (number, step) in (1..).zip(list(&explanation["steps"])) {
+        lines.push_str(&format!("\n  {number}. {}", text(&step["finding"])));
+        if let Some(position) = step["position"].as_str() {
+            lines.push_str(&format!("  ({position})"));
+        }
+        for reason in list(&step["reasons"]) {
+            lines.push_str(&format!("\n       {}: {}", text(&reason["code"]), text(&reason["message"])));
+        }
+    }
+    lines
 }

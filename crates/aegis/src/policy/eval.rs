@@ -86,6 +86,13 @@ fn judged(options: &Options, output: Output) -> Reading<Outcome> {
     let now = options.at.unwrap_or_else(|| Clock::System.now());
     let (principal, call) = (principal(options, now), call(options));
     let question = Question { principal: &principal, call: &call, now };
+    if options.explain {
+        let explanation = prepared.explain(&question);
+        let steps = explanation.to_string();
+        let outcome = explanation.verdict.outcome;
+        output.result(&explanation, || format!("{}\n{}", paint_outcome(outcome, output), steps.trim_end()));
+        return Ok(outcome);
+    }
     let verdict = prepared.judge(&question);
     output.result(&verdict, || describe(&verdict, output));
     Ok(verdict.outcome)
@@ -138,7 +145,7 @@ fn describe(verdict: &Verdict, output: Output) -> String {
 }
 
 /// The outcome in its color.
-pub(crate) fn paint_outcome(outcome: Outcome, output: Output) -> String {
+fn paint_outcome(outcome: Outcome, output: Output) -> String {
     let tone = match outcome {
         Outcome::Allow | Outcome::Sanitize => Tone::Good,
         Outcome::Deny => Tone::Bad,

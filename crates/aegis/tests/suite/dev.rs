@@ -163,6 +163,9 @@ fn a_call_can_be_asked_by_command_in_every_way() {
 
     let explained = ask(&["--data-dir", data_dir, "--explain", "--dry-run"]);
     assert_eq!(explained.code, Some(0), "{explained:?}");
+    assert!(explained.json()["explanation"]["steps"].is_array(), "{explained:?}");
+    let denied = ["decide", "--data-dir", data_dir, "--tool", "paypal", "--explain"];
+    assert!(run(&denied).stdout.contains("\n  1. the token's scope"), "{:?}", run(&denied));
 
     let malformed = run(&["decide", "--data-dir", data_dir, "--tool", "t", "--cost=-1"]);
     assert!(malformed.code == Some(2) && malformed.stderr.contains("`/cost`"), "{malformed:?}");

@@ -153,12 +153,17 @@ fn a_judgement_is_explained_step_by_step() {
         ["--agent", "finance-agent", "--tool", "stripe-payments", "--action", "create_payment", "--explain"];
     let ran = policy("eval", set.path(), &more);
     assert_eq!(ran.code, Some(1));
-    assert!(
-        ran.stdout.contains("finance-agent/allowed_tools[0]") && ran.stdout.contains("amount"),
-        "{}",
-        ran.stdout
-    );
-    assert!(policy("eval", set.path(), &[&more[..], &["--output", "json"]].concat()).json().is_object());
+    let steps = [
+        "deny",
+        "1. the token's scope `*:*` covers",
+        "`finance-agent/allowed_tools[0]` does not allow the call",
+    ];
+    for step in steps {
+        assert!(ran.stdout.contains(step), "{step}: {}", ran.stdout);
+    }
+    let told = policy("eval", set.path(), &[&more[..], &["--output", "json"]].concat()).json();
+    assert_eq!(told["verdict"]["outcome"], json!("deny"));
+    assert!(told["steps"].as_array().is_some_and(|steps| steps.len() >= 3), "{told}");
 }
 
 #[test]
