@@ -35,7 +35,14 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error without label and help.
     pub fn error(code: &'static str, span: Span, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, code, message: message.into(), span, label: String::new(), help: String::new() }
+        Self {
+            severity: Severity::Error,
+            code,
+            message: message.into(),
+            span,
+            label: String::new(),
+            help: String::new(),
+        }
     }
 
     /// A warning without label and help.
