@@ -54,15 +54,16 @@ pub(super) fn within(folders: &[String]) -> String {
     format!("^{}(?:/{PATH_SEGMENT})*$", escaped(folders))
 }
 
-/// Any canonical IPv4 address, or IPv6 address in lower case without leading zeros. An IPv6 address whose
-/// first group is zero is undecided but for `::` and `::1`: the others embed IPv4 addresses.
+/// Any canonical IPv4 address, or IPv6 address in lower case without leading zeros, in which `::` stands for at
+/// least two groups (RFC 5952). An IPv6 address whose first group is zero is undecided but for `::` and `::1`: the others embed IPv4 addresses.
 pub(super) fn any_address() -> String {
     let group = "(?:0|[1-9a-f][0-9a-f]{0,3})";
     let first = "[1-9a-f][0-9a-f]{0,3}";
     let mut forms =
         vec![format!(r"{OCTET}(?:\.{OCTET}){{3}}"), "::1?".to_owned(), format!("{first}(?::{group}){{7}}")];
-    for left in 1..=6 {
-        let right = 7 - left;
+    forms.push(format!("{first}(?::{group}){{5}}::"));
+    for left in 1..=5 {
+        let right = 6 - left;
         forms.push(format!(
             "{first}(?::{group}){{{}}}::(?:{group}(?::{group}){{0,{}}})?",
             left - 1,
@@ -151,8 +152,16 @@ mod tests {
 
     #[test]
     fn addresses_have_one_spelling_and_embed_nothing() {
-        let yes =
-            ["10.0.0.1", "::1", "::", "2001:db8::1", "fe80::1", "2001:db8:0:0:0:0:0:1", "1:2:3:4:5:6::"];
+        let yes = [
+            "10.0.0.1",
+            "::1",
+            "::",
+            "2001:db8::1",
+            "fe80::1",
+            "2001:db8:0:0:0:0:0:1",
+            "1:2:3:4:5:6::",
+            "1:2::5:6:7:8",
+        ];
         let no = [
             "010.0.0.1",
             "10.0.0",
@@ -163,6 +172,8 @@ mod tests {
             "fe80::1%eth0",
             "1::2::3",
             "1:2:3:4:5:6:7::",
+            "1:2:3:4:5:6::8",
+            "1::3:4:5:6:7:8",
             "1:2:3:4:5:6:7:8:9",
             "0:0:0:0:0:ffff:a00:1",
         ];

@@ -274,7 +274,7 @@ impl Writer {
         if place.undecided_only {
             return;
         }
-        let found = vec![format!("value = {value}")];
+        let found = [format!("value = {value}")];
         let message = "the parameters do not satisfy the schema of the rule here".to_owned();
         let Schema::Keywords(keywords) = schema else {
             let valid = self.schema(schema);
