@@ -102,7 +102,8 @@ struct LoadOptions {
     /// Calls on their way per connection when the capacity is looked for
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=bounds::IN_FLIGHT_MAX as i64))]
     in_flight: u16,
-    /// Do not look for the capacity: how many calls a server answers when it is asked without pause
+    /// Do not look for the capacity first: how many calls a server answers when it is asked without pause. A target
+    /// is not asked at a rate above four fifths of that
     #[arg(long)]
     no_full_load: bool,
 }

@@ -83,12 +83,46 @@ pub struct Sample {
 pub struct Findings {
     /// Every turn.
     pub samples: Vec<Sample>,
+    /// Who was not asked at which load.
+    pub skipped: Vec<Skipped>,
     /// Every server's CPU time, counted in two ways.
     pub lifetimes: Vec<Lifetime>,
     /// Mean bytes of a gRPC request, without headers.
     pub request_bytes: usize,
     /// Mean bytes of a gRPC answer, without headers.
     pub answer_bytes: usize,
+}
+
+/// A target that cannot keep up with a rate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Skipped {
+    /// Which target.
+    pub target: Target,
+    /// The load that it was spared.
+    pub load: Load,
+    /// Answers per second at full load, in its worst round.
+    pub capacity: f64,
+}
+
+/// The part of its capacity that a target may be asked for: near it, latencies speak of the queue only.
+const USABLE: f64 = 0.8;
+
+/// The targets that can take `load`, as far as `samples` show what they can do; and those that cannot.
+fn able(targets: &[Target], samples: &[Sample], load: Load) -> (Vec<Target>, Vec<Skipped>) {
+    let Load::Rate(rate) = load else { return (targets.to_vec(), Vec::new()) };
+    let full = by_target(samples, Load::Full);
+    let capacity =
+        |target: &Target| full.get(target)?.iter().map(|sample| sample.per_second()).reduce(f64::min);
+    let (mut able, mut unable) = (Vec::new(), Vec::new());
+    for &target in targets {
+        match capacity(&target) {
+            Some(capacity) if f64::from(rate) > USABLE * capacity => {
+                unable.push(Skipped { target, load, capacity })
+            }
+            Some(_) | None => able.push(target),
+        }
+    }
+    (able, unable)
 }
 
 /// Runs the comparison; `progress` is told before each turn.
@@ -99,11 +133,14 @@ pub struct Findings {
 pub async fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> anyhow::Result<Findings> {
     let folder = tempfile::tempdir().context("making a temporary folder")?;
     let mut field = Field::prepare(settings, folder.path()).await?;
-    let mut samples = Vec::new();
+    let (mut samples, mut skipped) = (Vec::new(), Vec::new());
+    // Full load first: it finds who cannot keep up with a rate, and a server in arrears would disturb the others.
     let loads = settings.rates.iter().map(|rate| Load::Rate(*rate));
-    for load in loads.chain(settings.capacity.map(|_| Load::Full)) {
+    for load in settings.capacity.map(|_| Load::Full).into_iter().chain(loads) {
+        let (able, unable) = able(&settings.targets, &samples, load);
+        skipped.extend(unable);
         for round in 0..settings.rounds {
-            let mut targets = settings.targets.clone();
+            let mut targets = able.clone();
             if round % 2 == 1 {
                 targets.reverse();
             }
@@ -114,7 +151,7 @@ pub async fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> anyhow:
         }
     }
     let (request_bytes, answer_bytes) = (field.request_bytes(), field.answer_bytes());
-    Ok(Findings { samples, lifetimes: field.end()?, request_bytes, answer_bytes })
+    Ok(Findings { samples, skipped, lifetimes: field.end()?, request_bytes, answer_bytes })
 }
 
 /// The servers, and what they are asked.
@@ -343,6 +380,19 @@ pub(crate) mod tests {
         let cpu = Cpu::of_ticks(calls * ticks / 1_000 / 2, calls * ticks / 1_000 - calls * ticks / 1_000 / 2);
         let lasted = Duration::from_secs(5);
         Sample { target, load, round, tally, cpu, lasted, late_p99: Duration::from_micros(80) }
+    }
+
+    #[test]
+    fn who_cannot_keep_up_is_not_asked() {
+        let full = |target, calls| sample(target, Load::Full, 0, calls, 2);
+        let samples = [full(Target::Echo, 20_000), full(Target::Opa, 2_000)];
+        let targets = [Target::Echo, Target::Decide, Target::Opa];
+        let asked = |load| able(&targets, &samples, load);
+        assert_eq!(asked(Load::Full).0, targets);
+        assert_eq!(asked(Load::Rate(320)).0, targets, "four fifths of 400");
+        let (able, unable) = asked(Load::Rate(321));
+        assert_eq!(able, [Target::Echo, Target::Decide], "nothing is known against the second");
+        assert_eq!(unable, [Skipped { target: Target::Opa, load: Load::Rate(321), capacity: 400.0 }]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::compare::{Findings, Load, Sample, Settings, by_target};
+use crate::compare::{Findings, Load, Sample, Settings, Skipped, by_target};
 use crate::servers::Lifetime;
 use crate::stats::median;
 use crate::tally::Tally;
@@ -24,6 +24,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// Each target against those that it is compared with.
     pub ratios: Vec<Ratio>,
+    /// Who was not asked at which rate, and why, in sentences.
+    pub skipped: Vec<String>,
     /// Every server's CPU time, counted in two ways.
     pub lifetimes: Vec<Lifetime>,
 }
@@ -145,7 +147,8 @@ impl Report {
                 Some(Ratio::new((*target, targets.get(target)?), (*over, targets.get(over)?), load))
             }));
         }
-        Self { setup, rows, ratios, lifetimes: findings.lifetimes.clone() }
+        let skipped = findings.skipped.iter().map(sentence).collect();
+        Self { setup, rows, ratios, skipped, lifetimes: findings.lifetimes.clone() }
     }
 
     /// What makes the figures worthless, in sentences; none if they stand.
@@ -184,6 +187,11 @@ impl Report {
         });
         rows.chain(ratios).collect()
     }
+}
+
+fn sentence(skipped: &Skipped) -> String {
+    let Skipped { target, load, capacity } = skipped;
+    format!("{} was not asked at {load}: it answers {capacity:.0} calls/s at full load", target.name())
 }
 
 /// `2000 calls/s` as `2000`, `full load` as `full`.

@@ -13,7 +13,9 @@ pub(crate) fn report() -> Report {
         }
     }
     let lifetime = Lifetime { name: "echo", shown_seconds: 1.0, charged_seconds: 1.01 };
-    let findings = Findings { samples, lifetimes: vec![lifetime], request_bytes: 400, answer_bytes: 300 };
+    let skipped = vec![Skipped { target: Target::Opa, load: Load::Rate(9_000), capacity: 1_000.0 }];
+    let lifetimes = vec![lifetime];
+    let findings = Findings { samples, skipped, lifetimes, request_bytes: 400, answer_bytes: 300 };
     Report::new(&settings(), &findings)
 }
 

@@ -26,6 +26,9 @@ pub fn render(report: &Report) -> String {
         }
         text.push_str(&line(row));
     }
+    if !report.skipped.is_empty() {
+        _ = write!(text, "\n{}\n", report.skipped.join("\n"));
+    }
     for row in &report.rows {
         let outcomes: Vec<String> =
             row.outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();

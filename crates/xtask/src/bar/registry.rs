@@ -15,9 +15,41 @@ pub const BARS: &[Bar] = &[
             ratio("evaluate/tools-10000/deny", "evaluate/tools-10/deny", 1.5),
             ratio("evaluate/agents-10000/allow", "evaluate/agents-10/allow", 1.5),
             ratio("evaluate/agents-10000/deny", "evaluate/agents-10/deny", 1.5),
+        ],
+    },
+    Bar {
+        name: "many-agents",
+        question: "How long does a set of 10,000 agents take to load, and how much memory does it hold?",
+        commands: &[plain("cargo bench --locked -p aegis-policy --bench many_agents")],
+        goals: &[
             at_most("many-agents/load_seconds", 10.0),
             at_most("many-agents/resident_bytes", 1_073_741_824.0),
         ],
+    },
+    Bar {
+        name: "walk",
+        question: "What does the whole walk of a call cost in process, JSON in and out and its record included?",
+        commands: &[plain("cargo bench --locked -p aegis-dataplane --bench walk")],
+        goals: &[
+            at_most("walk/allow/one_at_a_time", 15_000.0),
+            at_most("walk/deny/one_at_a_time", 15_000.0),
+            // The time of all 64.
+            at_most("walk/allow/64_at_once", 64.0 * 15_000.0),
+            at_most("walk/deny/64_at_once", 64.0 * 15_000.0),
+        ],
+    },
+    Bar {
+        name: "decide-cpu",
+        question: "What does a decision over gRPC cost the server in CPU time, beside an empty echo on the same stack?",
+        // With `AEGIS_OPA` set, a stock OPA is asked too.
+        commands: &[
+            plain("cargo build --release --locked -p aegis"),
+            plain(
+                "cargo run --release --locked -p aegis-loadtest -- compare --rates 500,4000 --seconds 6 --warm-up 1 \
+                 --output figures --svg docs/measurements/decide-cpu.svg",
+            ),
+        ],
+        goals: &[at_most("decide-over-echo/500/cpu", 1.6), at_most("decide-over-echo/4000/cpu", 1.6)],
     },
     Bar {
         name: "json",

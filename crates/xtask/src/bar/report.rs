@@ -16,7 +16,13 @@ pub fn write(measured: &Measurement, folder: &Path) -> anyhow::Result<PathBuf> {
     let json = serde_json::to_string_pretty(measured)? + "\n";
     std::fs::write(folder.join(format!("{}.json", measured.bar)), json)?;
     let path = folder.join(format!("{}.md", measured.bar));
-    std::fs::write(&path, markdown(measured)).with_context(|| format!("writing `{}`", path.display()))?;
+    let mut page = markdown(measured);
+    // A command of the bar may have left a plot there.
+    let plot = format!("{}.svg", measured.bar);
+    if folder.join(&plot).is_file() {
+        _ = write!(page, "\n![{}]({plot})\n", measured.question);
+    }
+    std::fs::write(&path, page).with_context(|| format!("writing `{}`", path.display()))?;
     Ok(path)
 }
 
@@ -98,5 +104,10 @@ mod tests {
         assert!(page.contains("| revision | ") && page.contains("\"percentiles\""));
         let json = std::fs::read_to_string(folder.path().join("walk.json")).unwrap();
         assert!(json.contains("\"met\": false"));
+        assert!(!page.contains(".svg"));
+
+        std::fs::write(folder.path().join("walk.svg"), "<svg/>").unwrap();
+        let page = std::fs::read_to_string(write(&measured, folder.path()).unwrap()).unwrap();
+        assert!(page.ends_with("\n![How?](walk.svg)\n"), "{page}");
     }
 }
