@@ -1,3 +1,5 @@
+//! A server behind a gate, a watch whose hand a test moves, and so every moment exact.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 

@@ -1,3 +1,5 @@
+//! The report over made-up samples, so that every figure is known.
+
 use super::*;
 use crate::compare::tests::{sample, settings};
 use crate::target::Target;
