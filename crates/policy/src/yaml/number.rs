@@ -1,7 +1,7 @@
 //! Numbers: the grammar of JSON, exact or refused.
 
-use aegis_model::caps::JSON_INTEGER_MAX;
-use serde_json::Number;
+use aegis_model::json::{self, JsonErrorKind};
+use serde_json::{Number, Value};
 
 /// Why a text in JSON's number grammar is no usable number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,52 +38,12 @@ pub(super) fn is_json_number(text: &str) -> bool {
     rest.is_empty()
 }
 
-/// The number that `text`, in JSON's grammar, means. Integral values become integers, as in a call's parameters.
+/// The number that `text`, in JSON's grammar, means: read as the parameters of a call are, so that the two compare.
 pub(super) fn read_number(text: &str) -> Result<Number, NumberProblem> {
-    let decimal = Decimal::of(text).ok_or(NumberProblem::Inexact)?;
-    if decimal.exponent >= 0 {
-        return decimal.integer().map(Number::from).ok_or(NumberProblem::TooLarge);
-    }
-    let double: f64 = text.parse().map_err(|_| NumberProblem::Inexact)?;
-    if !double.is_finite() || Decimal::of(&format!("{double:e}")).as_ref() != Some(&decimal) {
-        return Err(NumberProblem::Inexact);
-    }
-    Number::from_f64(double).ok_or(NumberProblem::Inexact)
-}
-
-/// A decimal in lowest terms: `digits` has no zero at either end, zero is the empty string.
-#[derive(Debug, PartialEq, Eq)]
-struct Decimal {
-    negative: bool,
-    digits: String,
-    exponent: i64,
-}
-
-impl Decimal {
-    fn of(text: &str) -> Option<Self> {
-        let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
-        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
-            None => (text, 0),
-        };
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let all = format!("{whole}{fraction}");
-        let end = all.trim_end_matches('0');
-        let exponent = i64::from(exponent) - fraction.len() as i64 + (all.len() - end.len()) as i64;
-        let digits = end.trim_start_matches('0').to_owned();
-        if digits.is_empty() {
-            return Some(Self { negative: false, digits, exponent: 0 });
-        }
-        Some(Self { negative, digits, exponent })
-    }
-
-    fn integer(&self) -> Option<i64> {
-        if self.digits.is_empty() {
-            return Some(0);
-        }
-        let zeros = u32::try_from(self.exponent).ok().filter(|&zeros| zeros <= 16)?;
-        let magnitude = self.digits.parse::<i64>().ok()?.checked_mul(10_i64.pow(zeros))?;
-        (magnitude <= JSON_INTEGER_MAX).then_some(if self.negative { -magnitude } else { magnitude })
+    match json::read(text.as_bytes(), json::Limits::default()) {
+        Ok(Value::Number(number)) => Ok(number),
+        Err(error) if error.kind() == JsonErrorKind::IntegerRange => Err(NumberProblem::TooLarge),
+        Ok(_) | Err(_) => Err(NumberProblem::Inexact),
     }
 }
 

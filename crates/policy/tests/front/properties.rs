@@ -3,12 +3,25 @@
 use aegis_policy::ast::SourceFile;
 use aegis_policy::check::check;
 use aegis_policy::regex_subset;
+use aegis_policy::tests_file;
 use proptest::prelude::*;
 
 use super::{check_one, rendered};
 
 /// A policy that uses most of the language.
 const WHOLE: &str = include_str!("whole.yaml");
+
+/// A test file with every field.
+const TESTS: &str = "\
+tests:
+- name: one
+  agent: a
+  call: {tool: t, action: x, params: {amount: 5}, context: {purpose: care}}
+  token: {purpose: care, scope: 't:*'}
+  callers: [planner]
+  at: 2026-11-23T09:00:00+01:00
+  expect: {outcome: deny, reasons: [ToolNotAllowed], path: /params/amount, rules: [a/allowed_tools[0]]}
+";
 
 fn holds_for(path: &str, text: &str) -> Result<(), TestCaseError> {
     let checked = check_one(path, text);
@@ -69,6 +82,17 @@ fn pieces() -> impl Strategy<Value = String> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_test_file_is_answered(changes in prop::collection::vec((0..600_usize, 0..12_usize, pieces()), 0..5)) {
+        let text = mutated(TESTS, &changes);
+        let tests = tests_file::read(vec![SourceFile { path: "a_test.yaml".to_owned(), text: text.as_str().into() }]);
+        for problem in &tests.diagnostics {
+            let (start, end) = (problem.span.start as usize, problem.span.end as usize);
+            prop_assert!(text.get(start..end).is_some(), "{:?} of {}", problem.span, text.len());
+        }
+        prop_assert!(!tests.tests.is_empty() || !tests.diagnostics.is_empty() || changes.len() > 1);
+    }
 
     #[test]
     fn any_text_is_answered(text in "\\PC{0,200}|[ \\n\\ta-z:\\-\\[\\]{},#&*!|>'\"%@`0-9]{0,300}") {
