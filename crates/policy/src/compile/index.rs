@@ -136,9 +136,15 @@ pub(super) struct Builder<'a> {
     zones: BTreeSet<String>,
     custom: Vec<custom::Module>,
     problems: Vec<Diagnostic>,
-    /// The units of the entries that are still to come, in order, with the zones they read.
-    written: std::vec::IntoIter<Option<(Unit, Vec<String>)>>,
+    /// The entries whose units are still to be written, in order, with whether they deny.
+    unwritten: Vec<(&'a Entry, bool)>,
+    /// Units already written ahead, with the zones they read; the next one last.
+    written: Vec<Option<(Unit, Vec<String>)>>,
 }
+
+/// Units that are written ahead at once: enough to keep every core busy, few enough to fit in memory while
+/// most of them may turn out to be copies.
+const UNITS_AHEAD: usize = 4_096;
 
 /// Every entry of the set with whether it denies, in the order in which the index lists them.
 fn entries_in_order(set: &PolicySet) -> Vec<(&Entry, bool)> {
@@ -166,7 +172,8 @@ impl<'a> Builder<'a> {
             zones: BTreeSet::new(),
             custom: Vec::new(),
             problems: Vec::new(),
-            written: parallel::map(&entries_in_order(set), write_unit).into_iter(),
+            unwritten: entries_in_order(set),
+            written: Vec::new(),
         }
     }
 
@@ -269,12 +276,23 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// The unit of the next entry, if it has conditions.
+    fn next_unit(&mut self) -> Option<(Unit, Vec<String>)> {
+        if self.written.is_empty() {
+            let ahead = self.unwritten.len().min(UNITS_AHEAD);
+            self.written = parallel::map(&self.unwritten[..ahead], write_unit);
+            self.written.reverse();
+            self.unwritten.drain(..ahead);
+        }
+        self.written.pop().flatten()
+    }
+
     fn entries(&mut self, entries: &[Entry]) -> Vec<u32> {
         entries.iter().map(|entry| self.entry(entry)).collect()
     }
 
     fn entry(&mut self, entry: &Entry) -> u32 {
-        let unit = self.written.next().flatten().map(|(unit, zones)| {
+        let unit = self.next_unit().map(|(unit, zones)| {
             self.zones.extend(zones);
             let name = unit.name.clone();
             self.units.entry(name.clone()).or_insert(unit);
