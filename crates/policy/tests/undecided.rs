@@ -31,7 +31,7 @@ fn policy(text: &str) -> Policy {
     let checked = check(vec![SourceFile { path: "policy.yaml".to_owned(), text: text.into() }]);
     let problems: Vec<String> =
         checked.diagnostics.iter().map(|problem| problem.render(&checked.files, false)).collect();
-    let set = checked.set.unwrap_or_else(|| panic!("{}", problems.join("\n")));
+    let set = checked.set.ok_or_else(|| problems.join("\n")).expect("a policy without errors");
     Policy(Prepared::new(&set).expect("a checked set compiles"))
 }
 

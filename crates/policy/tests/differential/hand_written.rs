@@ -95,8 +95,10 @@ fn collect(folder: &Path, folders: &mut Vec<PathBuf>) {
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    entries.map(|entry| entry.expect("a readable folder").path()).collect()
+    std::fs::read_dir(folder)
+        .expect("the examples and the policies of this test lie beside it")
+        .map(|entry| entry.expect("a readable folder").path())
+        .collect()
 }
 
 fn files(folder: &Path) -> Vec<SourceFile> {

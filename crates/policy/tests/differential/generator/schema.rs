@@ -1,6 +1,6 @@
 //! Random JSON Schemas, and documents that nearly satisfy them.
 
-use aegis_policy::ast::{Keyword, Schema};
+use aegis_policy::ast::{JsonType, Keyword, Schema};
 use serde_json::{Value, json};
 
 use super::checks::TYPES;
@@ -10,7 +10,7 @@ use super::pools::{self, Random, literal, near, normal, number, odd};
 pub(crate) fn of_params(random: &mut Random) -> Schema {
     let names: Vec<String> = random.texts(&pools::FIELDS, 7);
     let properties = names.iter().map(|name| (name.clone(), schema(2, random))).collect();
-    let mut keywords = vec![Keyword::Type(vec![aegis_policy::ast::JsonType::Object])];
+    let mut keywords = vec![Keyword::Type(vec![JsonType::Object])];
     if random.chance(60) {
         keywords.push(Keyword::Required(random.some(&names, 3)));
     }
@@ -161,10 +161,10 @@ fn candidate(keyword: &Keyword, random: &mut Random) -> Value {
 /// Adds to an object what a keyword asks of it, mostly.
 fn amend(keyword: &Keyword, value: &mut Value, random: &mut Random) {
     match keyword {
-        Keyword::Type(types) if types.contains(&aegis_policy::ast::JsonType::Object) && random.chance(85) => {
-            if !value.is_object() {
-                *value = json!({});
-            }
+        Keyword::Type(types)
+            if types.contains(&JsonType::Object) && !value.is_object() && random.chance(85) =>
+        {
+            *value = json!({});
         }
         Keyword::Properties(schemas) => {
             let Some(members) = value.as_object_mut() else { return };

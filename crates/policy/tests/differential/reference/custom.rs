@@ -23,7 +23,7 @@ pub(crate) struct Module {
 }
 
 /// The modules that the generator uses.
-pub(crate) const MODULES: [Module; 4] = [
+pub(crate) const MODULES: [Module; 7] = [
     Module {
         rego: "package aegis.custom\n\ndeny contains \"the account is frozen\" if input.params.frozen == true\n",
         kind: Kind::Deny,
@@ -56,6 +56,34 @@ pub(crate) const MODULES: [Module; 4] = [
         kind: Kind::Approval,
         reasons: |input| {
             usize::from(input["context"].get("purpose").is_none_or(|purpose| *purpose == Value::Bool(false)))
+        },
+    },
+    Module {
+        rego: "package aegis.custom\n\nharmless if {\n\tvendor := input.params.vendor\n\tnot vendor == \"a\"\n}\n\ndeny contains \"the vendor is not harmless\" if not harmless\n",
+        kind: Kind::Deny,
+        reasons: |input| {
+            let vendor = input["params"].get("vendor");
+            usize::from(vendor.is_none_or(|vendor| vendor.as_str() == Some("a")))
+        },
+    },
+    Module {
+        rego: "package aegis.custom\n\ndeny contains \"a long note\" if {\n\tis_string(input.params.note)\n\tcount(input.params.note) > 2\n}\n",
+        kind: Kind::Deny,
+        reasons: |input| {
+            let note = input["params"].get("note").and_then(Value::as_str);
+            usize::from(note.is_some_and(|note| note.chars().count() > 2))
+        },
+    },
+    Module {
+        // In Rego's order of types a text is more than any number, and null and flags are less.
+        rego: "package aegis.custom\n\napproval contains \"more than five\" if input.params.amount > 5\n",
+        kind: Kind::Approval,
+        reasons: |input| {
+            usize::from(match input["params"].get("amount") {
+                None | Some(Value::Null | Value::Bool(_)) => false,
+                Some(Value::Number(amount)) => amount.as_f64().is_some_and(|amount| amount > 5.0),
+                Some(_) => true,
+            })
         },
     },
 ];
