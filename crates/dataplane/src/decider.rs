@@ -155,7 +155,7 @@ impl Decider {
             Some(Err(_not_taken)) => return Refused::plain(ReasonCode::AuditUnavailable),
         };
         let refused = match ack {
-            Some(ack) if !ack.written_in_time().await => Refused::plain(ReasonCode::AuditUnavailable),
+            Some(ack) if !ack.written().await => Refused::plain(ReasonCode::AuditUnavailable),
             Some(_) | None => refused,
         };
         self.metrics.refused(refused.code, surface);

@@ -10,6 +10,9 @@ pub(super) struct LogFile {
     file: File,
     /// The file ends within a line: a write failed half way, or the process before us was cut off.
     torn: bool,
+    /// The last write failed.
+    failed: bool,
+    closed: bool,
 }
 
 impl LogFile {
@@ -21,22 +24,36 @@ impl LogFile {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path)?;
         let torn = file.metadata()?.is_file() && !ends_with_line_feed(path)?;
-        Ok(Self { file, torn })
+        Ok(Self { torn, ..Self::from(file) })
     }
 
     /// Appends `lines`, each with its line feed, in one write where the system takes it in one.
+    ///
+    /// # Errors
+    /// What the system says; also after [`LogFile::close`].
     pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        if self.closed {
+            return Err(io::Error::other("the log is closed"));
+        }
+        self.failed = true;
         if self.torn {
             self.file.write_all(b"\n")?;
         }
         self.torn = true;
         self.file.write_all(lines)?;
-        self.torn = false;
+        (self.torn, self.failed) = (false, false);
         Ok(())
     }
 
-    /// Brings what was written to the disk.
-    pub(super) fn sync(&self) -> io::Result<()> {
+    /// Brings what was written to the disk. Nothing can be appended any more.
+    ///
+    /// # Errors
+    /// The sync, or the last write, failed.
+    pub(super) fn close(&mut self) -> io::Result<()> {
+        self.closed = true;
+        if self.failed {
+            return Err(io::Error::other("the last record could not be written"));
+        }
         match self.file.sync_data() {
             // Character devices and pipes have no disk to go to.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
@@ -45,10 +62,9 @@ impl LogFile {
     }
 }
 
-#[cfg(test)]
 impl From<File> for LogFile {
     fn from(file: File) -> Self {
-        Self { file, torn: false }
+        Self { file, torn: false, failed: false, closed: false }
     }
 }
 

@@ -1,7 +1,9 @@
-//! The decision log: JSON lines in one file, written by one thread; an answer waits until its line is written.
+//! The decision log: JSON lines in one file. An answer waits until its line is written.
 //!
-//! Calls hand lines over through a bounded queue; the thread writes all that wait with one system call and tells
-//! each. "Written" means handed to the operating system: the line survives the process, not a power cut.
+//! Most lines are written by the call itself: handing one to another thread and back costs several times the write.
+//! When the file is busy or was slow, lines go through a bounded queue to the log's thread, which writes all that
+//! wait with one system call and tells each: a slow disk stops that thread, not those that serve calls.
+//! "Written" means handed to the operating system: the line survives the process, not a power cut.
 
 mod ack;
 mod file;
@@ -11,22 +13,25 @@ mod writer;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use aegis_model::caps;
 use tokio::sync::watch;
 
+use crate::laps::instant;
 pub(crate) use ack::Ack;
 use ack::Promise;
 use file::LogFile;
+use writer::Writer;
 
 /// A handle to the log. Its thread ends with [`Log::close`].
 #[derive(Debug)]
 pub(crate) struct Log {
     queue: SyncSender<Order>,
-    state: Arc<State>,
+    shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<io::Result<()>>>>,
 }
 
@@ -44,17 +49,20 @@ enum Order {
 
 /// What the handle and the thread share.
 #[derive(Debug)]
-struct State {
+struct Shared {
+    file: Mutex<LogFile>,
+    /// Lines in the queue.
     queued: AtomicUsize,
+    /// So many more lines go through the queue since a write was slow.
+    wary: AtomicUsize,
     closed: AtomicBool,
     healthy: watch::Sender<bool>,
 }
 
-impl State {
-    fn set_healthy(&self, healthy: bool) {
-        self.healthy.send_if_modified(|before| std::mem::replace(before, healthy) != healthy);
-    }
-}
+/// A write of a call that takes longer than this makes the log wary: it should be a copy within memory.
+const SLOW: Duration = Duration::from_millis(1);
+/// How many lines the thread has to write before calls write for themselves again.
+const WARY_LINES: usize = 1_024;
 
 impl Log {
     /// Opens or makes the file at `path`, to append to it, and starts the thread.
@@ -67,41 +75,56 @@ impl Log {
 
     fn start(file: LogFile) -> io::Result<Self> {
         let (queue, orders) = sync_channel(caps::RECORD_QUEUE_MAX);
-        let state = Arc::new(State {
+        let shared = Arc::new(Shared {
+            file: Mutex::new(file),
             queued: AtomicUsize::new(0),
+            wary: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             healthy: watch::Sender::new(true),
         });
-        let thread = spawn(orders, file, Arc::clone(&state))?;
-        Ok(Self { queue, state, thread: Mutex::new(Some(thread)) })
+        let writer = Writer::new(Arc::clone(&shared));
+        let thread = std::thread::Builder::new().name("aegis-log".to_owned());
+        let thread = thread.spawn(move || writer.run(&orders))?;
+        Ok(Self { queue, shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Hands `line` over. It is on its way once this returns; the [`Ack`] tells when it is written, or that it
-    /// never will be.
+    /// Takes `line`, which ends with a line feed. It is written or on its way once this returns; the [`Ack`] tells
+    /// when it is written, or that it never will be.
+    ///
+    /// May block for one write to the page cache.
     pub(crate) fn append(&self, line: Vec<u8>) -> Result<Ack, NotTaken> {
-        if self.state.closed.load(Ordering::Relaxed) {
+        if self.shared.closed.load(Ordering::Relaxed) {
             return Err(NotTaken);
         }
-        let ack = Ack::new();
-        self.state.queued.fetch_add(1, Ordering::Relaxed);
-        match self.queue.try_send(Order::Line(line, ack.promise())) {
+        if let Some(written) = self.shared.write_now(&line) {
+            return Ok(Ack::known(written));
+        }
+        let (ack, promise) = Ack::promised();
+        self.shared.queued.fetch_add(1, Ordering::Relaxed);
+        match self.queue.try_send(Order::Line(line, promise)) {
             Ok(()) => Ok(ack),
             Err(_full_or_closed) => {
-                self.state.queued.fetch_sub(1, Ordering::Relaxed);
-                self.state.set_healthy(false);
+                self.shared.queued.fetch_sub(1, Ordering::Relaxed);
+                self.shared.set_healthy(false);
                 Err(NotTaken)
             }
         }
     }
 
+    /// From now on every line goes through the queue.
+    #[cfg(test)]
+    pub(crate) fn queue_every_line(&self) {
+        self.shared.wary.store(usize::MAX, Ordering::Relaxed);
+    }
+
     /// How many lines wait for the thread.
     pub(crate) fn queued(&self) -> usize {
-        self.state.queued.load(Ordering::Relaxed)
+        self.shared.queued.load(Ordering::Relaxed)
     }
 
     /// Whether the last write succeeded and the queue had room since; to be watched.
     pub(crate) fn healthy(&self) -> watch::Receiver<bool> {
-        self.state.healthy.subscribe()
+        self.shared.healthy.subscribe()
     }
 
     /// Takes no more lines, waits until every line taken was written and synced to disk, and ends the thread.
@@ -110,8 +133,8 @@ impl Log {
     /// # Errors
     /// The last write or the sync failed.
     pub(crate) fn close(&self) -> io::Result<()> {
-        self.state.closed.store(true, Ordering::Relaxed);
-        let thread = self.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        self.shared.closed.store(true, Ordering::Relaxed);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(thread) = thread else { return Ok(()) };
         // The thread may have panicked and dropped its end; joining tells.
         let _ = self.queue.send(Order::Close);
@@ -122,19 +145,53 @@ impl Log {
 impl Drop for Log {
     fn drop(&mut self) {
         // The thread ends when it has written what is queued; nobody is left to be told how that went.
-        self.state.closed.store(true, Ordering::Relaxed);
+        self.shared.closed.store(true, Ordering::Relaxed);
         let _ = self.queue.try_send(Order::Close);
     }
 }
 
-fn spawn(
-    orders: Receiver<Order>,
-    file: LogFile,
-    state: Arc<State>,
-) -> io::Result<JoinHandle<io::Result<()>>> {
-    std::thread::Builder::new()
-        .name("aegis-log".to_owned())
-        .spawn(move || writer::Writer::new(file, state).run(&orders))
+impl Shared {
+    /// Writes `line` at once, if nothing waits before it and the file is free: whether it was written.
+    fn write_now(&self, line: &[u8]) -> Option<bool> {
+        if self.queued.load(Ordering::Relaxed) > 0 || self.wary.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        let mut file = match self.file.try_lock() {
+            Ok(file) => file,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let begun = instant();
+        let result = self.write(&mut file, line);
+        if begun.elapsed() > SLOW {
+            self.wary.store(WARY_LINES, Ordering::Relaxed);
+        }
+        Some(result.is_ok())
+    }
+
+    /// Writes `lines` and notes how that went.
+    fn write(&self, file: &mut LogFile, lines: &[u8]) -> io::Result<()> {
+        let result = file.append(lines);
+        if let Err(error) = &result
+            && *self.healthy.borrow()
+        {
+            tracing::error!(%error, "the decision log cannot be written; calls are refused until it can");
+        }
+        self.set_healthy(result.is_ok());
+        result
+    }
+
+    /// The file; a panic while it was held left it whole or marked as torn.
+    fn file(&self) -> MutexGuard<'_, LogFile> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_healthy(&self, healthy: bool) {
+        // Looking is cheaper than a write lock, and nearly always enough.
+        if *self.healthy.borrow() != healthy {
+            self.healthy.send_if_modified(|before| std::mem::replace(before, healthy) != healthy);
+        }
+    }
 }
 
 #[cfg(test)]

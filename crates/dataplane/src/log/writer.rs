@@ -8,27 +8,27 @@ use std::sync::mpsc::Receiver;
 use aegis_model::caps;
 
 use super::ack::Promise;
-use super::file::LogFile;
-use super::{Order, State};
+use super::{Order, Shared};
 
 /// Largest buffer that is kept between writes, in bytes; a larger one was for an unusual batch.
 const BUFFER_KEPT_BYTES: usize = 1 << 20;
 
 pub(super) struct Writer {
-    file: LogFile,
-    state: Arc<State>,
+    shared: Arc<Shared>,
     buffer: Vec<u8>,
     waiting: Vec<Promise>,
 }
 
 impl Writer {
-    pub(super) fn new(file: LogFile, state: Arc<State>) -> Self {
-        Self { file, state, buffer: Vec::new(), waiting: Vec::new() }
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, buffer: Vec::new(), waiting: Vec::new() }
     }
 
-    /// Writes until told to close, or until the handle is gone. Returns how the last write went.
+    /// Writes until told to close, or until the handle is gone, and closes the file.
+    ///
+    /// # Errors
+    /// The last write to the file, whoever made it, or the sync failed.
     pub(super) fn run(mut self, orders: &Receiver<Order>) -> io::Result<()> {
-        let mut last = Ok(());
         while let Ok(order) = orders.recv() {
             let mut open = self.take(order);
             while open && self.waiting.len() < caps::RECORD_BATCH_MAX {
@@ -36,13 +36,13 @@ impl Writer {
                 open = self.take(order);
             }
             if !self.waiting.is_empty() {
-                last = self.write();
+                self.write();
             }
             if !open {
                 break;
             }
         }
-        last.and_then(|()| self.file.sync())
+        self.shared.file().close()
     }
 
     /// Adds a line to the batch; whether more may come.
@@ -58,27 +58,26 @@ impl Writer {
     }
 
     /// Writes the batch. All of it counts as lost when any of it may be: a lost answer is safer than a lost record.
-    fn write(&mut self) -> io::Result<()> {
-        let result = self.file.append(&self.buffer);
-        if let Err(error) = &result
-            && *self.state.healthy.borrow()
-        {
-            tracing::error!(%error, "the decision log cannot be written; calls are refused until it can");
+    fn write(&mut self) {
+        let lines = self.waiting.len();
+        let written = self.shared.write(&mut self.shared.file(), &self.buffer).is_ok();
+        self.shared.queued.fetch_sub(lines, Ordering::Relaxed);
+        if self.shared.wary.load(Ordering::Relaxed) > 0 {
+            let less = |wary: usize| Some(wary.saturating_sub(lines));
+            // Another thread may be storing a new bound; either value is a good one.
+            let _ = self.shared.wary.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         }
-        self.state.queued.fetch_sub(self.waiting.len(), Ordering::Relaxed);
-        self.state.set_healthy(result.is_ok());
         for promise in self.waiting.drain(..) {
-            promise.settle(result.is_ok());
+            promise.settle(written);
         }
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER_KEPT_BYTES);
-        result
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
         // Also after a panic: nobody hands over lines that nobody writes.
-        self.state.closed.store(true, Ordering::Relaxed);
+        self.shared.closed.store(true, Ordering::Relaxed);
     }
 }

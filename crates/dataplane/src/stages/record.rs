@@ -188,7 +188,7 @@ impl Recording {
     /// anew when it is asked again.
     pub(crate) async fn settled(mut self, decider: &Decider) -> Recorded {
         if let Some(ack) = &self.ack
-            && !ack.written_in_time().await
+            && !ack.written().await
         {
             self.answer = Answer::Refused(Refused::plain(ReasonCode::AuditUnavailable));
         }

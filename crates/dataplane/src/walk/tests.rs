@@ -227,6 +227,7 @@ async fn a_request_id_stands_for_one_call_of_one_principal_for_a_minute() {
 #[tokio::test]
 async fn a_retry_after_a_lost_answer_gets_that_answer() {
     let bench = Bench::new(by_amount);
+    bench.decider.log.queue_every_line();
     let token = bench.token("acme", "finance", "*:*");
     // The client goes away at the first pause, which is the wait for the record.
     {
