@@ -45,7 +45,7 @@ pub const BARS: &[Bar] = &[
         commands: &[
             plain("cargo build --release --locked -p aegis"),
             plain(
-                "cargo run --release --locked -p aegis-loadtest -- compare --rates 500,4000 --seconds 6 --warm-up 1 \
+                "cargo run --release --locked -p aegis-loadtest -- compare --rates 250,4000 --seconds 6 --warm-up 1 \
                  --output figures --svg docs/measurements/decide-cpu.svg",
             ),
         ],
