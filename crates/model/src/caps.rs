@@ -122,6 +122,41 @@ pub const REGO_BYTES_MAX: usize = 256 << 10;
 /// Deepest nesting of brackets in custom Rego: the parser's time doubles with each level.
 pub const REGO_BRACKET_DEPTH_MAX: usize = 8;
 
+/// Most work of parsing custom Rego: every token counts 2 to the power of the brackets around it, as the parser
+/// may read it so often. Some tenths of a second. More: refused at check.
+pub const REGO_PARSE_WORK_MAX: usize = 1 << 20;
+
+/// Most operators, dots and brackets in a row in one expression of custom Rego: each is a level of the syntax
+/// tree, which is walked recursively. More: refused at check.
+pub const REGO_CHAIN_MAX: usize = 32;
+
+/// Deepest nesting of operators and calls in one expression of custom Rego, for the same reason.
+pub const REGO_EXPRESSION_DEPTH_MAX: usize = 32;
+
+/// Most rules in a custom Rego module, each definition counted. More: refused at check.
+pub const REGO_RULES_MAX: usize = 512;
+
+/// Deepest nesting that custom Rego may add to the values of its input: values are compared and dropped
+/// recursively. Deeper: refused at check.
+pub const REGO_VALUE_DEPTH_MAX: u32 = 64;
+
+/// Longest string literal of custom Rego, in bytes with its escapes. Longer: refused at check.
+pub const REGO_LITERAL_BYTES_MAX: usize = 900;
+
+/// Most work of the built-ins in one evaluation of custom Rego, in bytes looked at; a value counts 16. About a
+/// tenth of a second. Beyond: `CustomRule`.
+pub const REGO_WORK_MAX: usize = 64 << 20;
+
+/// Longest string that a built-in of custom Rego makes, in bytes: as long as a body. Longer: `CustomRule`.
+pub const REGO_STRING_BYTES_MAX: usize = BODY_BYTES_MAX;
+
+/// Most values in an element of a set or a key of an object, which are compared without being counted as work.
+/// Larger: `CustomRule`.
+pub const REGO_KEY_VALUES_MAX: usize = 1_024;
+
+/// Most compiled regular expressions of custom Rego kept per thread; beyond, all are compiled anew.
+pub const REGEX_CACHE_MAX: usize = 256;
+
 /// Most virtual machine instructions one program may execute for one call. Beyond: `CustomRule`.
 pub const EVALUATION_STEPS_MAX: usize = 250_000;
 

@@ -10,6 +10,7 @@ pub mod bundle;
 pub mod cases;
 pub mod check;
 pub mod compile;
+pub mod custom;
 pub mod diagnostic;
 pub mod diff;
 pub mod enforce;
@@ -23,28 +24,3 @@ mod schema;
 pub mod sources;
 pub mod tests_file;
 mod yaml;
-
-/// stub
-pub mod custom {
-    use crate::ast;
-    use crate::diagnostic::Diagnostic;
-    #[derive(Debug, Clone)]
-    pub struct Module {
-        pub name: String,
-        pub rego: String,
-        pub denies: bool,
-        pub approves: bool,
-    }
-    pub fn module(_: &str, _: &ast::SourceFile, _: u32, span: ast::Span) -> Result<Module, Vec<Diagnostic>> {
-        Err(vec![Diagnostic::error("custom-rego", span, "not yet")])
-    }
-    pub const BUILTINS: &[(&str, usize)] = &[];
-    pub mod host {
-        #[derive(Debug, thiserror::Error)]
-        #[error("no")]
-        pub struct HostError;
-        pub fn call(_: &str, _: &[regorus::Value]) -> Result<regorus::Value, HostError> {
-            Err(HostError)
-        }
-    }
-}
