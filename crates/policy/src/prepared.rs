@@ -270,11 +270,11 @@ fn build_custom(
         };
         let (denies, approves) = (point(module.denies, "deny"), point(module.approves, "approval"));
         let package = format!("aegis.custom.{}", module.name);
-        let program =
-            Program::build(&package, &module.rego, &rules, custom::BUILTINS, &[]).map_err(|error| {
-                let span = custom_span(set, &module.name);
-                vec![Diagnostic::error("custom-rego", span, error.to_string())]
-            })?;
+        let program = Program::build(&package, &module.machine, &rules, custom::BUILTINS, &module.patterns)
+            .map_err(|error| {
+            let span = custom_span(set, &module.name);
+            vec![Diagnostic::error("custom-rego", span, error.to_string())]
+        })?;
         built.insert(module.name.clone(), CustomProgram { program, denies, approves });
     }
     Ok(built)

@@ -113,9 +113,6 @@ fn compiles(
         .into_iter()
         .filter_map(|(name, present)| present.then_some(name))
         .collect();
-    if std::env::var("DUMP").is_ok() {
-        eprintln!("{machine}");
-    }
     Program::build(package, machine, &points, BUILTINS, &[]).map(drop).map_err(|error| {
         let reason = error.to_string();
         let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
