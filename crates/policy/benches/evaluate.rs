@@ -2,11 +2,7 @@
 //!
 //! `cargo bench -p aegis-policy --bench evaluate`
 
-#![expect(
-    clippy::unwrap_used,
-    missing_docs,
-    reason = "a benchmark; criterion's macro writes an undocumented item"
-)]
+#![expect(clippy::unwrap_used, reason = "a benchmark")]
 
 use std::hint::black_box;
 
@@ -15,6 +11,7 @@ use aegis_model::clock::UnixNanos;
 use aegis_model::decision::Outcome;
 use aegis_model::principal::Principal;
 use aegis_model::scope::Scope;
+use aegis_policy::ast::PolicySet;
 use aegis_policy::judge::Question;
 use aegis_policy::prepared::Prepared;
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -26,7 +23,7 @@ mod sets;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-use sets::{PolicySet, set};
+use sets::set;
 
 fn principal(agent: &str) -> Principal {
     let Value::Object(claims) = json!({"purpose": "care"}) else { unreachable!("an object") };

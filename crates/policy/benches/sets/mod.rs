@@ -1,6 +1,5 @@
 //! Sets of any size, for benchmarks.
 
-pub use aegis_policy::ast::PolicySet;
 use aegis_policy::ast::*;
 use serde_json::json;
 
@@ -47,7 +46,7 @@ fn document(agent: &str, tools: usize, seed: u64) -> Document {
 }
 
 /// `agents` agents with `tools` tools each; no two entries have the same conditions literal for literal.
-pub fn set(agents: usize, tools: usize) -> PolicySet {
+pub(crate) fn set(agents: usize, tools: usize) -> PolicySet {
     let documents =
         (0..agents).map(|agent| document(&format!("agent-{agent}"), tools, agent as u64)).collect();
     let file = SourceFile { path: "bench.yaml".to_owned(), text: "x".into() };
