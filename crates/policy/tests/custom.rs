@@ -3,6 +3,18 @@
 //! Each module of [`MODULES`] and each expression of [`EXPRESSIONS`] is judged by the engine against what stands
 //! beside it; with `AEGIS_OPA` naming an `opa`, by that too. Random modules are only compared with OPA.
 
+#![allow(
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "helpers of tests; what was not compared is said"
+)]
+#![expect(
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests, outside of `#[test]` functions; what was not compared is said"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -1,5 +1,7 @@
 //! The engine by itself: sets built by hand, judged natively.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 use aegis_model::call::ToolCall;
 use aegis_model::clock::UnixNanos;
 use aegis_model::decision::Outcome;

@@ -25,9 +25,15 @@ pub(super) fn parse(index: &TextIndex<'_>) -> Result<Module, Vec<Diagnostic>> {
     if problems.is_empty() { Ok(module) } else { Err(problems) }
 }
 
-/// The place of a syntax element.
+/// The place of a syntax element. That of a string includes its quotes, which the parser leaves out.
 pub(super) fn span(of: &RegoSpan, index: &TextIndex<'_>) -> Span {
-    index.span(of.start as usize, of.end as usize)
+    let (start, end) = (of.start as usize, of.end as usize);
+    let text = index.text().as_bytes();
+    let before = start.checked_sub(1).and_then(|at| text.get(at));
+    match (before, text.get(end)) {
+        (Some(open @ (b'"' | b'`')), Some(close)) if open == close => index.span(start - 1, end + 1),
+        _ => index.span(start, end),
+    }
 }
 
 /// Where the name of the package stands in the text.
@@ -109,7 +115,7 @@ mod tests {
     use super::*;
 
     fn first_error(text: &str) -> (u32, u32, String) {
-        let error = parse(&TextIndex::new(0, text)).err().expect("an error").remove(0);
+        let error = parse(&TextIndex::new(0, text)).expect_err("an error").remove(0);
         (error.span.line, error.span.column, error.message)
     }
 
