@@ -154,6 +154,14 @@ pub const REGO_STRING_BYTES_MAX: usize = BODY_BYTES_MAX;
 /// Larger: `CustomRule`.
 pub const REGO_KEY_VALUES_MAX: usize = 1_024;
 
+/// Most different regular expressions in a custom Rego module: each may take [`REGEX_COMPILED_BYTES_MAX`]. More:
+/// refused at check.
+pub const REGO_PATTERNS_MAX: usize = 64;
+
+/// Most instructions of a lowered custom module, as estimated: the virtual machine's jumps reach 65,535. More:
+/// refused at check.
+pub const REGO_INSTRUCTIONS_MAX: usize = 60_000;
+
 /// Most compiled regular expressions of custom Rego kept per thread; beyond, all are compiled anew.
 pub const REGEX_CACHE_MAX: usize = 256;
 

@@ -718,6 +718,31 @@ fn the_text_for_opa_keeps_its_lines() {
 }
 
 #[test]
+fn the_page_for_authors_is_right() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/custom-rego.md");
+    let page = std::fs::read_to_string(path).expect("the page");
+    let examples: Vec<&str> = page
+        .split("```rego\n")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("```").map(|(text, _)| text))
+        .collect();
+    assert!(examples.len() >= 3, "{} examples", examples.len());
+    for example in examples {
+        module("m_0", example.strip_prefix("package aegis.custom\n").expect("a whole module"));
+    }
+    let (_, section) = page.split_once("## Built-ins").expect("a section");
+    let (section, _) = section.split_once("`sprintf`").expect("the end of the table");
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    let listed: std::collections::BTreeSet<&str> = rows
+        .flat_map(|row| row.split('|').next().expect("a cell").split('`'))
+        .filter(|word| !word.trim_matches([',', ' ']).is_empty())
+        .collect();
+    let permitted: std::collections::BTreeSet<&str> =
+        BUILTINS.iter().map(|(name, _)| *name).filter(|name| !name.starts_with("aegis.")).collect();
+    assert_eq!(listed, permitted);
+}
+
+#[test]
 fn approval_is_a_set_of_its_own() {
     let module = module("m_0", "import rego.v1\n\napproval contains \"ask\" if input.a > 1");
     assert_eq!((module.denies, module.approves), (false, true));

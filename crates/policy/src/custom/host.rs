@@ -102,6 +102,14 @@ impl Meter {
         }
     }
 
+    /// Counts the match of a regular expression with a text, for a caller that holds it compiled.
+    ///
+    /// # Errors
+    /// The work is used up.
+    pub fn matched(&mut self, text: &str) -> Result<(), HostError> {
+        self.bytes(text.len().saturating_mul(pattern::BYTE_COST).saturating_add(VALUE_COST))
+    }
+
     /// Counts the visit of so many values.
     fn values(&mut self, count: usize) -> Result<(), HostError> {
         self.bytes(count.saturating_mul(VALUE_COST))

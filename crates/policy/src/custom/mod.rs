@@ -12,7 +12,7 @@ mod scan;
 mod shape;
 mod signatures;
 
-use aegis_model::caps::REGO_BYTES_MAX;
+use aegis_model::caps::{REGO_BYTES_MAX, REGO_INSTRUCTIONS_MAX};
 
 pub use signatures::BUILTINS;
 
@@ -109,19 +109,37 @@ fn compiles(
     approves: bool,
     field: Span,
 ) -> Result<(), Vec<Diagnostic>> {
+    let too_large = |reason: &str| {
+        let message = format!("the module is too large to evaluate: {reason}");
+        vec![
+            Diagnostic::error("rego-too-large", field, message)
+                .help("split its largest rules into smaller ones"),
+        ]
+    };
+    if instructions(machine) > REGO_INSTRUCTIONS_MAX {
+        return Err(too_large("it has too many statements"));
+    }
     let points: Vec<&str> = [("deny", denies), ("approval", approves)]
         .into_iter()
         .filter_map(|(name, present)| present.then_some(name))
         .collect();
     Program::build(package, machine, &points, BUILTINS, &[]).map(drop).map_err(|error| {
         let reason = error.to_string();
-        let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
-        let message = format!("the module is too large to evaluate: {reason}");
-        vec![
-            Diagnostic::error("rego-too-large", field, message)
-                .help("split its largest rules into smaller ones"),
-        ]
+        too_large(reason.lines().last().unwrap_or_default().trim_start_matches("error: "))
     })
+}
+
+/// No less than the instructions of a lowered module: a call has up to ten, with those that load its arguments; an
+/// index, a loop and a comprehension have up to four.
+fn instructions(machine: &str) -> usize {
+    machine
+        .bytes()
+        .map(|byte| match byte {
+            b'(' => 12,
+            b'[' | b'{' | b'\n' => 4,
+            _ => 0,
+        })
+        .sum()
 }
 
 /// The text with its parts replaced.

@@ -12,7 +12,7 @@ use regorus::Value;
 use super::{Call, HostError};
 
 /// What a byte of text costs: a regular expression looks at it several times.
-const BYTE_COST: usize = 4;
+pub(super) const BYTE_COST: usize = 4;
 
 thread_local! {
     /// A cache of a pure function: what it holds never shows in a result.
@@ -25,7 +25,7 @@ pub(super) fn call(name: &str, mut call: Call<'_>) -> Result<Value, HostError> {
     }
     let [_, _] = call.exactly()?;
     let (pattern, text) = (call.text(1)?, call.text(2)?);
-    call.meter.bytes(text.len().saturating_mul(BYTE_COST))?;
+    call.meter.matched(text)?;
     COMPILED.with_borrow_mut(|compiled| {
         if let Some(regex) = compiled.get(pattern) {
             return Ok(Value::from(regex.is_match(text)));

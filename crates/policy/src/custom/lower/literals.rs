@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aegis_model::caps::REGO_LITERAL_BYTES_MAX;
+use aegis_model::caps::{REGO_LITERAL_BYTES_MAX, REGO_PATTERNS_MAX};
 use regorus::Value;
 use regorus::unstable::{Expr, Ref, Span as RegoSpan};
 
@@ -99,6 +99,11 @@ impl<'m> Lowerer<'m, '_, '_> {
         };
         if pattern.contains('\n') {
             self.report("rego-regex", expr.span(), "a regular expression stands in one line", "write `\\n`");
+            return nothing();
+        }
+        if self.patterns.len() >= REGO_PATTERNS_MAX {
+            let message = format!("a module has at most {REGO_PATTERNS_MAX} regular expressions");
+            self.report("rego-too-large", expr.span(), message, "join some of them with `|`");
             return nothing();
         }
         match crate::regex_subset::translate(&pattern) {
