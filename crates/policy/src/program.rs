@@ -73,6 +73,9 @@ impl Program {
         let policy = engine.compile_with_entrypoint(&first.into()).map_err(|e| refused(e.to_string()))?;
         let bytecode = Compiler::compile_from_policy_with_host_await(&policy, &points, builtins)
             .map_err(|e| refused(e.to_string()))?;
+        if bytecode.instructions.len() > usize::from(u16::MAX) {
+            return Err(BuildError("it has more instructions than its jumps can reach".to_owned()));
+        }
         let patterns = compile_patterns(&bytecode, patterns)?;
         Ok(Self { bytecode: Arc::new(slim(bytecode)), patterns })
     }
@@ -92,31 +95,35 @@ impl Program {
     }
 
     fn run_on(&self, machine: &mut RegoVM, point: usize, input: Value) -> Result<Value, EvaluationError> {
+        let mut meter = host::Meter::default();
         machine.set_input(input);
         let mut result = machine.execute_entry_point_by_index(point);
         while let ExecutionState::Suspended { .. } = machine.execution_state() {
-            let answer = self.answer(machine)?;
+            let answer = self.answer(machine, &mut meter)?;
             result = machine.resume(Some(answer));
         }
         machine.set_input(Value::Undefined);
         result.map_err(|_| EvaluationError::Machine)
     }
 
-    /// Answers the built-in that the machine waits for.
-    fn answer(&self, machine: &RegoVM) -> Result<Value, EvaluationError> {
+    /// Answers the built-in that the machine waits for. The meter bounds what the step limit does not see: how
+    /// large the values are that one step touches.
+    fn answer(&self, machine: &RegoVM, meter: &mut host::Meter) -> Result<Value, EvaluationError> {
         let name = machine.get_host_await_identifier().and_then(|name| name.as_string().ok());
         let arguments = machine.get_host_await_argument().and_then(|arguments| arguments.as_array().ok());
         let (Some(name), Some(arguments)) = (name, arguments) else {
             return Err(EvaluationError::Machine);
         };
+        let failed =
+            |error: host::HostError| EvaluationError::Host { name: name.to_string(), why: error.to_string() };
         if &**name == "regex.match"
             && let [Value::String(pattern), Value::String(text)] = arguments.as_slice()
             && let Some(known) = self.patterns.iter().find(|known| Arc::ptr_eq(&known.literal, pattern))
         {
+            meter.matched(text).map_err(failed)?;
             return Ok(Value::from(known.regex.is_match(text)));
         }
-        host::call(name, arguments.as_slice())
-            .map_err(|error| EvaluationError::Host { name: name.to_string(), why: error.to_string() })
+        meter.call(name, arguments.as_slice()).map_err(failed)
     }
 }
 
