@@ -1,3 +1,5 @@
+//! The log by itself: whole lines, full and hanging disks, acknowledgements.
+
 use std::fs;
 
 use super::*;

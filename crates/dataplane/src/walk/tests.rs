@@ -1,3 +1,5 @@
+//! The walk by itself, over planted judgements: each stage, what is recorded, replay, overload, snapshots.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
