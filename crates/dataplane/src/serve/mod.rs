@@ -94,3 +94,20 @@ impl Drop for OpenConnection {
         self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_with_too_many_connections_closes_the_next_one() {
+        let traffic = Traffic::new("test");
+        let first = traffic.begin(2);
+        let second = traffic.begin(2);
+        assert!(first.is_some() && second.is_some());
+        assert!(traffic.begin(2).is_none());
+        assert_eq!((traffic.open(), traffic.refused.load(Ordering::Relaxed)), (2, 1));
+        drop(first);
+        assert!(traffic.begin(2).is_some(), "there is room again");
+    }
+}
