@@ -65,7 +65,12 @@ impl Writer {
         match condition {
             Condition::Not(part) => self.reasons_of(part, want.turned(), undecided_only, guards, at),
             Condition::Test(test) => {
+                // One look at a test that is as needed spares the look at each way in which it could fail.
+                let lines = self.test_lines(test, want);
+                let holds = self.either("holds_", None, &[lines]);
+                guards.push(format!("not {holds}"));
                 self.test_reasons(test, want, undecided_only, guards, *at);
+                guards.pop();
                 *at += 1;
             }
             Condition::All(parts) | Condition::Any(parts) => {
