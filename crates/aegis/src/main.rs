@@ -9,6 +9,7 @@ mod output;
 
 mod arguments;
 mod logging;
+mod panics;
 mod signals;
 
 mod problems;
@@ -37,6 +38,7 @@ use crate::output::Output;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    panics::hide_payloads();
     // Before anything can open a connection: a second provider in the graph must not become a panic later.
     let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
     debug_assert!(installed.is_ok(), "nothing else installs a provider");
