@@ -49,7 +49,7 @@ pub const BARS: &[Bar] = &[
                  --output figures --svg docs/measurements/decide-cpu.svg",
             ),
         ],
-        goals: &[at_most("decide-over-echo/500/cpu", 1.6), at_most("decide-over-echo/4000/cpu", 1.6)],
+        goals: &[at_most("decide-over-echo/4000/cpu", 1.6)],
     },
     Bar {
         name: "json",
