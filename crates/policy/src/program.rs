@@ -85,13 +85,11 @@ impl Program {
     /// # Errors
     /// A host function refused, or the machine stopped.
     pub fn run(&self, point: usize, input: Value) -> Result<Value, EvaluationError> {
-        MACHINES.with_borrow_mut(|machines| {
-            let result = self.run_on(machines.loaded(&self.bytecode), point, input);
-            if result.is_err() {
-                machines.forget(&self.bytecode);
-            }
-            result
-        })
+        let mut machine = MACHINES.with_borrow_mut(|machines| machines.take(&self.bytecode));
+        let result = self.run_on(&mut machine.vm, point, input)?;
+        // Only a machine that ended well goes back: after an error or a panic it is half way through a call.
+        MACHINES.with_borrow_mut(|machines| machines.put_back(machine));
+        Ok(result)
     }
 
     fn run_on(&self, machine: &mut RegoVM, point: usize, input: Value) -> Result<Value, EvaluationError> {
@@ -135,22 +133,26 @@ thread_local! {
 const MACHINES_KEPT: usize = 128;
 
 /// A thread's machines, each loaded with the program that last fell into its place.
-struct Machines(Vec<Option<(Arc<Bytecode>, RegoVM)>>);
+struct Machines(Vec<Option<Box<Loaded>>>);
+
+/// A machine and the program it is loaded with.
+struct Loaded {
+    bytecode: Arc<Bytecode>,
+    vm: RegoVM,
+}
 
 impl Machines {
-    fn loaded(&mut self, bytecode: &Arc<Bytecode>) -> &mut RegoVM {
-        let (held, machine) =
-            self.0[place(bytecode)].get_or_insert_with(|| (bytecode.clone(), loaded(bytecode)));
-        if !Arc::ptr_eq(held, bytecode) {
-            *held = bytecode.clone();
-            *machine = loaded(bytecode);
+    /// A machine loaded with the program; the kept one, if it is this program's.
+    fn take(&mut self, bytecode: &Arc<Bytecode>) -> Box<Loaded> {
+        match self.0[place(bytecode)].take() {
+            Some(kept) if Arc::ptr_eq(&kept.bytecode, bytecode) => kept,
+            _ => Box::new(Loaded { bytecode: bytecode.clone(), vm: loaded(bytecode) }),
         }
-        machine
     }
 
-    /// Drops a machine that stopped half way.
-    fn forget(&mut self, bytecode: &Arc<Bytecode>) {
-        self.0[place(bytecode)] = None;
+    fn put_back(&mut self, machine: Box<Loaded>) {
+        let place = place(&machine.bytecode);
+        self.0[place] = Some(machine);
     }
 }
 
@@ -197,4 +199,29 @@ fn slim(bytecode: Arc<Bytecode>) -> Bytecode {
     bytecode.instructions.shrink_to_fit();
     bytecode.literals.shrink_to_fit();
     bytecode
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HUNGRY: &str =
+        "package t.u\n\nheld if regex.match(\"a\", input.text)\n\nbroken if regex.match(input.text, \"a\")\n";
+
+    fn kept(program: &Program) -> bool {
+        MACHINES.with_borrow(|machines| machines.0[place(&program.bytecode)].is_some())
+    }
+
+    #[test]
+    fn a_machine_that_failed_is_not_used_again() {
+        let patterns = ["a".to_owned()];
+        let program = Program::build("t.u", HUNGRY, &["held", "broken"], UNIT_BUILTINS, &patterns)
+            .expect("it compiles");
+        let input = |text: &str| Value::from_json_str(&format!("{{\"text\": \"{text}\"}}")).expect("JSON");
+        assert_eq!(program.run(0, input("a")), Ok(Value::Bool(true)));
+        assert!(kept(&program));
+        assert!(matches!(program.run(1, input("(")), Err(EvaluationError::Host { .. })));
+        assert!(!kept(&program), "it was left half way through a call");
+        assert_eq!(program.run(0, input("b")), Ok(Value::Undefined));
+    }
 }
