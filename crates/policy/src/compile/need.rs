@@ -3,7 +3,7 @@
 //! An allowing entry needs its condition true, a denying one false. Under `not` the need turns around; a
 //! leaf is only ever asked for one polarity, and "undecided" is simply that neither rule holds.
 
-use super::literals::{reference, string};
+use super::literals::{has_type, reference, string, type_name, types_of};
 use super::unit::{Body, Writer};
 use crate::ast::{Check, Condition, Path, Segment, Subject, Test, TimeWindow};
 
@@ -161,6 +161,12 @@ impl Writer {
                 let bodies: Vec<Body> = checks.iter().map(|check| self.check("it", check, false)).collect();
                 self.function("fails_", var, &bodies)
             }
+            Want::Decided
+                if let [check] = checks
+                    && let Some(types) = decided_by_type(check) =>
+            {
+                vec![has_type(var, &types)]
+            }
             Want::Decided => {
                 let mut bodies: Vec<Body> =
                     vec![all.flat_map(|at| self.check_of("it", checks, at, true)).collect()];
@@ -242,5 +248,27 @@ impl Writer {
             vec![vec![local.clone(), days(0), starts], vec![local, days(1), ends]]
         };
         self.either("time_", None, &bodies)
+    }
+}
+
+/// The types of value for which `check` is true or false, where its type alone decides that.
+fn decided_by_type(check: &Check) -> Option<Vec<&'static str>> {
+    match check {
+        Check::Not(inner) => decided_by_type(inner),
+        Check::Min(_) | Check::Max(_) => Some(vec!["number"]),
+        Check::Matches(_) | Check::Finds(_) | Check::StartsWith(_) | Check::EndsWith(_) => {
+            Some(vec!["string"])
+        }
+        Check::Equals(literal) => Some(vec![type_name(literal)]),
+        Check::OneOf(literals) if !literals.is_empty() => Some(types_of(literals)),
+        _ => None,
+    }
+}
+
+/// Whether a value for which `earlier` is decided is of a type that decides `check`.
+pub(super) fn decides(earlier: &Check, check: &Check) -> bool {
+    match (decided_by_type(earlier), decided_by_type(check)) {
+        (Some(have), Some(need)) => have.iter().all(|one| need.contains(one)),
+        _ => false,
     }
 }

@@ -6,7 +6,7 @@
 
 use super::literals::{pointer, reference, spelled, string};
 use super::messages;
-use super::need::Want;
+use super::need::{Want, decides};
 use super::unit::{Body, Writer};
 use crate::ast::{Check, Condition, Keyword, Path, Schema, Segment, Subject, Test};
 
@@ -14,7 +14,9 @@ use crate::ast::{Check, Condition, Keyword, Path, Schema, Segment, Subject, Test
 struct Place<'a> {
     /// Number of the test.
     at: usize,
-    /// Lines that have to hold before anything is said about this test.
+    /// The set that the reasons go into: it is looked at only if the test is not as needed.
+    set: &'a str,
+    /// Lines that have to hold before anything is said about this value.
     guards: &'a [String],
     /// How an author spells the path.
     spelled: String,
@@ -65,12 +67,17 @@ impl Writer {
         match condition {
             Condition::Not(part) => self.reasons_of(part, want.turned(), undecided_only, guards, at),
             Condition::Test(test) => {
-                // One look at a test that is as needed spares the look at each way in which it could fail.
+                // A set of its own for each test: one look at a test that is as needed spares the look at each way in
+                // which it could fail.
                 let lines = self.test_lines(test, want);
                 let holds = self.either("holds_", None, &[lines]);
-                guards.push(format!("not {holds}"));
-                self.test_reasons(test, want, undecided_only, guards, *at);
-                guards.pop();
+                let set = self.fresh("why_");
+                self.test_reasons(test, want, undecided_only, &set, *at);
+                if self.has_rule(&format!("{set} contains ")) {
+                    let mut body = guards.clone();
+                    body.extend([format!("not {holds}"), format!("some why in {set}")]);
+                    self.rule("reasons contains why", &body);
+                }
                 *at += 1;
             }
             Condition::All(parts) | Condition::Any(parts) => {
@@ -89,11 +96,19 @@ impl Writer {
         }
     }
 
-    fn test_reasons(&mut self, test: &Test, want: Want, undecided_only: bool, guards: &[String], at: usize) {
+    /// Writes the reasons of one test into `set`.
+    fn test_reasons(&mut self, test: &Test, want: Want, undecided_only: bool, set: &str, at: usize) {
         let ask = (test.approvable && want == Want::True).then(|| self.asks(test));
         let ask = ask.as_deref();
-        let place =
-            |spelled: String, params: bool| Place { at, guards, spelled, params, undecided_only, ask };
+        let place = |spelled: String, params: bool| Place {
+            at,
+            set,
+            guards: &[],
+            spelled,
+            params,
+            undecided_only,
+            ask,
+        };
         match &test.subject {
             Subject::Params(path) => {
                 self.path_reasons("params", path, test, want, &place(spelled("params", &path.0), true))
@@ -258,10 +273,14 @@ impl Writer {
         let mut before = vec![found.to_owned()];
         for (at, check) in test.checks.iter().enumerate() {
             let message = messages::required(&place.spelled, check);
-            let decided = self.checks("value", std::slice::from_ref(check), Want::Decided);
-            let mut lines = before.clone();
-            lines.push(format!("not {}", decided.join("")));
-            self.failing(place, Failure::Type, path, &message, &lines);
+            // Where an earlier check was true, the value may be of a type that decides this one, too.
+            let settled = test.checks[..at].iter().any(|earlier| decides(earlier, check));
+            if !settled {
+                let decided = self.checks("value", std::slice::from_ref(check), Want::Decided);
+                let mut lines = before.clone();
+                lines.push(format!("not {}", decided.join("")));
+                self.failing(place, Failure::Type, path, &message, &lines);
+            }
             let mut lines = before.clone();
             lines.extend(self.check_of("value", &test.checks, at, false));
             let code = match check {
@@ -337,6 +356,6 @@ impl Writer {
             body.push(format!("asks = {rule}"));
             members.push_str(", \"ask\": asks");
         }
-        self.rule(&format!("reasons contains {{{members}}}"), &body);
+        self.rule(&format!("{} contains {{{members}}}", place.set), &body);
     }
 }

@@ -58,6 +58,11 @@ impl Writer {
         self.rules.push(text);
     }
 
+    /// Whether a rule begins with `head`.
+    pub(super) fn has_rule(&self, head: &str) -> bool {
+        self.rules.iter().any(|rule| rule.starts_with(head))
+    }
+
     /// A helper with one rule per body: true if any body is. `argument` is the local it needs, if any.
     pub(super) fn either(&mut self, prefix: &str, argument: Option<&str>, bodies: &[Body]) -> String {
         let name = self.fresh(prefix);
@@ -91,7 +96,7 @@ impl Writer {
     }
 
     fn finish(mut self, rules: UnitRules, condition: &Condition, described: &str) -> (Unit, Vec<String>) {
-        if !self.rules.iter().any(|rule| rule.starts_with("reasons contains ")) {
+        if !self.has_rule("reasons contains ") {
             self.rules.push("reasons := set()\n".to_owned());
         }
         self.rules.reverse();

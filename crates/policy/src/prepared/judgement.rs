@@ -1,5 +1,6 @@
 //! One judgement: scope, agent, denials, allowances, refusal, in this order.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use aegis_model::decision::{Outcome, Reason};
@@ -41,6 +42,8 @@ pub(super) struct Judgement<'a> {
     shadow: bool,
     /// The agent's documents in order; the defaults are not among them.
     documents: Vec<&'a Plan>,
+    /// What the unit that was asked last reads: it is often asked again, for its reasons.
+    input: RefCell<Option<(&'a UnitProgram, Value)>>,
 }
 
 impl<'a> Judgement<'a> {
@@ -58,7 +61,7 @@ impl<'a> Judgement<'a> {
                 matching.into_iter().map(|number| &set.documents[number as usize]).collect()
             }
         };
-        Self { set, question, shadow, documents }
+        Self { set, question, shadow, documents, input: RefCell::new(None) }
     }
 
     fn verdict(&self) -> Result<Verdict, EvaluationError> {
@@ -273,12 +276,18 @@ impl<'a> Judgement<'a> {
 
     // ---- units and custom modules
 
-    pub(super) fn holds(&self, unit: &UnitProgram, point: usize) -> Result<bool, EvaluationError> {
+    pub(super) fn holds(&self, unit: &'a UnitProgram, point: usize) -> Result<bool, EvaluationError> {
         Ok(self.run(unit, point)? == Value::Bool(true))
     }
 
-    fn run(&self, unit: &UnitProgram, point: usize) -> Result<Value, EvaluationError> {
-        unit.program.run(point, input::parts(self.question, &self.set.zones, &unit.reads))
+    fn run(&self, unit: &'a UnitProgram, point: usize) -> Result<Value, EvaluationError> {
+        let mut last = self.input.borrow_mut();
+        let input = match &*last {
+            Some((of, input)) if std::ptr::eq(*of, unit) => input.clone(),
+            _ => input::parts(self.question, &self.set.zones, &unit.reads),
+        };
+        *last = Some((unit, input.clone()));
+        unit.program.run(point, input)
     }
 
     /// The reasons of a unit, each with whether it only asks.
@@ -286,7 +295,7 @@ impl<'a> Judgement<'a> {
         &self,
         id: u32,
         entry: &PlanEntry,
-        unit: &UnitProgram,
+        unit: &'a UnitProgram,
     ) -> Result<Vec<(bool, Ordered)>, EvaluationError> {
         let found = self.run(unit, REASONS)?;
         let Value::Set(found) = &found else { return Ok(vec![]) };
