@@ -1,8 +1,8 @@
 //! The decision log: JSON lines in one file. An answer waits until its line is written.
 //!
 //! Most lines are written by the call itself: handing one to another thread and back costs several times the write.
-//! When the file is busy or was slow, lines go through a bounded queue to the log's thread, which writes all that
-//! wait with one system call and tells each: a slow disk stops that thread, not those that serve calls.
+//! When the file stays busy or was slow repeatedly, lines go through a bounded queue to the log's thread, which writes
+//! all that wait with one system call and tells each: a slow disk stops that thread, not those that serve calls.
 //! "Written" means handed to the operating system: the line survives the process, not a power cut.
 
 mod ack;
@@ -53,16 +53,23 @@ struct Shared {
     file: Mutex<LogFile>,
     /// Lines in the queue.
     queued: AtomicUsize,
-    /// So many more lines go through the queue since a write was slow.
+    /// So many more lines go through the queue since writes were slow.
     wary: AtomicUsize,
+    /// During so many more lines a slow write makes the log wary.
+    suspicious: AtomicUsize,
     closed: AtomicBool,
     healthy: watch::Sender<bool>,
 }
 
-/// A write of a call that takes longer than this makes the log wary: it should be a copy within memory.
+/// A write of a call that takes longer than this is slow: it should be a copy within memory.
 const SLOW: Duration = Duration::from_millis(1);
+/// A slow write makes the log wary only if one of so many before it was slow, too: a thread that lost its processor
+/// in the middle of a write looks like one slow write, a slow disk like many.
+const SUSPICIOUS_LINES: usize = 128;
 /// How many lines the thread has to write before calls write for themselves again.
 const WARY_LINES: usize = 1_024;
+/// How often a call looks whether the file is free before it hands its line over: about as long as one write takes.
+const LOOKS: usize = 200;
 
 impl Log {
     /// Opens or makes the file at `path`, to append to it, and starts the thread.
@@ -79,6 +86,7 @@ impl Log {
             file: Mutex::new(file),
             queued: AtomicUsize::new(0),
             wary: AtomicUsize::new(0),
+            suspicious: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             healthy: watch::Sender::new(true),
         });
@@ -156,17 +164,34 @@ impl Shared {
         if self.queued.load(Ordering::Relaxed) > 0 || self.wary.load(Ordering::Relaxed) > 0 {
             return None;
         }
-        let mut file = match self.file.try_lock() {
-            Ok(file) => file,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
+        let mut file = self.file_soon()?;
         let begun = instant();
         let result = self.write(&mut file, line);
-        if begun.elapsed() > SLOW {
-            self.wary.store(WARY_LINES, Ordering::Relaxed);
-        }
+        self.watch(begun.elapsed());
         Some(result.is_ok())
+    }
+
+    /// The file, unless another write takes longer than a write should.
+    fn file_soon(&self) -> Option<MutexGuard<'_, LogFile>> {
+        for _ in 0..LOOKS {
+            match self.file.try_lock() {
+                Ok(file) => return Some(file),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => std::hint::spin_loop(),
+            }
+        }
+        None
+    }
+
+    /// Notes how long a call's write took. To be called with the file held, so that nobody else notes meanwhile.
+    fn watch(&self, took: Duration) {
+        let suspicious = self.suspicious.load(Ordering::Relaxed);
+        match took > SLOW {
+            true if suspicious > 0 => self.wary.store(WARY_LINES, Ordering::Relaxed),
+            true => self.suspicious.store(SUSPICIOUS_LINES, Ordering::Relaxed),
+            false if suspicious > 0 => self.suspicious.store(suspicious - 1, Ordering::Relaxed),
+            false => {}
+        }
     }
 
     /// Writes `lines` and notes how that went.

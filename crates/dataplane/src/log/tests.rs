@@ -142,6 +142,20 @@ async fn after_a_slow_write_the_thread_writes_for_a_while() {
     }
 }
 
+#[test]
+fn one_slow_write_is_an_accident_and_two_are_a_slow_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(&folder.path().join("log")).unwrap();
+    let wary = || log.shared.wary.load(Ordering::Relaxed);
+    log.shared.watch(2 * SLOW);
+    (0..SUSPICIOUS_LINES).for_each(|_| log.shared.watch(SLOW / 2));
+    log.shared.watch(2 * SLOW);
+    assert_eq!(wary(), 0, "the first is forgotten");
+    log.shared.watch(SLOW / 2);
+    log.shared.watch(2 * SLOW);
+    assert_eq!(wary(), WARY_LINES);
+}
+
 #[tokio::test]
 async fn an_ack_tells_every_waiter() {
     let (ack, promise) = Ack::promised();
