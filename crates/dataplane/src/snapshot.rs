@@ -148,7 +148,7 @@ impl Tenant {
             return Err(unenforced);
         }
         let prepared = Arc::new(Prepared::new(set)?);
-        let policy = PolicyRef { version, digest: prepared.digest().to_owned(), activation };
+        let policy = PolicyRef { version, digest: prepared.digest().into(), activation };
         Ok(Self { id, policy, engine: Engine::Prepared(prepared), room: Room::new(0), label: None })
     }
 

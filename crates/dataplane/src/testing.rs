@@ -123,7 +123,7 @@ impl Bench {
 }
 
 pub(crate) fn policy(version: u64) -> PolicyRef {
-    PolicyRef { version, digest: format!("sha256:{version}"), activation: version }
+    PolicyRef { version, digest: format!("sha256:{version}").into(), activation: version }
 }
 
 /// A call of tool `pay` with one parameter.

@@ -1,5 +1,7 @@
 //! What is answered: outcome, reasons, and what comes with them.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::json::JsonObject;
@@ -69,8 +71,8 @@ impl Reason {
 pub struct PolicyRef {
     /// The version within its tenant, counted from 1.
     pub version: u64,
-    /// `sha256:` and the hexadecimal digest of the bundle.
-    pub digest: String,
+    /// `sha256:` and the hexadecimal digest of the bundle. Shared: every decision carries it.
+    pub digest: Arc<str>,
     /// The activation under which the node enforces it.
     pub activation: u64,
 }

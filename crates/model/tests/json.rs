@@ -139,6 +139,22 @@ fn nesting_beyond_64_is_refused() {
 }
 
 #[test]
+fn more_values_than_65_536_are_refused() {
+    let list = |items: usize| format!("[{}{{}}]", "{},".repeat(items - 1));
+    accepted(&list(65_535));
+    let kind = JsonErrorKind::TooManyValues { values_max: 65_536 };
+    check(list(65_536), kind, 1 + 3 * 65_535, "/65535");
+    let limits = Limits { values_max: 3, ..Limits::default() };
+    assert!(read(br#"{"a": [1]}"#, limits).is_ok());
+    let error = read(br#"{"a": [1, 2]}"#, limits).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.pointer()),
+        (JsonErrorKind::TooManyValues { values_max: 3 }, Some("/a/1"))
+    );
+    assert!(error.help().contains("fewer"));
+}
+
+#[test]
 fn a_text_beyond_its_size_is_refused() {
     let limits = Limits { bytes_max: 4, ..Limits::default() };
     assert_eq!(read(b"1234", limits), Ok(json!(1234)));

@@ -33,16 +33,19 @@ pub fn read_call(request: v1::DecideRequest) -> Result<ToolCall, BadRequest> {
     .into_call()
 }
 
-/// The decision as a gRPC message.
-pub fn write_decision(decision: &Decision) -> v1::DecideResponse {
+/// The decision as a gRPC message. `judged` is what the call brought as `params`: an allowance gives it back byte for
+/// byte. Without it, or where the parameters were cleaned, they are written anew.
+pub fn write_decision(decision: Decision, judged: Option<Bytes>) -> v1::DecideResponse {
+    let judged = judged.filter(|bytes| decision.outcome == Outcome::Allow && !bytes.is_empty());
+    let params = decision.params.map(|params| judged.unwrap_or_else(|| json_bytes(&params)));
     v1::DecideResponse {
-        decision_id: decision.decision_id.clone(),
+        decision_id: decision.decision_id,
         outcome: v1::Outcome::from(decision.outcome).into(),
-        reasons: decision.reasons.iter().map(write_reason).collect(),
-        params: decision.params.as_ref().map(json_bytes).unwrap_or_default(),
-        policy: decision.policy.as_ref().map(|policy| v1::PolicyRef {
+        reasons: decision.reasons.into_iter().map(write_reason).collect(),
+        params: params.unwrap_or_default(),
+        policy: decision.policy.map(|policy| v1::PolicyRef {
             version: policy.version,
-            digest: policy.digest.clone(),
+            digest: policy.digest.as_ref().to_owned(),
             activation: policy.activation,
         }),
         replayed: decision.replayed,
@@ -76,7 +79,7 @@ pub fn read_decision(response: v1::DecideResponse) -> Result<Decision, BadAnswer
         params,
         policy: response.policy.map(|policy| PolicyRef {
             version: policy.version,
-            digest: policy.digest,
+            digest: policy.digest.into(),
             activation: policy.activation,
         }),
         replayed: response.replayed,
@@ -182,13 +185,13 @@ fn read_params(bytes: &[u8]) -> Result<JsonObject, BadAnswer> {
     aegis_model::json::read_object(bytes, Limits::default()).map_err(BadAnswer::Params)
 }
 
-fn write_reason(reason: &Reason) -> v1::Reason {
+fn write_reason(reason: Reason) -> v1::Reason {
     v1::Reason {
         code: reason.code.as_str().to_owned(),
-        message: reason.message.clone(),
-        path: reason.path.clone().unwrap_or_default(),
-        rule: reason.rule.clone().unwrap_or_default(),
-        position: reason.position.clone().unwrap_or_default(),
+        message: reason.message,
+        path: reason.path.unwrap_or_default(),
+        rule: reason.rule.unwrap_or_default(),
+        position: reason.position.unwrap_or_default(),
     }
 }
 

@@ -58,7 +58,7 @@ fn load(enforced: &mut Enforced, tenant: &Tenant, output: Output) -> anyhow::Res
     loaded.warnings.print(output);
     match enforced.offer(&tenant.name, &loaded.set)? {
         Offered::Taken(policy) => {
-            tracing::info!(tenant = %tenant.name, version = policy.version, activation = policy.activation, digest = policy.digest, "policy loaded");
+            tracing::info!(tenant = %tenant.name, version = policy.version, activation = policy.activation, digest = &*policy.digest, "policy loaded");
             Ok(true)
         }
         Offered::Same => Ok(true),

@@ -86,9 +86,10 @@ pub(super) async fn decide(
     token: &str,
     message: DecideRequest,
 ) -> Result<DecideResponse, Refused> {
+    let params = message.params.clone();
     let call = convert::read_call(message).inspect_err(|_| decider.malformed(surface))?;
     match walk(decider, decider.receive(entry, surface, source, token, None, call)).await {
-        Answer::Decided(decision) => Ok(convert::write_decision(&decision)),
+        Answer::Decided(decision) => Ok(convert::write_decision(*decision, Some(params))),
         Answer::Refused(refused) => Err(refused),
     }
 }

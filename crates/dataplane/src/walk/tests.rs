@@ -310,7 +310,7 @@ async fn every_answer_belongs_to_exactly_one_snapshot() {
             let mut last = 0;
             while last < 9 {
                 let policy = decided(bench.ask(&token, call(1)).await).policy.unwrap();
-                assert_eq!(policy.digest, format!("sha256:{}", policy.version));
+                assert_eq!(*policy.digest, *format!("sha256:{}", policy.version));
                 assert!(policy.version >= last, "a caller never sees an older policy after a newer one");
                 last = policy.version;
                 answered.fetch_add(1, Ordering::SeqCst);

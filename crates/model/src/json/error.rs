@@ -19,6 +19,12 @@ pub enum JsonErrorKind {
         /// The deepest accepted nesting.
         depth_max: usize,
     },
+    /// There are more values than the reader accepts: small ones take many times their text in memory.
+    #[error("more than {values_max} values")]
+    TooManyValues {
+        /// Most values accepted.
+        values_max: usize,
+    },
     /// The text starts with a byte order mark.
     #[error("a byte order mark")]
     ByteOrderMark,
@@ -75,6 +81,7 @@ impl JsonErrorKind {
         match self {
             Self::TooLarge { .. } => "Send less, or ask the operator for a larger limit.",
             Self::TooDeep { .. } => "Flatten the value.",
+            Self::TooManyValues { .. } => "Send fewer values, in several calls.",
             Self::ByteOrderMark | Self::InvalidUtf8 => "Send UTF-8 without a byte order mark.",
             Self::DuplicateKey => "Send each key of an object once.",
             Self::TwinKey => "Send keys in Unicode normalization form C, each once.",

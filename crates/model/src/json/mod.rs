@@ -34,12 +34,18 @@ pub struct Limits {
     pub bytes_max: usize,
     /// Deepest nesting of arrays and objects; the root counts as 1.
     pub depth_max: usize,
+    /// Most values, each array, object and member of one counted.
+    pub values_max: usize,
 }
 
 impl Default for Limits {
-    /// [`caps::BODY_BYTES_MAX`] and [`caps::JSON_DEPTH_MAX`].
+    /// [`caps::BODY_BYTES_MAX`], [`caps::JSON_DEPTH_MAX`] and [`caps::JSON_VALUES_MAX`].
     fn default() -> Self {
-        Self { bytes_max: caps::BODY_BYTES_MAX, depth_max: caps::JSON_DEPTH_MAX }
+        Self {
+            bytes_max: caps::BODY_BYTES_MAX,
+            depth_max: caps::JSON_DEPTH_MAX,
+            values_max: caps::JSON_VALUES_MAX,
+        }
     }
 }
 
@@ -88,7 +94,7 @@ pub fn read_with<B: Build>(bytes: &[u8], limits: Limits, build: &mut B) -> Resul
             (std::str::from_utf8(sound).expect("this prefix was just found valid"), false)
         }
     };
-    let mut reader = Reader::new(text, limits.depth_max, build);
+    let mut reader = Reader::new(text, limits, build);
     let outcome = reader.document();
     if valid {
         return outcome.map_err(|failure| reader.explain(failure));

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::keys::SeenKeys;
 use super::number::{self, Number};
-use super::{Build, JsonError, JsonErrorKind, pointer_push, string};
+use super::{Build, JsonError, JsonErrorKind, Limits, pointer_push, string};
 use crate::caps;
 
 /// A reader at some place of a text.
@@ -17,7 +17,9 @@ pub(super) struct Reader<'text, 'b, B: Build> {
     /// Whether every character of the text is ASCII, as nearly always; then so is every key without escape.
     ascii: bool,
     at: usize,
-    depth_max: usize,
+    limits: Limits,
+    /// Values begun so far.
+    begun: usize,
     build: &'b mut B,
     frames: Vec<Frame<'text>>,
     keys: Vec<Cow<'text, str>>,
@@ -53,12 +55,13 @@ impl From<(JsonErrorKind, usize)> for Failure {
 }
 
 impl<'text, 'b, B: Build> Reader<'text, 'b, B> {
-    pub(super) fn new(text: &'text str, depth_max: usize, build: &'b mut B) -> Self {
+    pub(super) fn new(text: &'text str, limits: Limits, build: &'b mut B) -> Self {
         Self {
             text,
             ascii: text.is_ascii(),
             at: 0,
-            depth_max,
+            limits,
+            begun: 0,
             build,
             frames: Vec::with_capacity(8),
             keys: Vec::with_capacity(16),
@@ -95,6 +98,11 @@ impl<'text, 'b, B: Build> Reader<'text, 'b, B> {
 
     /// Reads a value (`true`), or the opening of a container that is not empty: its first item comes next.
     fn begin(&mut self) -> Result<bool, Failure> {
+        if self.begun >= self.limits.values_max {
+            self.peek();
+            return Err(self.fail(JsonErrorKind::TooManyValues { values_max: self.limits.values_max }));
+        }
+        self.begun += 1;
         let value = match self.peek() {
             Some(b'"') => {
                 let text = self.string()?;
@@ -113,8 +121,8 @@ impl<'text, 'b, B: Build> Reader<'text, 'b, B> {
     }
 
     fn open(&mut self, container: Container) -> Result<bool, Failure> {
-        if self.frames.len() >= self.depth_max {
-            return Err(self.fail(JsonErrorKind::TooDeep { depth_max: self.depth_max }));
+        if self.frames.len() >= self.limits.depth_max {
+            return Err(self.fail(JsonErrorKind::TooDeep { depth_max: self.limits.depth_max }));
         }
         self.at += 1;
         self.frames.push(Frame {

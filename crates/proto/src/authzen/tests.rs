@@ -160,7 +160,7 @@ fn only_an_allowance_is_true() {
         outcome,
         reasons: vec![Reason::plain(ReasonCode::SensitiveData, "m")],
         params: json!({"a": 1}).as_object().cloned(),
-        policy: Some(PolicyRef { version: 1, digest: "sha256:00".to_owned(), activation: 2 }),
+        policy: Some(PolicyRef { version: 1, digest: "sha256:00".into(), activation: 2 }),
         replayed: false,
         explanation: None,
     };

@@ -30,7 +30,7 @@ fn decision() -> Decision {
             position: Some("finance.yaml:7:5".to_owned()),
         }],
         params: json!({"amount": 1.5, "vendor": "acme"}).as_object().cloned(),
-        policy: Some(PolicyRef { version: 12, digest: "sha256:00".to_owned(), activation: 417 }),
+        policy: Some(PolicyRef { version: 12, digest: "sha256:00".into(), activation: 417 }),
         replayed: true,
         explanation: Some(json!([{"step": "scope"}])),
     }
@@ -98,26 +98,42 @@ fn a_bad_request_is_an_invalid_argument() {
 fn a_decision_survives_the_wire() {
     for outcome in [Outcome::Allow, Outcome::Sanitize] {
         let sent = Decision { outcome, ..decision() };
-        assert_eq!(read_decision(write_decision(&sent)).expect("a decision"), sent);
+        assert_eq!(read_decision(write_decision(sent.clone(), None)).expect("a decision"), sent);
     }
     for outcome in [Outcome::Deny, Outcome::ApprovalRequired] {
         let sent = Decision { outcome, params: None, policy: None, explanation: None, ..decision() };
-        assert_eq!(read_decision(write_decision(&sent)).expect("a decision"), sent);
+        assert_eq!(read_decision(write_decision(sent.clone(), None)).expect("a decision"), sent);
     }
+}
+
+#[test]
+fn an_allowance_gives_back_the_bytes_that_were_judged() {
+    let judged = bytes::Bytes::from_static(br#"{ "amount": 5e3 }"#);
+    let written = |outcome, params: Option<_>, judged: &bytes::Bytes| {
+        write_decision(Decision { outcome, params, ..decision() }, Some(judged.clone())).params
+    };
+    let params = || decision().params;
+    assert_eq!(written(Outcome::Allow, params(), &judged), judged);
+    assert_ne!(written(Outcome::Sanitize, params(), &judged), judged, "cleaned ones are written anew");
+    assert_eq!(written(Outcome::Deny, None, &judged), "");
+    assert_eq!(written(Outcome::Allow, Some(Default::default()), &bytes::Bytes::new()), "{}");
 }
 
 #[test]
 fn every_reason_code_survives_the_wire() {
     for &code in ReasonCode::ALL {
         let sent = Decision { reasons: vec![Reason::plain(code, "m")], ..decision() };
-        assert_eq!(read_decision(write_decision(&sent)).expect("a decision").reasons, sent.reasons);
+        assert_eq!(
+            read_decision(write_decision(sent.clone(), None)).expect("a decision").reasons,
+            sent.reasons
+        );
     }
 }
 
 #[test]
 fn what_a_client_does_not_know_is_an_error() {
     let changed = |change: fn(&mut v1::DecideResponse)| {
-        let mut response = write_decision(&decision());
+        let mut response = write_decision(decision(), None);
         change(&mut response);
         read_decision(response).expect_err("not understood")
     };
@@ -134,6 +150,7 @@ fn what_a_client_does_not_know_is_an_error() {
 
 #[test]
 fn a_refusal_brings_no_parameters_even_if_a_node_sends_some() {
-    let response = v1::DecideResponse { outcome: v1::Outcome::Deny.into(), ..write_decision(&decision()) };
+    let response =
+        v1::DecideResponse { outcome: v1::Outcome::Deny.into(), ..write_decision(decision(), None) };
     assert_eq!(read_decision(response).expect("a decision").params, None);
 }
