@@ -34,6 +34,7 @@ fn codes(decision: &Decision) -> Vec<ReasonCode> {
     decision.reasons.iter().map(|reason| reason.code).collect()
 }
 
+/// WALK-2: when the answer is there, so is its record.
 #[tokio::test]
 async fn an_allowed_call_gets_its_parameters_back_and_a_record_without_them() {
     let bench = Bench::new(by_amount);
@@ -86,6 +87,7 @@ async fn no_override_token_is_valid_yet_and_none_lifts_a_denial() {
     }
 }
 
+/// WALK-3: a fault of the evaluation denies.
 #[tokio::test]
 async fn a_panic_denies_the_call_and_the_next_one_is_judged() {
     let bench = Bench::new(by_amount);
@@ -243,6 +245,7 @@ async fn a_retry_after_a_lost_answer_gets_that_answer() {
     assert_eq!(bench.lines()[0]["decision_id"], json!(retry.decision_id));
 }
 
+/// WALK-2: no record, no answer.
 #[tokio::test]
 async fn nothing_is_answered_that_cannot_be_recorded() {
     let folder = tempfile::tempdir().unwrap();
