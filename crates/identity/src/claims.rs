@@ -11,9 +11,7 @@ use aegis_model::scope::Scope;
 use serde_json::Value;
 
 use crate::refusal::{ClaimProblem, TokenRefusal};
-
-/// The one value of `aud`.
-pub const AUDIENCE: &str = "aegis";
+use crate::token::TokenKind;
 
 /// The claims with a meaning of their own; every other is kept as it is for policies (`token.*`).
 pub const REGISTERED: [&str; 11] =
@@ -63,6 +61,7 @@ impl Window {
 pub(crate) struct TokenClaims {
     pub(crate) agent: AgentClaims,
     pub(crate) token_id: String,
+    pub(crate) issued_at: UnixNanos,
     pub(crate) expires_at: UnixNanos,
     pub(crate) window: Window,
 }
@@ -70,16 +69,17 @@ pub(crate) struct TokenClaims {
 impl TokenClaims {
     /// Reads the claims; the first problem ends it.
     pub(crate) fn read(mut claims: JsonObject) -> Result<Self, TokenRefusal> {
-        audience(&claims)?;
-        let window = window(&claims)?;
+        audience(&claims, TokenKind::Agent)?;
+        let window = window(&claims, TokenKind::Agent)?;
         let expires_at = UnixNanos::from_seconds(seconds(&claims, "exp")?);
+        let issued_at = UnixNanos::from_seconds(seconds(&claims, "iat")?);
         let token_id = token_id(&claims)?.to_owned();
         let (org, tenant, agent) = (name(&claims, "org")?, name(&claims, "tenant")?, name(&claims, "sub")?);
         let (scope, callers) = (scope(&claims)?, callers(&claims)?);
         further(&claims)?;
         claims.retain(|claim, _| !is_registered(claim));
         let agent = AgentClaims { org, tenant, agent, scope, callers, claims };
-        Ok(Self { agent, token_id, expires_at, window })
+        Ok(Self { agent, token_id, issued_at, expires_at, window })
     }
 }
 
@@ -95,16 +95,20 @@ pub(crate) fn problems(claims: &JsonObject, now: UnixNanos) -> impl Iterator<Ite
     ]
     .into_iter()
     .flatten()
-    .chain(common_problems(claims, now))
+    .chain(common_problems(claims, TokenKind::Agent, now))
 }
 
 /// What is wrong with the claims that tokens of every kind have.
-pub(crate) fn common_problems(claims: &JsonObject, now: UnixNanos) -> impl Iterator<Item = TokenRefusal> {
+pub(crate) fn common_problems(
+    claims: &JsonObject,
+    kind: TokenKind,
+    now: UnixNanos,
+) -> impl Iterator<Item = TokenRefusal> {
     [
         issuer(claims).err(),
-        audience(claims).err(),
+        audience(claims, kind).err(),
         token_id(claims).err(),
-        window(claims).and_then(|window| window.check(now)).err(),
+        window(claims, kind).and_then(|window| window.check(now)).err(),
     ]
     .into_iter()
     .flatten()
@@ -124,20 +128,20 @@ pub(crate) fn is_registered(claim: &str) -> bool {
     REGISTERED.contains(&claim)
 }
 
-fn audience(claims: &JsonObject) -> Result<(), TokenRefusal> {
+pub(crate) fn audience(claims: &JsonObject, kind: TokenKind) -> Result<(), TokenRefusal> {
     match claims.get("aud") {
-        Some(Value::String(audience)) if audience == AUDIENCE => Ok(()),
-        Some(_) | None => Err(TokenRefusal::Audience),
+        Some(Value::String(audience)) if audience == kind.audience() => Ok(()),
+        Some(_) | None => Err(TokenRefusal::Audience(kind)),
     }
 }
 
 /// `iat` and `exp` come from one clock, so their distance has no tolerance. With `iat` at most the skew ahead of
 /// us, `exp` is at most life and skew ahead of us.
-fn window(claims: &JsonObject) -> Result<Window, TokenRefusal> {
+pub(crate) fn window(claims: &JsonObject, kind: TokenKind) -> Result<Window, TokenRefusal> {
     let (issued, expires) = (seconds(claims, "iat")?, seconds(claims, "exp")?);
-    let life = expires.checked_sub(issued).ok_or(TokenRefusal::Life)?;
-    if life == 0 || life > caps::TOKEN_LIFE_SECONDS_MAX {
-        return Err(TokenRefusal::Life);
+    let life = expires.checked_sub(issued).ok_or(TokenRefusal::Life(kind))?;
+    if life == 0 || life > kind.life_seconds_max() {
+        return Err(TokenRefusal::Life(kind));
     }
     let not_before = if claims.contains_key("nbf") { seconds(claims, "nbf")? } else { 0 };
     let from = issued.max(not_before).saturating_sub(caps::CLOCK_SKEW_SECONDS_MAX);
@@ -145,7 +149,7 @@ fn window(claims: &JsonObject) -> Result<Window, TokenRefusal> {
     Ok(Window { from: UnixNanos::from_seconds(from), until: UnixNanos::from_seconds(until) })
 }
 
-fn token_id(claims: &JsonObject) -> Result<&str, TokenRefusal> {
+pub(crate) fn token_id(claims: &JsonObject) -> Result<&str, TokenRefusal> {
     let id = text(claims, "jti")?;
     let valid = !id.is_empty()
         && id.len() <= caps::TOKEN_ID_BYTES_MAX
@@ -201,7 +205,10 @@ fn count_values(value: &Value) -> usize {
     }
 }
 
-fn name<N: FromStr<Err: fmt::Debug>>(claims: &JsonObject, claim: &'static str) -> Result<N, TokenRefusal> {
+pub(crate) fn name<N: FromStr<Err: fmt::Debug>>(
+    claims: &JsonObject,
+    claim: &'static str,
+) -> Result<N, TokenRefusal> {
     text(claims, claim)?.parse().map_err(|_withheld| forbidden(claim))
 }
 

@@ -9,6 +9,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use serde::{Serialize, Serializer};
 
 use crate::claims;
+use crate::person;
 use crate::refusal::{TokenPart, TokenRefusal};
 use crate::token::{self, Header, Parts, TokenKind};
 use crate::trust::Trust;
@@ -139,8 +140,9 @@ fn judge_claims(
         findings.push(TokenRefusal::Issuer);
     }
     match kind {
-        Some(TokenKind::Override | TokenKind::Person) => {
-            findings.extend(claims::common_problems(claims, now));
+        Some(TokenKind::Person) => findings.extend(person::problems(claims, now)),
+        Some(TokenKind::Override) => {
+            findings.extend(claims::common_problems(claims, TokenKind::Override, now));
         }
         Some(TokenKind::Agent) | None => findings.extend(claims::problems(claims, now)),
     }

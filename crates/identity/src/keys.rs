@@ -15,7 +15,7 @@ use rand::CryptoRng;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
-/// A private key that signs tokens. `Debug` shows its id only; the key is wiped when dropped.
+/// A private key that signs tokens or manifests. `Debug` shows its id only; the key is wiped when dropped.
 pub struct SigningKey {
     inner: ed25519_dalek::SigningKey,
     public: VerifyingKey,
@@ -46,6 +46,16 @@ impl SigningKey {
         let pair = KeypairBytes { secret_key: self.inner.to_bytes(), public_key: None };
         let pem = pair.to_pkcs8_pem(LineEnding::LF).expect("32 bytes always fit the fixed PKCS#8 form");
         Secret::new(String::clone(&pem))
+    }
+
+    /// The key of this seed: the 32 bytes of RFC 8032 that a private key is.
+    pub fn from_seed(seed: &Secret<[u8; 32]>) -> Self {
+        Self::from_inner(ed25519_dalek::SigningKey::from_bytes(seed.expose()))
+    }
+
+    /// Its seed, to be wrapped.
+    pub fn to_seed(&self) -> Secret<[u8; 32]> {
+        Secret::new(self.inner.to_bytes())
     }
 
     /// The public half.
@@ -165,7 +175,13 @@ impl KeyId {
         Self(Sha256::digest(jwk.as_bytes()).into())
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+    /// The id with these bytes. Any are an id; whether there is a key of this name is another question.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes of the thumbprint.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
@@ -240,6 +256,13 @@ mod tests {
         let public = VerifyingKey::from_public_key_pem(&key.verifying_key().to_public_key_pem()).unwrap();
         assert!(public.verifies(b"message", &back.sign(b"message")));
         assert!(!public.verifies(b"massage", &back.sign(b"message")));
+    }
+
+    #[test]
+    fn a_key_survives_its_seed() {
+        let key = SigningKey::generate(&mut StdRng::seed_from_u64(1));
+        assert_eq!(SigningKey::from_seed(&key.to_seed()).id(), key.id());
+        assert_eq!(format!("{:?}", key.to_seed()), "[secret]");
     }
 
     #[test]

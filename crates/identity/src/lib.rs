@@ -5,10 +5,13 @@
 //!
 //! Start at [`verify::Verifier`] (token in, principal out). A token travels
 //! [`token::parse`] → [`token::Unverified`] → [`token::Authentic`] → claims → `Principal`; each value proves
-//! that the step before was taken. [`mint::Minter`] is the way back, [`inspect::inspect`] shows a token without
-//! trusting it, [`tls`] turns PEM files into rustls settings.
+//! that the step before was taken. [`person::verify_person`] is the same way at the door for people,
+//! [`mint::Minter`] the way back, and [`inspect::inspect`] shows a token without trusting it.
+//! [`manifest`] says what a policy version consists of, signed; [`tls`] turns PEM files into rustls settings.
 
 pub mod verify;
+
+pub mod person;
 
 pub mod cache;
 pub mod claims;
@@ -18,5 +21,6 @@ pub mod token;
 pub mod trust;
 
 pub mod inspect;
+pub mod manifest;
 pub mod mint;
 pub mod tls;

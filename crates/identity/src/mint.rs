@@ -1,10 +1,10 @@
-//! Makes agent tokens: short-lived, never wider than what they come from, always such as the verifier accepts.
+//! Makes tokens: short-lived, never wider than what they come from, always such as the verifier accepts.
 
 use std::time::Duration;
 
 use aegis_model::caps;
 use aegis_model::clock::UnixNanos;
-use aegis_model::ids::AgentId;
+use aegis_model::ids::{AgentId, PersonId};
 use aegis_model::json::{JsonObject, Limits, read_object};
 use aegis_model::principal::Principal;
 use aegis_model::reason::ReasonCode;
@@ -15,8 +15,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::CryptoRng;
 use serde_json::{Value, json};
 
-use crate::claims::{AUDIENCE, AgentClaims, TokenClaims, is_registered};
+use crate::claims::{AgentClaims, TokenClaims, is_registered};
 use crate::keys::{SigningKey, VerifyingKey};
+use crate::person;
 use crate::refusal::{TokenPart, TokenRefusal};
 use crate::token::{self, Header, TokenKind};
 use crate::trust::{Issuer, TrustedKey};
@@ -37,6 +38,26 @@ pub struct Minted {
     pub token_id: String,
     /// Its expiry (`exp`).
     pub expires_at: UnixNanos,
+}
+
+/// What makes a token this one: its id and its times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// Its id (`jti`).
+    pub token_id: String,
+    /// When it begins (`iat`), in seconds since 1970.
+    pub issued_seconds: u64,
+    /// When it ends (`exp`), in seconds since 1970.
+    pub expires_seconds: u64,
+}
+
+impl Stamp {
+    /// From `now` on, for `life` seconds, with an id of 16 bytes of `randomness`.
+    pub fn new(now: UnixNanos, life: u64, randomness: &mut (impl CryptoRng + ?Sized)) -> Self {
+        let issued_seconds = now.seconds();
+        let token_id = new_token_id(randomness);
+        Self { token_id, issued_seconds, expires_seconds: issued_seconds.saturating_add(life) }
+    }
 }
 
 /// What an agent asks for when it hands a call on to another agent.
@@ -73,19 +94,53 @@ impl Minter {
         now: UnixNanos,
         randomness: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Minted, MintRefusal> {
-        let life = life.as_secs();
-        if life == 0 || life > caps::TOKEN_LIFE_SECONDS_MAX {
-            return Err(MintRefusal::Life);
-        }
+        let life = whole_seconds(life, TokenKind::Agent)?;
+        self.agent_token(claims, &Stamp::new(now, life, randomness))
+    }
+
+    /// A token for `claims` whose id and times were decided elsewhere: the same ones give the same token again, since
+    /// Ed25519 draws nothing at random.
+    ///
+    /// # Errors
+    /// As [`Minter::mint_agent`].
+    pub fn agent_token(&self, claims: &AgentClaims, stamp: &Stamp) -> Result<Minted, MintRefusal> {
         if claims.callers.len() > caps::CHAIN_MEMBERS_MAX {
             return Err(MintRefusal::ChainTooLong);
         }
         if claims.claims.keys().any(|claim| is_registered(claim)) {
             return Err(MintRefusal::RegisteredClaim);
         }
-        let mut id = [0; 16];
-        randomness.fill_bytes(&mut id);
-        self.sign(claims, now.seconds(), life, URL_SAFE_NO_PAD.encode(id))
+        let Stamp { token_id, issued_seconds, expires_seconds } = stamp;
+        let payload = self.agent_payload(claims, *issued_seconds, *expires_seconds, token_id);
+        let read = |payload| TokenClaims::read(payload).map(drop);
+        self.sign(TokenKind::Agent, &payload, read, *expires_seconds, token_id.clone())
+    }
+
+    /// A token for `person` whose id and times were decided elsewhere: the same ones give the same token again.
+    ///
+    /// # Errors
+    /// As [`Minter::mint_person`].
+    pub fn person_token(&self, person: &PersonId, stamp: &Stamp) -> Result<Minted, MintRefusal> {
+        let Stamp { token_id, issued_seconds, expires_seconds } = stamp;
+        let payload = person::payload(&self.issuer, person, *issued_seconds, *expires_seconds, token_id);
+        let read = |payload| person::PersonClaims::read(&payload).map(drop);
+        self.sign(TokenKind::Person, &payload, read, *expires_seconds, token_id.clone())
+    }
+
+    /// A token for `person` from `now` on, for `life` in whole seconds (the rest is cut off), with an id of 16 bytes
+    /// of `randomness`. The minter's issuer has to be the cluster.
+    ///
+    /// # Errors
+    /// [`MintRefusal`]: whatever the verifier would refuse is not signed in the first place.
+    pub fn mint_person(
+        &self,
+        person: &PersonId,
+        life: Duration,
+        now: UnixNanos,
+        randomness: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Minted, MintRefusal> {
+        let life = whole_seconds(life, TokenKind::Person)?;
+        self.person_token(person, &Stamp::new(now, life, randomness))
     }
 
     /// A token for the agent that `parent` calls: same organization, tenant and further claims, a scope within
@@ -117,23 +172,22 @@ impl Minter {
             claims: parent.claims.clone(),
         };
         if wanted.life.as_secs() > caps::TOKEN_LIFE_SECONDS_MAX {
-            return Err(MintRefusal::Life);
+            return Err(MintRefusal::Life(TokenKind::Agent));
         }
         self.mint_agent(&claims, wanted.life.min(Duration::from_secs(left)), now, randomness)
     }
 
     fn sign(
         &self,
-        claims: &AgentClaims,
-        issued: u64,
-        life: u64,
+        kind: TokenKind,
+        payload: &JsonObject,
+        read: impl FnOnce(JsonObject) -> Result<(), TokenRefusal>,
+        expires: u64,
         token_id: String,
     ) -> Result<Minted, MintRefusal> {
-        let expires = issued.saturating_add(life);
-        let payload = self.payload(claims, issued, expires, &token_id);
-        let payload = serde_json::to_vec(&payload).expect("a JSON object with text keys is always written");
-        check_as_verifier(&payload)?;
-        let header = Header::write(TokenKind::Agent, self.key.id());
+        let payload = serde_json::to_vec(payload).expect("a JSON object with text keys is always written");
+        check_as_verifier(&payload, read)?;
+        let header = Header::write(kind, self.key.id());
         let token = token::write(&header, &payload, |message| self.key.sign(message));
         if token.len() > caps::TOKEN_BYTES_MAX {
             return Err(MintRefusal::Unacceptable(TokenRefusal::TooLong));
@@ -141,12 +195,12 @@ impl Minter {
         Ok(Minted { token: Secret::new(token), token_id, expires_at: UnixNanos::from_seconds(expires) })
     }
 
-    fn payload(&self, claims: &AgentClaims, issued: u64, expires: u64, token_id: &str) -> JsonObject {
+    fn agent_payload(&self, claims: &AgentClaims, issued: u64, expires: u64, token_id: &str) -> JsonObject {
         let mut payload = claims.claims.clone();
         let callers: Vec<&str> = claims.callers.iter().map(AgentId::as_str).collect();
         let mut put = |claim: &str, value: Value| drop(payload.insert(claim.to_owned(), value));
         put("iss", json!(self.issuer.as_str()));
-        put("aud", json!(AUDIENCE));
+        put("aud", json!(TokenKind::Agent.audience()));
         put("sub", json!(claims.agent.as_str()));
         put("org", json!(claims.org.as_str()));
         put("tenant", json!(claims.tenant.as_str()));
@@ -161,20 +215,36 @@ impl Minter {
     }
 }
 
+fn whole_seconds(life: Duration, kind: TokenKind) -> Result<u64, MintRefusal> {
+    let life = life.as_secs();
+    let fits = (1..=kind.life_seconds_max()).contains(&life);
+    if fits { Ok(life) } else { Err(MintRefusal::Life(kind)) }
+}
+
+/// A new token's id: 16 bytes of `randomness`.
+pub fn new_token_id(randomness: &mut (impl CryptoRng + ?Sized)) -> String {
+    let mut id = [0; 16];
+    randomness.fill_bytes(&mut id);
+    URL_SAFE_NO_PAD.encode(id)
+}
+
 /// Reads the payload back by the verifier's own rules, so that the two can never drift apart.
-fn check_as_verifier(payload: &[u8]) -> Result<(), MintRefusal> {
-    let read = read_object(payload, Limits::default())
+fn check_as_verifier(
+    payload: &[u8],
+    read: impl FnOnce(JsonObject) -> Result<(), TokenRefusal>,
+) -> Result<(), MintRefusal> {
+    read_object(payload, Limits::default())
         .map_err(|_withheld| TokenRefusal::Json(TokenPart::Payload))
-        .and_then(TokenClaims::read);
-    read.map(drop).map_err(MintRefusal::Unacceptable)
+        .and_then(read)
+        .map_err(MintRefusal::Unacceptable)
 }
 
 /// Why no token is made. No message holds a claim's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MintRefusal {
-    /// The life asked for is below a second or above [`caps::TOKEN_LIFE_SECONDS_MAX`].
-    #[error("a token lives between 1 and {} seconds", caps::TOKEN_LIFE_SECONDS_MAX)]
-    Life,
+    /// The life asked for is below a second or above [`TokenKind::life_seconds_max`].
+    #[error("a token lives between 1 and {} seconds", .0.life_seconds_max())]
+    Life(TokenKind),
     /// More callers than [`caps::CHAIN_MEMBERS_MAX`].
     #[error("a delegation chain has at most {} members", caps::CHAIN_MEMBERS_MAX)]
     ChainTooLong,
@@ -199,7 +269,7 @@ impl MintRefusal {
             Self::ChainTooLong => ReasonCode::ChainTooDeep,
             Self::ScopeTooWide => ReasonCode::ScopeExceeded,
             Self::ParentExpired => ReasonCode::TokenExpired,
-            Self::Life | Self::RegisteredClaim | Self::Unacceptable(_) => ReasonCode::InvalidRequest,
+            Self::Life(_) | Self::RegisteredClaim | Self::Unacceptable(_) => ReasonCode::InvalidRequest,
         }
     }
 

@@ -5,6 +5,8 @@ use std::fmt;
 use aegis_model::caps;
 use aegis_model::reason::ReasonCode;
 
+use crate::token::TokenKind;
+
 /// Why a token is refused. Every text in it is a constant of ours, so it may be shown to anybody and logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum TokenRefusal {
@@ -41,9 +43,9 @@ pub enum TokenRefusal {
     /// `iss` is not the issuer to whom the key is bound.
     #[error("the token's issuer is not the owner of its key")]
     Issuer,
-    /// `aud` is not the string `aegis`.
-    #[error("the token's `aud` is not the string `aegis`")]
-    Audience,
+    /// `aud` is not the one string of the token's kind.
+    #[error("the token's `aud` is not the string `{}`", .0.audience())]
+    Audience(TokenKind),
     /// A claim is absent or cannot be used.
     #[error("the token's `{claim}` {problem}")]
     Claim {
@@ -65,9 +67,12 @@ pub enum TokenRefusal {
     /// More callers than [`caps::CHAIN_MEMBERS_MAX`].
     #[error("the token's delegation chain is longer than {}", caps::CHAIN_MEMBERS_MAX)]
     ChainTooLong,
-    /// `exp` is not after `iat`, or more than [`caps::TOKEN_LIFE_SECONDS_MAX`] after it.
-    #[error("the token's life is not between 1 and {} seconds", caps::TOKEN_LIFE_SECONDS_MAX)]
-    Life,
+    /// A claim that tokens of this kind never have.
+    #[error("the token has a claim that tokens of its kind do not have")]
+    UnknownClaim,
+    /// `exp` is not after `iat`, or more than [`TokenKind::life_seconds_max`] after it.
+    #[error("the token's life is not between 1 and {} seconds", .0.life_seconds_max())]
+    Life(TokenKind),
     /// `iat` or `nbf` lies ahead by more than [`caps::CLOCK_SKEW_SECONDS_MAX`].
     #[error("the token is not valid yet")]
     NotYetValid,
@@ -92,12 +97,13 @@ impl TokenRefusal {
             | Self::UnknownKey
             | Self::Signature
             | Self::Issuer
-            | Self::Audience
+            | Self::Audience(_)
             | Self::Claim { .. }
             | Self::Bound
             | Self::TooManyClaims
             | Self::ChainTooLong
-            | Self::Life
+            | Self::UnknownClaim
+            | Self::Life(_)
             | Self::NotYetValid => ReasonCode::Unauthenticated,
         }
     }

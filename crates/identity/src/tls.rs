@@ -30,17 +30,49 @@ pub fn server_config(
     client_authorities: Option<&[u8]>,
     alpn: &[&[u8]],
 ) -> Result<ServerConfig, TlsError> {
+    server(identity, client_authorities.map(|pem| (pem, Anonymous::Refused)), alpn)
+}
+
+/// Like [`server_config`], for a port that serves known and unknown clients: one that shows no certificate is let in,
+/// and what it may do is the caller's matter; one that shows a certificate has to show one of `client_authorities`.
+///
+/// # Errors
+/// [`TlsError`], as for [`server_config`].
+pub fn server_config_for_all(
+    identity: IdentityPem<'_>,
+    client_authorities: &[u8],
+    alpn: &[&[u8]],
+) -> Result<ServerConfig, TlsError> {
+    server(identity, Some((client_authorities, Anonymous::Welcome)), alpn)
+}
+
+/// What becomes of a client without a certificate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Anonymous {
+    Refused,
+    Welcome,
+}
+
+fn server(
+    identity: IdentityPem<'_>,
+    clients: Option<(&[u8], Anonymous)>,
+    alpn: &[&[u8]],
+) -> Result<ServerConfig, TlsError> {
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(TlsError::Provider)?;
-    let builder = match client_authorities {
+    let builder = match clients {
         None => builder.with_no_client_auth(),
-        Some(pem) => {
+        Some((pem, anonymous)) => {
             let roots = Arc::new(authorities(pem, PemRole::ClientAuthorities)?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider())
-                .build()
-                .map_err(|_withheld| TlsError::Unusable(PemRole::ClientAuthorities))?;
-            builder.with_client_cert_verifier(verifier)
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
+            let verifier = match anonymous {
+                Anonymous::Refused => verifier,
+                Anonymous::Welcome => verifier.allow_unauthenticated(),
+            };
+            let built =
+                verifier.build().map_err(|_withheld| TlsError::Unusable(PemRole::ClientAuthorities))?;
+            builder.with_client_cert_verifier(built)
         }
     };
     let (chain, key) = read_identity(identity)?;

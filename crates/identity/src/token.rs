@@ -36,6 +36,22 @@ impl TokenKind {
         }
     }
 
+    /// The one value of `aud`, compared byte for byte.
+    pub fn audience(self) -> &'static str {
+        match self {
+            Self::Agent | Self::Override => "aegis",
+            Self::Person => "aegis-admin",
+        }
+    }
+
+    /// The longest life, in seconds from `iat` to `exp`.
+    pub fn life_seconds_max(self) -> u64 {
+        match self {
+            Self::Agent | Self::Override => caps::TOKEN_LIFE_SECONDS_MAX,
+            Self::Person => caps::PERSON_TOKEN_LIFE_SECONDS_MAX,
+        }
+    }
+
     /// The kind with this `typ`.
     pub fn from_typ(typ: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.typ() == typ)

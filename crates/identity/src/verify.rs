@@ -64,7 +64,7 @@ impl Verifier {
 }
 
 fn principal(claims: TokenClaims) -> Principal {
-    let TokenClaims { agent, token_id, expires_at, window: _ } = claims;
+    let TokenClaims { agent, token_id, issued_at, expires_at, window: _ } = claims;
     Principal {
         org: agent.org,
         tenant: agent.tenant,
@@ -73,6 +73,7 @@ fn principal(claims: TokenClaims) -> Principal {
         callers: agent.callers,
         claims: agent.claims,
         token_id,
+        issued_at,
         expires_at,
     }
 }

@@ -32,6 +32,9 @@ pub const TOKEN_BYTES_MAX: usize = 8 << 10;
 /// Longest life of an agent token, in seconds, from `iat` (or from now) to `exp`.
 pub const TOKEN_LIFE_SECONDS_MAX: u64 = 15 * 60;
 
+/// Longest life of a person's token, in seconds: a working day. Longer: not minted, and refused.
+pub const PERSON_TOKEN_LIFE_SECONDS_MAX: u64 = 12 * 3_600;
+
 /// Accepted difference between the clocks of minter and verifier, in seconds.
 pub const CLOCK_SKEW_SECONDS_MAX: u64 = 30;
 
@@ -267,17 +270,489 @@ pub const SDK_PING_MS: u64 = 1_000;
 /// Most unanswered calls of one SDK stream. Beyond, a call waits for its turn.
 pub const SDK_STREAM_CALLS_MAX: usize = 1_024;
 
+/// Longest command of the control plane, in bytes: a chunk and its envelope. Longer: refused before it is replicated,
+/// so that one entry of the log stays small enough to send within a heartbeat.
+pub const COMMAND_BYTES_MAX: usize = 320 << 10;
+
+/// Longest wait for a command to be replicated and applied, in seconds. Longer: its outcome is unknown, and it can be
+/// repeated under its idempotency key.
+pub const PROPOSE_SECONDS: u64 = 10;
+
+/// Longest wait for a linearizable read, in seconds. Longer: `unavailable`.
+pub const READ_SECONDS: u64 = 5;
+
+/// Most tenants of a cluster, retired ones included, since their names are never used again. More: `too_many`.
+pub const TENANTS_MAX: u64 = 10_000;
+
+/// Most agents of a tenant, disabled ones included. More: `too_many`.
+pub const AGENTS_MAX: u64 = 100_000;
+
+/// Most keys of one agent: a few while they rotate. More: `invalid`.
+pub const AGENT_KEYS_MAX: usize = 4;
+
+/// Most pieces of a tenant that no version names: two publications at once. More: `too_many`, until they were named
+/// or swept.
+pub const CHUNKS_LOOSE_MAX: u64 = 2 * BUNDLE_CHUNKS_MAX as u64;
+
+/// Seconds for which a piece waits for a version that names it, before it is swept.
+pub const CHUNK_LOOSE_SECONDS: u64 = 3_600;
+
+/// Bytes of all pieces of one tenant. More: `too_many`, until older versions were retired.
+pub const TENANT_CHUNK_BYTES_MAX: u64 = 1 << 30;
+
+/// Most versions of a tenant, retired ones included, since their rows are history. More: `too_many`.
+pub const VERSIONS_MAX: u64 = 100_000;
+
+/// Most labels of a tenant. More: `too_many`.
+pub const LABELS_MAX: u64 = 256;
+
+/// Most shadow versions of a tenant: each is judged for every call. More: `invalid`.
+pub const SHADOW_VERSIONS_MAX: usize = 4;
+
+/// Most activations that are kept per tenant; the oldest goes when a new one comes.
+pub const ACTIVATIONS_KEPT_MAX: u64 = 1_000;
+
+/// Longest message, statement, description or reason that a person gives with a command, in bytes. Longer: `invalid`.
+pub const WORDS_BYTES_MAX: usize = 1_024;
+
+/// Longest address of a node, in bytes: room for a URL. Longer: `invalid`.
+pub const ADDRESS_BYTES_MAX: usize = 256;
+
+/// Most data nodes of a cluster that were not retired. More: `too_many`, until some were retired.
+pub const DATA_NODES_MAX: u64 = 100_000;
+
+/// Most retired data nodes, which are kept because their ids are never used again. More: `too_many`.
+pub const DATA_NODES_RETIRED_MAX: u64 = 1_000_000;
+
+/// Most control nodes that a cluster ever had. More: `too_many`.
+pub const MEMBERS_MAX: u64 = 1_000;
+
+/// Most keys of a cluster, retired ones included, since old signatures stay good. More: `too_many`.
+pub const CLUSTER_KEYS_MAX: u64 = 1_000;
+
+/// Longest wrapped private key, in bytes: 32 with nonce, tag and the name of the wrapping key. Longer: `invalid`.
+pub const WRAPPED_KEY_BYTES_MAX: usize = 1_024;
+
+/// Most people who use the admin API, disabled ones included. More: `too_many`.
+pub const PEOPLE_MAX: u64 = 10_000;
+
+/// Most living tokens of one person: a few machines. More: `too_many`, until some ended.
+pub const PERSON_TOKENS_MAX: usize = 64;
+
+/// Most revocations of a tenant: a data node holds them in memory. More: `too_many`; revoke the agent or its key.
+pub const REVOCATIONS_MAX: u64 = 100_000;
+
+/// Shortest and longest `staleness_max` that a tenant may choose, in seconds. Outside: `invalid`.
+pub const STALENESS_SECONDS_MIN: u32 = 5;
+/// See [`STALENESS_SECONDS_MIN`].
+pub const STALENESS_SECONDS_MAX: u32 = 24 * 3_600;
+/// The `staleness_max` of a tenant that chose none, in seconds.
+pub const STALENESS_SECONDS_DEFAULT: u32 = 60;
+
+/// Longest idempotency key, in bytes. Longer: `invalid`.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
+
+/// Seconds for which the answer to an idempotency key is remembered.
+pub const IDEMPOTENCY_SECONDS: u64 = 24 * 3_600;
+
+/// Most remembered idempotency keys of one actor: one for each agent of a tenant. More: `too_many`, until some ended.
+pub const IDEMPOTENCY_ACTOR_ENTRIES_MAX: u64 = AGENTS_MAX;
+
+/// Most remembered idempotency keys of a cluster. More: `too_many`, until some ended.
+pub const IDEMPOTENCY_ENTRIES_MAX: u64 = 1_000_000;
+
+/// Most records of the control log per scope (a tenant, or the cluster); the oldest goes when a new one comes, so that
+/// nobody can push out another tenant's records.
+pub const CONTROL_RECORDS_MAX: u64 = 100_000;
+
+/// Most notes of changes that are kept for data nodes. One that missed more gets the full state.
+pub const CHANGES_KEPT_MAX: u64 = 65_536;
+
+/// Most rows of one page of the admin API. A larger page is cut to this.
+pub const PAGE_ROWS_MAX: usize = 1_000;
+
+/// Rows of a page when nothing else was asked for.
+pub const PAGE_ROWS_DEFAULT: usize = 100;
+
+/// Most rows that one sweep looks at: a command is applied while others wait.
+pub const SWEEP_ROWS_MAX: usize = 1_000;
+
+/// Longest name of a cluster, in bytes: it stands in every manifest and person token.
+pub const CLUSTER_ID_BYTES_MAX: usize = 64;
+
+/// Largest bundle of a policy version, in bytes, gzipped. Larger: refused where it is published.
+pub const BUNDLE_BYTES_MAX: usize = 16 << 20;
+
+/// The size of a bundle's chunks, in bytes; only its last one is shorter. A Raft entry stays small with one in it.
+pub const BUNDLE_CHUNK_BYTES: usize = 256 << 10;
+
+/// Most chunks of a bundle.
+pub const BUNDLE_CHUNKS_MAX: usize = BUNDLE_BYTES_MAX.div_ceil(BUNDLE_CHUNK_BYTES);
+
+/// Most publications that one control node checks and compiles at once: each takes a core and the memory of its set.
+/// Beyond, they wait their turn.
+pub const PUBLICATIONS_COMPILED_MAX: usize = 2;
+
+/// Most publications and comparisons in progress at one control node, the waiting ones included. Beyond: refused, to be
+/// tried again.
+pub const PUBLICATIONS_MAX: usize = 32;
+
+/// Longest wait of a publication for its turn, in seconds: some others that compile the largest set. Longer: refused,
+/// to be tried again.
+pub const PUBLICATION_WAIT_SECONDS: u64 = 120;
+
+/// Chunks of one publication that are being replicated at once: enough to share the log's syncs, few enough to leave
+/// room for other commands.
+pub const PUBLICATION_CHUNKS_IN_FLIGHT: usize = 4;
+
+/// How often a publication is proposed anew because another one took its number. Beyond: refused, to be tried again.
+pub const PUBLICATION_ATTEMPTS_MAX: usize = 8;
+
+/// Longest excerpt of a source in the report about a policy, in bytes. Longer: cut off.
+pub const EXCERPT_BYTES_MAX: usize = 4 << 10;
+
+/// Longest single operation at the object store, in seconds: a bundle of 16 MiB over a slow line. Longer: given up, and
+/// tried again.
+pub const STORE_CALL_SECONDS: u64 = 30;
+
+/// The first and the longest pause after a failure of the object store, in milliseconds.
+pub const STORE_PAUSE_MS_FIRST: u64 = 500;
+/// See [`STORE_PAUSE_MS_FIRST`].
+pub const STORE_PAUSE_MS_MAX: u64 = 60_000;
+
+/// Shortest time between two looks at the state for what the object store lacks, in milliseconds: many changes are one
+/// look.
+pub const STORE_LOOK_MS: u64 = 500;
+
+/// Seconds after which the object store is compared with the state as a whole, although nothing has changed: somebody
+/// else may have written there.
+pub const STORE_RECHECK_SECONDS: u64 = 300;
+
+/// Most problems of the object store that are shown one by one; the rest is counted.
+pub const STORE_PROBLEMS_MAX: usize = 100;
+
+/// Longest message of the object store that is shown, in bytes. Longer: cut off.
+pub const STORE_MESSAGE_BYTES_MAX: usize = 512;
+
+/// Largest file with a secret for the object store, in bytes: room for a service account. Larger: refused.
+pub const STORE_SECRET_BYTES_MAX: u64 = 64 << 10;
+
+/// Most cluster keys that a control node reads: the active one and those that are being replaced. More: refused where
+/// they are configured.
+pub const CLUSTER_KEYS_READ_MAX: usize = 8;
+
+/// Largest file of a cluster key, in bytes: 32 bytes in base64 and an end of line. Larger: refused unread.
+pub const CLUSTER_KEY_FILE_BYTES_MAX: u64 = 64;
+
+/// Most files in a bundle: its sources, a unit for each different condition, and a few of its own. More: refused.
+pub const BUNDLE_FILES_MAX: usize = 1_000_000;
+
+/// Largest bundle when it is unpacked, in bytes: sources, and units and index made of them. Larger: refused, since a
+/// small archive can hold any number of zeros.
+pub const BUNDLE_UNPACKED_BYTES_MAX: usize = 4 * POLICY_SET_BYTES_MAX;
+
+/// Largest manifest of a policy version, in bytes: its names, and a digest for each chunk. Larger: refused unread.
+pub const MANIFEST_BYTES_MAX: usize = 4 << 10;
+
+/// Most keys that may sign manifests of one cluster: the active one and those before it. More: refused where they
+/// are configured, and a rotation is refused.
+pub const MANIFEST_KEYS_MAX: usize = 64;
+
+/// How many times larger than itself a bundle's content may be; policy text, however much of it repeats, stays far
+/// below. Beyond, and beyond [`BUNDLE_UNPACKED_BYTES_FREE`]: an archive bomb, refused.
+pub const BUNDLE_RATIO_MAX: usize = 300;
+
+/// So much content is unpacked whatever its ratio, in bytes.
+pub const BUNDLE_UNPACKED_BYTES_FREE: usize = 8 << 20;
+
+/// Longest path of a file in a bundle, in bytes. Longer: the bundle is refused.
+pub const BUNDLE_PATH_BYTES_MAX: usize = 1 << 10;
+
+/// By how many seconds the wall clocks of the control plane and of a data node may differ before the age of a policy
+/// counts for it.
+pub const STALENESS_SKEW_SECONDS: u64 = 5;
+
+/// Most tenants that one data node serves. More: it does not take over the state, and says so.
+pub const FEED_TENANTS_MAX: usize = 10_000;
+
+/// Largest message of the feed, in bytes: a tenant with its revocations and disabled agents. Larger: the stream ends.
+pub const FEED_MESSAGE_BYTES_MAX: usize = 40 << 20;
+
+/// For how many messages of a round a data node has room at once. Beyond, the control node waits.
+pub const FEED_CREDIT: u32 = 256;
+
+/// The most room for messages that a data node is believed. Beyond: it has this much.
+pub const FEED_CREDIT_MAX: usize = 16_384;
+
+/// Milliseconds between two looks at what was applied, so that entries which follow each other closely are told together.
+pub const FEED_PACE_MS: u64 = 20;
+
+/// For how long a control node that is behind a data node tries to catch up with it, in seconds. Longer: the data node is
+/// told to ask another one.
+pub const FEED_BEHIND_SECONDS: u64 = 5;
+
+/// Longest time for which a data node takes nothing that is sent to it, in seconds. Longer: its stream is ended.
+pub const FEED_SLOW_SECONDS: u64 = 30;
+
+/// Most messages from a data node that wait to be sent. Beyond, acknowledgements are put together.
+pub const FEED_UPSTREAM_MAX: usize = 16;
+
+/// Most messages to one data node that wait to be sent. Beyond, its task waits, and sends the newest state after that.
+pub const FEED_DOWNSTREAM_MAX: usize = 16;
+
+/// Most data nodes that follow one control node. More: told to ask another one.
+pub const FEED_NODES_MAX: usize = 1_024;
+
+/// Seconds without any news after which a data node leaves a control node: it should hear every second.
+pub const FEED_SILENCE_SECONDS: u64 = 10;
+
+/// Longest time to reach a control node and be welcomed, in seconds. Longer: the next one is tried.
+pub const FEED_WELCOME_SECONDS: u64 = 10;
+
+/// Longest pause before a data node tries the next control node, in milliseconds.
+pub const FEED_PAUSE_MS_MAX: u64 = 5_000;
+
+/// Longest time to fetch one bundle, in seconds. Longer: tried again.
+pub const FEED_FETCH_SECONDS: u64 = 60;
+
+/// Longest pause before a bundle that could not be had is fetched again, in seconds.
+pub const FEED_RETRY_SECONDS_MAX: u64 = 30;
+
+/// Most versions that a data node makes ready at once: each may hold [`BUNDLE_UNPACKED_BYTES_MAX`] for a while.
+pub const FEED_BUILDS_MAX: usize = 4;
+
+/// Most bytes of the bundles that a data node keeps; those not used for longest go first.
+pub const FEED_CACHE_BYTES_MAX: u64 = 4 << 30;
+
+/// Longest text with which a data node says why an activation is not in force, in bytes. Longer: cut.
+pub const FEED_TROUBLE_BYTES_MAX: usize = 1 << 10;
+
+/// Bytes that redb keeps of the Raft log's file, unless configured otherwise. The newest entries are held beside it
+/// ([`RAFT_LOG_CACHE_BYTES`]), so this serves only old ones. Beyond: read from disk.
+pub const RAFT_LOG_FILE_CACHE_BYTES: usize = 8 << 20;
+
+/// Bytes that redb keeps of the state's file, unless configured otherwise; also what one transaction holds in memory
+/// before its pages go to the file. Beyond: read from disk.
+pub const RAFT_STATE_FILE_CACHE_BYTES: usize = 64 << 20;
+
+/// Bytes of the newest Raft entries held in memory, so that replication and apply do not read the disk. Beyond: the
+/// oldest that are on disk are let go. What is not on disk yet is always held.
+pub const RAFT_LOG_CACHE_BYTES: usize = 32 << 20;
+
+/// Bytes of entries that one message of replication carries; at least one entry. Beyond: the next message.
+pub const RAFT_READ_BYTES_MAX: usize = 4 << 20;
+
+/// Orders that wait for the thread of the log's file or of the state's file. Raft has a few at most. Beyond: it waits.
+pub const RAFT_STORE_QUEUE_MAX: usize = 64;
+
+/// Applied entries that the state's file may lag behind by, unsynced: what is replayed from the log after a crash.
+/// At it: the next apply syncs.
+pub const RAFT_STATE_UNSYNCED_ENTRIES_MAX: u64 = 256;
+
+/// Bytes of commands applied and unsynced, since redb cannot use their pages again before a sync. At it: the next
+/// apply syncs.
+pub const RAFT_STATE_UNSYNCED_BYTES_MAX: usize = 16 << 20;
+
+/// Milliseconds without a new entry after which the state's file is synced.
+pub const RAFT_STATE_IDLE_SYNC_MS: u64 = 500;
+
+/// Longest wait of a purge of the Raft log for the snapshot that replaces its entries, in seconds. Longer: the node stops,
+/// with its log as it was.
+pub const RAFT_INSTALL_SECONDS: u64 = 300;
+
+/// Longest key of a state's record, in bytes. Longer: the snapshot that has it is refused.
+pub const STATE_KEY_BYTES_MAX: usize = 64 << 10;
+
+/// Longest value of a state's record, in bytes. Longer: the snapshot that has it is refused.
+pub const STATE_VALUE_BYTES_MAX: usize = 32 << 20;
+
+/// Largest head of a snapshot, in bytes: mostly the members' names. Larger: the snapshot is refused.
+pub const SNAPSHOT_HEAD_BYTES_MAX: usize = 1 << 20;
+
+/// Most commands in one Raft entry. More: they wait for the next one.
+pub const ENTRY_COMMANDS_MAX: usize = 1_024;
+
+/// Most bytes of the commands of one Raft entry: small against what is sent at once. More: they wait for the next one.
+pub const ENTRY_BYTES_MAX: usize = 1 << 20;
+
+/// Most Raft entries that a leader, or forwarded batches that a follower, has under way. More: commands gather for the
+/// next one, which is what makes entries large under load.
+pub const ENTRIES_IN_FLIGHT_MAX: usize = 3;
+
+/// Most commands waiting at one control node to be proposed. More: `overloaded`.
+pub const COMMANDS_QUEUED_MAX: usize = 8_192;
+
+/// Most bytes of the commands at one control node that are not answered yet. More: a command waits for room.
+pub const COMMAND_BYTES_QUEUED_MAX: usize = 64 << 20;
+
+/// Most bytes of Raft entries sent in one message; an entry more only if it is the first. More: sent in the next one.
+pub const APPEND_BYTES_MAX: usize = 2 << 20;
+
+/// Largest message between control nodes, in bytes. Larger: refused unread.
+pub const RAFT_MESSAGE_BYTES_MAX: usize = 4 << 20;
+
+/// Most `AppendEntries` of one control node that another has not answered. More: refused as `busy`, so that a stalled
+/// disk does not fill the memory with what is sent again and again.
+pub const APPENDS_PER_PEER_MAX: usize = 4;
+
+/// Largest chunk of a snapshot on its way between control nodes, in bytes.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 256 << 10;
+
+/// Chunks of a snapshot that are read ahead of what was sent.
+pub const SNAPSHOT_CHUNKS_AHEAD: usize = 4;
+
+/// Longest wait for the next chunk of a snapshot, or for room to send it, in seconds. Longer: given up and begun anew.
+pub const SNAPSHOT_CHUNK_SECONDS: u64 = 10;
+
+/// Longest time from the first byte of a snapshot until it is installed, in seconds. Longer: given up and begun anew.
+pub const SNAPSHOT_SECONDS: u64 = 600;
+
+/// Most linearizable reads that wait for one round of questions to the voters. More: `overloaded`.
+pub const READS_QUEUED_MAX: usize = 8_192;
+
+/// Most seconds by which one entry moves log time beyond the leader's monotonic clock. More is done in several.
+pub const LOG_TIME_STEP_SECONDS_MAX: u64 = 5;
+
+/// Most seconds by which the wall clock of a control node that leads differs from the median of the voters. More: it
+/// does not lead.
+pub const LEADER_CLOCK_SECONDS_OFF_MAX: u64 = 5;
+
+/// Seconds between two ticks of log time, and between two looks at the other members' clocks.
+pub const LOG_TIME_TICK_SECONDS: u64 = 1;
+
+/// Seconds for which a member's clock is judged by what it last showed. Longer: it counts as unknown.
+pub const CLOCK_SAMPLE_SECONDS_MAX: u64 = 3_600;
+
+/// Entries that a learner may be behind when it becomes a voter. More: refused, since it would slow every commit.
+pub const PROMOTION_LAG_ENTRIES_MAX: u64 = 256;
+
+/// Most control nodes, learners included: every one more makes commits slower. More: refused.
+pub const CONTROL_NODES_MAX: usize = 9;
+
+/// Longest life of a connection between control nodes, in seconds, so that a certificate that was withdrawn does not
+/// serve for longer. Longer: closed in order, and made anew.
+pub const CONTROL_CONNECTION_SECONDS_MAX: u64 = 600;
+
+/// Most connections of a control node's gRPC port. Beyond: closed at once.
+pub const CONTROL_CONNECTIONS_MAX: usize = 4_096;
+
+/// Most connections of a control node's metrics port: there are few scrapers. Beyond: closed at once.
+pub const METRICS_CONNECTIONS_MAX: usize = 64;
+
+/// Longest time that a control node takes for stopping what is under way, in seconds. Longer: cut off.
+pub const CONTROL_DRAIN_SECONDS: u64 = 10;
+
+const _: () = assert!(BUNDLE_CHUNK_BYTES + (16 << 10) < COMMAND_BYTES_MAX, "a chunk fits into a command");
+const _: () = assert!(MANIFEST_BYTES_MAX > 40 * BUNDLE_CHUNKS_MAX, "a manifest has room for its chunks");
+const _: () =
+    assert!(BUNDLE_BYTES_MAX as u64 * 8 <= TENANT_CHUNK_BYTES_MAX, "a tenant has room for versions");
+const _: () = assert!(STALENESS_SECONDS_MIN < STALENESS_SECONDS_DEFAULT);
+const _: () = assert!(STALENESS_SECONDS_DEFAULT < STALENESS_SECONDS_MAX);
+const _: () = assert!(PAGE_ROWS_DEFAULT <= PAGE_ROWS_MAX);
 const _: () = assert!(POLICY_FILE_BYTES_MAX <= POLICY_SET_BYTES_MAX);
 const _: () = assert!(REGEX_BYTES_MAX < REGEX_COMPILED_BYTES_MAX);
 const _: () =
     assert!(CALLS_IN_PROGRESS_MAX <= RECORD_QUEUE_MAX, "a call that was admitted finds room for its record");
+const _: () = assert!(
+    BUNDLE_CHUNKS_MAX * 34 + NAME_BYTES_MAX + CLUSTER_ID_BYTES_MAX + 256 <= MANIFEST_BYTES_MAX,
+    "a manifest of the largest bundle fits"
+);
 const _: () = assert!(TOKEN_BYTES_MAX < BODY_BYTES_MAX);
 const _: () = assert!(TOKEN_BYTES_MAX < HEAD_BYTES_MAX, "a token fits into a head");
 const _: () = assert!(BODY_BYTES_MAX <= BODY_BYTES_IN_PROGRESS_MAX);
+const _: () = assert!(COMMAND_BYTES_MAX <= ENTRY_BYTES_MAX);
+const _: () = assert!(
+    APPEND_BYTES_MAX + ENTRY_BYTES_MAX + (64 << 10) <= RAFT_MESSAGE_BYTES_MAX,
+    "what is sent at once fits into a message"
+);
+const _: () = assert!(SNAPSHOT_CHUNK_BYTES < RAFT_MESSAGE_BYTES_MAX);
+const _: () = assert!(ENTRY_BYTES_MAX <= COMMAND_BYTES_QUEUED_MAX);
 const _: () = assert!(TENANT_CALLS_MIN <= CALLS_IN_PROGRESS_MAX);
 const _: () = assert!(RECORD_WAIT_SECONDS < CALL_SECONDS, "a failing log is told as such");
 const _: () = assert!(SDK_ATTEMPTS <= SDK_ATTEMPTS_MAX && SDK_PAUSE_MS_FIRST <= SDK_PAUSE_MS_MAX);
 const _: () = assert!(
     2 * SDK_PING_MS < SDK_DEADLINE_MS,
     "a dead node is noticed while there is time for another attempt"
+);
+
+/// Most connections of people and their tools to one control node's HTTP port. Beyond: closed at once.
+pub const ADMIN_CONNECTIONS_MAX: usize = 512;
+
+/// Most calls of the admin API in progress at one control node, so that people never crowd out replication and the feed.
+/// Beyond: `overloaded`.
+pub const ADMIN_CALLS_MAX: usize = 128;
+
+/// Longest call of the admin API, in seconds, but for those that wait for data nodes or transfer a bundle: a publication
+/// is compiled and replicated in this time. Longer: `timed_out`.
+pub const ADMIN_CALL_SECONDS: u64 = 60;
+
+/// Longest time for a request's body at the admin API, in seconds: the largest bundle over a slow line. Longer: `too_slow`.
+pub const ADMIN_BODY_SECONDS: u64 = 60;
+
+/// Largest JSON body of the admin API but for the sources of a policy, in bytes. Larger: `too_large`.
+pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Largest body with the sources of a policy, in bytes: a bundle's size and what JSON adds. Larger: `too_large`; publish a
+/// bundle instead.
+pub const ADMIN_SOURCES_BYTES_MAX: usize = 2 * BUNDLE_BYTES_MAX;
+
+/// Bytes of all bodies that are being read at one control node. Beyond: `overloaded`.
+pub const ADMIN_BODIES_BYTES_MAX: usize = 4 * ADMIN_SOURCES_BYTES_MAX;
+
+/// Longest query of a request to the admin API, in bytes. Longer: `malformed`.
+pub const ADMIN_QUERY_BYTES_MAX: usize = 4 << 10;
+
+/// Longest that what a control node has applied may lie behind or before its clock, in seconds: a majority confirms a
+/// moment each second, and clocks of nodes differ by at most five. More: the node is not ready.
+pub const READY_LAG_SECONDS_MAX: u64 = 15;
+
+/// Most bytes of a problem in the trailing metadata of a gRPC answer: what every client takes beside its other headers.
+/// More findings than fit are counted.
+pub const PROBLEM_METADATA_BYTES_MAX: usize = 4 << 10;
+
+/// Most calls whose outcome changes that one comparison of versions lists; the rest is counted.
+pub const DIFF_CHANGES_MAX: usize = 200;
+
+/// Longest that a call waits for data nodes to put an activation into force, in seconds. Longer: `timeout` in the
+/// progress; the activation goes on.
+pub const ACTIVATION_WAIT_SECONDS_MAX: u64 = 600;
+
+/// How long it waits where the caller does not say, in seconds.
+pub const ACTIVATION_WAIT_SECONDS_DEFAULT: u64 = 30;
+
+/// Most calls that wait for data nodes at one control node. Beyond: `overloaded`.
+pub const ACTIVATION_WATCHES_MAX: usize = 64;
+
+/// Longest that a call which waits for data nodes waits for what another control node knows of them, in milliseconds.
+/// Longer: its data nodes are waited for in the next round.
+pub const STANDINGS_ASK_MS: u64 = 500;
+
+/// Pause between two rounds of asking the other control nodes, in milliseconds: a person sees each step, and the nodes
+/// hardly notice.
+pub const STANDINGS_PAUSE_MS: u64 = 50;
+
+/// Longest wait for a new control node to catch up before it is promoted, in seconds. Longer: it stays a learner.
+pub const MEMBER_CATCH_UP_SECONDS: u64 = 30;
+
+/// Longest change of the membership, in seconds.
+pub const MEMBER_CHANGE_SECONDS: u64 = 15;
+
+/// Longest life of the first person's token, which is printed once when the cluster is made, in seconds.
+pub const BOOTSTRAP_TOKEN_SECONDS: u64 = PERSON_TOKEN_LIFE_SECONDS_MAX;
+
+/// Life of a person's token where the caller does not say, in seconds.
+pub const PERSON_TOKEN_LIFE_SECONDS_DEFAULT: u64 = 3_600;
+
+const _: () = assert!(POLICY_SET_BYTES_MAX < BUNDLE_UNPACKED_BYTES_MAX, "the largest set fits into a bundle");
+const _: () = assert!(
+    (REVOCATIONS_MAX + AGENTS_MAX) as usize * (NAME_BYTES_MAX + 24) + (1 << 20) < FEED_MESSAGE_BYTES_MAX,
+    "a tenant with as many revocations and disabled agents as it may have fits into a message"
+);
+const _: () =
+    assert!(TENANTS_MAX as usize <= FEED_TENANTS_MAX, "a data node can serve every tenant of its cluster");
+const _: () = assert!(FEED_BEHIND_SECONDS < FEED_WELCOME_SECONDS, "who is behind says so in time");
+const _: () = assert!(
+    FEED_SILENCE_SECONDS + FEED_WELCOME_SECONDS + FEED_PAUSE_MS_MAX / 1_000
+        < STALENESS_SECONDS_DEFAULT as u64,
+    "a control node that falls silent is left for another one before policies are stale"
 );

@@ -90,6 +90,14 @@ name!(
     OrgId, "organization name", caps::NAME_BYTES_MAX, "`A-Z a-z 0-9 _ . : / -`", is_name_byte
 );
 name!(
+    /// A cluster's name: chosen when it is made, in every manifest and person token of it.
+    ClusterId, "cluster id", caps::CLUSTER_ID_BYTES_MAX, "`A-Z a-z 0-9 _ . : / -`", is_name_byte
+);
+name!(
+    /// A person who administers the cluster, e.g. an e-mail address.
+    PersonId, "person", caps::NAME_BYTES_MAX, "`A-Z a-z 0-9 _ . : / - @ +`", |byte| is_name_byte(byte) || matches!(byte, b'@' | b'+')
+);
+name!(
     /// A client's own id of a request.
     RequestId, "request id", caps::REQUEST_ID_BYTES_MAX, "printable ASCII", |byte| byte.is_ascii_graphic()
 );

@@ -22,6 +22,8 @@ pub struct Principal {
     pub claims: JsonObject,
     /// The token's own id (`jti`).
     pub token_id: String,
+    /// When the evidence was made, by its maker's clock.
+    pub issued_at: UnixNanos,
     /// The moment after which the evidence no longer counts.
     pub expires_at: UnixNanos,
 }

@@ -1,15 +1,19 @@
-//! The gRPC codec of `aegis.v1`: prost, with the strict check before a request is decoded.
+//! The gRPC codecs of `aegis.v1`: prost, with a strict check before a request is decoded.
+//!
+//! [`StrictCodec`] knows the shape of each message and says what is wrong with one; it is for calls of agents, where every
+//! microsecond and every word counts. [`ExactCodec`] is for the admin API with its many messages.
 
 use std::marker::PhantomData;
 
 use aegis_model::reason::ReasonCode;
 use bytes::Buf;
-use prost::Message;
+use prost::{Message, Name};
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder};
+use tonic::metadata::MetadataValue;
 use tonic_prost::ProstEncoder;
 
-use crate::status::refusal;
+use crate::status::{REASON_METADATA, refusal};
 use crate::wire_shape::{self, Received};
 
 /// Encodes `T` and decodes `U`. The generated client and server name it.
@@ -53,7 +57,7 @@ impl<U: Received> Decoder for StrictDecoder<U> {
         let Some(shape) = U::SHAPE else {
             return U::decode(buffer)
                 .map(Some)
-                .map_err(|_| Status::internal("the answer is not a protobuf message"));
+                .map_err(|_| Status::internal("the message is not a protobuf message of its type"));
         };
         let malformed = |message: String| refusal(ReasonCode::InvalidRequest, &message);
         // tonic hands over a message in one piece. Were it ever in several, the check would see only the
@@ -67,4 +71,64 @@ impl<U: Received> Decoder for StrictDecoder<U> {
             .map(Some)
             .map_err(|_| malformed(format!("`{}` holds a text that is not UTF-8", shape.message)))
     }
+}
+
+/// Encodes `T` and decodes `U`: a request (a message whose name ends in `Request`) exactly, an answer leniently.
+///
+/// A request that holds a field unknown here, or a singular field twice, is refused: what is skipped may be the
+/// precondition or the restriction that its author relied on. An answer of newer software may say more than we know.
+#[derive(Debug, Clone)]
+pub struct ExactCodec<T, U> {
+    messages: PhantomData<(T, U)>,
+}
+
+impl<T, U> Default for ExactCodec<T, U> {
+    fn default() -> Self {
+        Self { messages: PhantomData }
+    }
+}
+
+impl<T: Message + 'static, U: Message + Name + Default + 'static> Codec for ExactCodec<T, U> {
+    type Encode = T;
+    type Decode = U;
+    type Encoder = ProstEncoder<T>;
+    type Decoder = ExactDecoder<U>;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        ProstEncoder::default()
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        ExactDecoder { message: PhantomData }
+    }
+}
+
+/// Decodes `U`; see [`ExactCodec`].
+#[derive(Debug, Clone)]
+pub struct ExactDecoder<U> {
+    message: PhantomData<U>,
+}
+
+impl<U: Message + Name + Default> Decoder for ExactDecoder<U> {
+    type Item = U;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        let bytes = buffer.remaining();
+        let malformed = |what: &str| malformed(&format!("`{}` {what}", U::NAME));
+        // prost's own message may quote what it found.
+        let message = U::decode(buffer).map_err(|_withheld| malformed("cannot be decoded"))?;
+        // What was skipped is missing in the message encoded anew.
+        if U::NAME.ends_with("Request") && message.encoded_len() != bytes {
+            return Err(malformed("holds a field that is unknown here, or one twice"));
+        }
+        Ok(Some(message))
+    }
+}
+
+/// A refusal with a code of the admin API, whose requests these are.
+fn malformed(message: &str) -> Status {
+    let mut status = Status::invalid_argument(message);
+    status.metadata_mut().insert(REASON_METADATA, MetadataValue::from_static("malformed"));
+    status
 }

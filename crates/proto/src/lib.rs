@@ -24,6 +24,13 @@ pub mod aegis {
     pub mod v1 {
         include!("gen/aegis.v1.rs");
     }
+    /// What only the control plane uses.
+    pub mod control {
+        /// Package `aegis.control.v1`.
+        pub mod v1 {
+            include!("gen/aegis.control.v1.rs");
+        }
+    }
     /// What only the load generator uses.
     pub mod loadtest {
         /// Package `aegis.loadtest.v1`.
@@ -33,11 +40,28 @@ pub mod aegis {
     }
 }
 
+/// The admin API, of package `aegis.v1` as well: its messages are also the JSON documents of the REST surface, and share
+/// names with those of the feed.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    reason = "generated code; its documentation comes from the comments in `proto/`"
+)]
+pub mod admin {
+    include!("gen/aegis.v1.admin.rs");
+}
+
+pub use aegis::control::v1 as control;
 pub use aegis::loadtest::v1 as loadtest;
 pub use aegis::v1;
 
 /// The encoded `FileDescriptorSet` of what a node serves, for reflection.
 pub const DESCRIPTOR: &[u8] = include_bytes!("gen/descriptor.bin");
+
+/// The encoded `FileDescriptorSet` of the admin API, for reflection at the control plane.
+pub const ADMIN_DESCRIPTOR: &[u8] = include_bytes!("gen/admin_descriptor.bin");
 
 pub mod convert;
 pub mod http_json;
@@ -49,7 +73,9 @@ pub mod status;
 pub mod bad_request;
 
 pub mod codec;
+pub mod json_text;
 pub mod wire_shape;
 
 mod members;
 mod redacted;
+mod redacted_admin;

@@ -1,7 +1,8 @@
-//! `Debug` of the messages that hold tokens or values of a call: sizes and names only.
+//! `Debug` of the messages that hold tokens, keys, bundles or values of a call: sizes and names only.
 
 use std::fmt::{Debug, Formatter, Result};
 
+use crate::control::{AddKey, Key, PutChunk, RewrapKey};
 use crate::v1::{DecideRequest, DecideResponse, DecideStreamRequest};
 
 impl Debug for DecideRequest {
@@ -42,6 +43,42 @@ impl Debug for DecideStreamRequest {
     }
 }
 
+impl Debug for PutChunk {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("PutChunk")
+            .field("tenant", &self.tenant)
+            .field("data_bytes", &self.data.len())
+            .finish()
+    }
+}
+
+impl Debug for AddKey {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("AddKey")
+            .field("kind", &self.kind())
+            .field("public_key", &self.public_key)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Debug for RewrapKey {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("RewrapKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Debug for Key {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("Key")
+            .field("id", &self.id)
+            .field("kind", &self.kind())
+            .field("created_ms", &self.created_ms)
+            .field("retired_ms", &self.retired_ms)
+            .field("revoked_ms", &self.revoked_ms)
+            .finish_non_exhaustive()
+    }
+}
+
 fn present(secret: &str) -> &'static str {
     if secret.is_empty() { "" } else { "[secret]" }
 }
@@ -68,5 +105,17 @@ mod tests {
         let shown = format!("{framed:?} {response:?}");
         assert!(!shown.contains("KEEP-OUT"), "{shown}");
         assert!(shown.contains("[secret]"), "{shown}");
+    }
+
+    #[test]
+    fn no_command_shows_a_wrapped_key_or_a_bundle() {
+        let secret = b"KEEP-OUT".to_vec();
+        let add = AddKey { wrapped_private_key: secret.clone(), ..Default::default() };
+        let key = Key { wrapped_private_key: secret.clone(), ..Default::default() };
+        let chunk = PutChunk { data: secret.clone(), ..Default::default() };
+        let rewrap = RewrapKey { wrapped_private_key: secret.clone(), ..Default::default() };
+        let shown = format!("{add:?} {rewrap:?} {key:?} {chunk:?}");
+        assert!(!shown.contains(&format!("{secret:?}")), "{shown}");
+        assert!(shown.contains("data_bytes: 8"), "{shown}");
     }
 }

@@ -74,7 +74,7 @@ pub enum BadShape {
 
 /// A message that may arrive, and how strictly it is read.
 pub trait Received: prost::Message + Default + 'static {
-    /// What the message may hold; `None` for answers, which a newer node may extend.
+    /// What the message may hold; `None` for answers and between nodes, since a newer node may extend them.
     const SHAPE: Option<&'static Shape>;
 }
 
@@ -93,6 +93,38 @@ impl Received for v1::DecideResponse {
 impl Received for v1::DecideStreamResponse {
     const SHAPE: Option<&'static Shape> = None;
 }
+
+// Between nodes of neighbouring versions a field that one of them does not know is skipped.
+
+impl Received for v1::FollowRequest {
+    const SHAPE: Option<&'static Shape> = None;
+}
+
+impl Received for v1::FollowResponse {
+    const SHAPE: Option<&'static Shape> = None;
+}
+
+impl Received for v1::GetBundleRequest {
+    const SHAPE: Option<&'static Shape> = None;
+}
+
+impl Received for v1::GetBundleResponse {
+    const SHAPE: Option<&'static Shape> = None;
+}
+/// Between nodes of one protocol version fields may be added: they are read as protobuf is.
+macro_rules! read_leniently {
+    ($($message:ident)*) => {$(
+        impl Received for v1::$message {
+            const SHAPE: Option<&'static Shape> = None;
+        }
+    )*};
+}
+read_leniently!(
+    RaftAppendEntriesRequest RaftAppendEntriesResponse RaftVoteRequest RaftVoteResponse
+    RaftInstallSnapshotRequest RaftInstallSnapshotResponse RaftProposeRequest RaftProposeResponse
+    RaftReadIndexRequest RaftReadIndexResponse RaftStatusRequest RaftStatusResponse
+    RaftStandingsRequest RaftStandingsResponse
+);
 
 /// `aegis.v1.DecideRequest`.
 pub const DECIDE_REQUEST: Shape = Shape {

@@ -171,12 +171,12 @@ fn a_token_of_one_kind_is_refused_at_every_other_door() {
 #[test]
 fn an_audience_other_than_the_one_string_is_refused() {
     for aud in ["aegis2", "aegi", "Aegis", "aegis ", "https://aegis", "aegis,other", ""] {
-        refused(&with_claim("aud", json!(aud)), TokenRefusal::Audience);
+        refused(&with_claim("aud", json!(aud)), TokenRefusal::Audience(TokenKind::Agent));
     }
     for aud in [json!(["aegis"]), json!(["aegis", "other"]), json!([]), json!({"aegis": true}), Value::Null] {
-        refused(&with_claim("aud", aud), TokenRefusal::Audience);
+        refused(&with_claim("aud", aud), TokenRefusal::Audience(TokenKind::Agent));
     }
-    refused(&without_claim("aud"), TokenRefusal::Audience);
+    refused(&without_claim("aud"), TokenRefusal::Audience(TokenKind::Agent));
 }
 
 #[test]
@@ -198,8 +198,8 @@ fn a_missing_exp_is_refused() {
 
 #[test]
 fn a_huge_or_odd_exp_is_refused() {
-    refused(&with_claim("exp", json!(9_007_199_254_740_992_u64)), TokenRefusal::Life);
-    refused(&with_claim("exp", json!(NOW_SECONDS + 86_400)), TokenRefusal::Life);
+    refused(&with_claim("exp", json!(9_007_199_254_740_992_u64)), TokenRefusal::Life(TokenKind::Agent));
+    refused(&with_claim("exp", json!(NOW_SECONDS + 86_400)), TokenRefusal::Life(TokenKind::Agent));
     for exp in [json!("1800000600"), json!(1_800_000_600.5), json!(-1), Value::Null, json!([1_800_000_600])] {
         refused(&with_claim("exp", exp), claim("exp", ClaimProblem::Type));
     }
@@ -216,10 +216,10 @@ fn a_life_of_exactly_fifteen_minutes_is_the_longest() {
     let life =
         |seconds: u64| with_claims(&[("iat", json!(NOW_SECONDS)), ("exp", json!(NOW_SECONDS + seconds))]);
     accepted(&life(caps::TOKEN_LIFE_SECONDS_MAX));
-    refused(&life(caps::TOKEN_LIFE_SECONDS_MAX + 1), TokenRefusal::Life);
-    refused(&life(0), TokenRefusal::Life);
+    refused(&life(caps::TOKEN_LIFE_SECONDS_MAX + 1), TokenRefusal::Life(TokenKind::Agent));
+    refused(&life(0), TokenRefusal::Life(TokenKind::Agent));
     let backwards = with_claims(&[("iat", json!(NOW_SECONDS)), ("exp", json!(NOW_SECONDS - 1))]);
-    refused(&backwards, TokenRefusal::Life);
+    refused(&backwards, TokenRefusal::Life(TokenKind::Agent));
     // A clock that is ahead cannot stretch the life either.
     let ahead = NOW_SECONDS + caps::CLOCK_SKEW_SECONDS_MAX + 1;
     refused(&with_claims(&[("iat", json!(ahead)), ("exp", json!(ahead + 900))]), TokenRefusal::NotYetValid);

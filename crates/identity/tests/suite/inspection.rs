@@ -55,7 +55,7 @@ fn everything_that_is_wrong_is_found_at_once() {
         TokenRefusal::Kind,
         TokenRefusal::KeyId,
         TokenRefusal::UnknownKey,
-        TokenRefusal::Audience,
+        TokenRefusal::Audience(TokenKind::Agent),
         claim("iss", ClaimProblem::Missing),
         claim("sub", ClaimProblem::Value),
         claim("org", ClaimProblem::Missing),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use aegis_identity::claims::REGISTERED;
 use aegis_identity::mint::{Exchange, MintRefusal, Minted};
 use aegis_identity::refusal::{ClaimProblem, TokenPart, TokenRefusal};
+use aegis_identity::token::TokenKind;
 use aegis_model::caps;
 use aegis_model::principal::Principal;
 use aegis_model::reason::ReasonCode;
@@ -64,10 +65,10 @@ fn same_randomness_same_token_other_randomness_another_id() {
 fn a_life_beyond_fifteen_minutes_is_refused() {
     mint(Duration::from_secs(caps::TOKEN_LIFE_SECONDS_MAX)).unwrap();
     for life in [Duration::from_secs(caps::TOKEN_LIFE_SECONDS_MAX + 1), Duration::MAX] {
-        assert_eq!(mint(life).unwrap_err(), MintRefusal::Life);
+        assert_eq!(mint(life).unwrap_err(), MintRefusal::Life(TokenKind::Agent));
     }
-    assert_eq!(mint(Duration::ZERO).unwrap_err(), MintRefusal::Life);
-    assert_eq!(mint(Duration::from_millis(999)).unwrap_err(), MintRefusal::Life);
+    assert_eq!(mint(Duration::ZERO).unwrap_err(), MintRefusal::Life(TokenKind::Agent));
+    assert_eq!(mint(Duration::from_millis(999)).unwrap_err(), MintRefusal::Life(TokenKind::Agent));
 }
 
 #[test]
@@ -168,7 +169,7 @@ fn a_right_at_the_gateway_is_not_won_by_exchange() {
 fn a_child_never_outlives_its_parent() {
     let parent = parent();
     assert_eq!(exchange(&parent, "", 900).unwrap().expires_at, parent.expires_at);
-    assert_eq!(exchange(&parent, "", 901).unwrap_err(), MintRefusal::Life);
+    assert_eq!(exchange(&parent, "", 901).unwrap_err(), MintRefusal::Life(TokenKind::Agent));
     let mut over = parent.clone();
     for expired in [at(0), at(-1), at(-100_000)] {
         over.expires_at = expired;

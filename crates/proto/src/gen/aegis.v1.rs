@@ -652,3 +652,2096 @@ pub mod decision_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// From a data node.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FollowRequest {
+    #[prost(oneof = "follow_request::Message", tags = "1, 2, 3")]
+    pub message: ::core::option::Option<follow_request::Message>,
+}
+/// Nested message and enum types in `FollowRequest`.
+pub mod follow_request {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Message {
+        /// First, and once.
+        #[prost(message, tag = "1")]
+        Hello(super::Hello),
+        /// What is in force now, after a round and whenever it changes.
+        #[prost(message, tag = "2")]
+        Ack(super::Ack),
+        /// Room for more.
+        #[prost(message, tag = "3")]
+        Credit(super::Credit),
+    }
+}
+/// Who follows, and what it has already.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Hello {
+    /// The node's name, as in its certificate.
+    #[prost(string, tag = "1")]
+    pub node_name: ::prost::alloc::string::String,
+    /// Not zero; drawn at random once for the life of the data folder: a wiped node is another node.
+    #[prost(uint64, tag = "2")]
+    pub node_id: u64,
+    /// The version of its software.
+    #[prost(string, tag = "3")]
+    pub version: ::prost::alloc::string::String,
+    /// The label of its region; may be empty.
+    #[prost(string, tag = "4")]
+    pub region: ::prost::alloc::string::String,
+    /// Where agents reach it, e.g. `<https://data-1:7081`;> may be empty.
+    #[prost(string, tag = "12")]
+    pub address: ::prost::alloc::string::String,
+    /// The newest state that it has taken over: what is older is refused. Both 0: none.
+    #[prost(uint64, tag = "5")]
+    pub history: u64,
+    /// See `history`.
+    #[prost(uint64, tag = "6")]
+    pub index: u64,
+    /// The incarnation that this process was given; 0: none yet.
+    #[prost(uint64, tag = "7")]
+    pub incarnation: u64,
+    /// The only tenant it wants (a sidecar); empty: all that its certificate covers.
+    #[prost(string, tag = "8")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The states that it holds, so that they need not be sent again. Empty after a restart.
+    #[prost(message, repeated, tag = "9")]
+    pub held: ::prost::alloc::vec::Vec<Held>,
+    /// The etag of the `Trust` that it holds.
+    #[prost(bytes = "vec", tag = "10")]
+    pub trust_etag: ::prost::alloc::vec::Vec<u8>,
+    /// For how many messages within rounds it has room.
+    #[prost(uint32, tag = "11")]
+    pub credit: u32,
+    /// What it understands: 1 is everything in this file.
+    #[prost(uint32, tag = "13")]
+    pub level: u32,
+}
+/// One tenant's state as the node holds it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Held {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The etag of its `TenantState`.
+    #[prost(bytes = "vec", tag = "2")]
+    pub etag: ::prost::alloc::vec::Vec<u8>,
+}
+/// What the node enforces.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Ack {
+    /// The newest state that it has taken over.
+    #[prost(uint64, tag = "1")]
+    pub history: u64,
+    /// See `history`.
+    #[prost(uint64, tag = "2")]
+    pub index: u64,
+    /// The tenants whose standing has changed since the last `Ack` of this stream; in the first one, every tenant.
+    #[prost(message, repeated, tag = "3")]
+    pub tenants: ::prost::alloc::vec::Vec<TenantAck>,
+}
+/// What is in force for one tenant.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TenantAck {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The activation in force; 0: none.
+    #[prost(uint64, tag = "2")]
+    pub activation: u64,
+    /// The version that it enforces.
+    #[prost(uint64, tag = "3")]
+    pub enforced: u64,
+    /// Why a newer activation is not in force; absent: nothing newer is known, or it is being prepared.
+    #[prost(message, optional, tag = "4")]
+    pub not_in_force: ::core::option::Option<NotInForce>,
+    /// Whether the tenant is gone from this node.
+    #[prost(bool, tag = "5")]
+    pub gone: bool,
+}
+/// Why an activation was not put into force. What was in force before stays.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NotInForce {
+    /// The activation.
+    #[prost(uint64, tag = "1")]
+    pub activation: u64,
+    /// A stable code: `manifest`, `bundle`, `policy`, `fetch`.
+    #[prost(string, tag = "2")]
+    pub code: ::prost::alloc::string::String,
+    /// What is wrong, for people.
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+    /// Whether the node tries again by itself.
+    #[prost(bool, tag = "4")]
+    pub retrying: bool,
+}
+/// Room for so many more messages within rounds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Credit {
+    /// How many.
+    #[prost(uint32, tag = "1")]
+    pub messages: u32,
+}
+/// To a data node.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FollowResponse {
+    /// The state that the message belongs to. It never goes back within a stream, and a data node never goes back.
+    #[prost(uint64, tag = "1")]
+    pub history: u64,
+    /// The index of the log entry up to which the state was applied.
+    #[prost(uint64, tag = "2")]
+    pub index: u64,
+    #[prost(oneof = "follow_response::Message", tags = "3, 4, 5, 6, 7, 8, 9, 10")]
+    pub message: ::core::option::Option<follow_response::Message>,
+}
+/// Nested message and enum types in `FollowResponse`.
+pub mod follow_response {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Message {
+        /// First, and once.
+        #[prost(message, tag = "3")]
+        Welcome(super::Welcome),
+        /// Begins a round.
+        #[prost(message, tag = "4")]
+        Begin(super::Begin),
+        /// Within a round.
+        #[prost(message, tag = "5")]
+        Tenant(super::TenantState),
+        /// Within a round.
+        #[prost(message, tag = "6")]
+        TenantGone(super::TenantGone),
+        /// Within a round.
+        #[prost(message, tag = "7")]
+        Trust(super::Trust),
+        /// Ends a round.
+        #[prost(message, tag = "8")]
+        End(super::End),
+        /// Between rounds.
+        #[prost(message, tag = "9")]
+        Freshness(super::Freshness),
+        /// The last message.
+        #[prost(message, tag = "10")]
+        Farewell(super::Farewell),
+    }
+}
+/// The control node takes the data node on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Welcome {
+    /// The cluster. A data node stays with the first one it met.
+    #[prost(string, tag = "1")]
+    pub cluster_id: ::prost::alloc::string::String,
+    /// The name of the control node, for people.
+    #[prost(string, tag = "2")]
+    pub control_node: ::prost::alloc::string::String,
+    /// The number of this start of the data node: it grows with every start, and is no other's.
+    #[prost(uint64, tag = "3")]
+    pub incarnation: u64,
+    /// Settings of the cluster.
+    #[prost(message, optional, tag = "4")]
+    pub settings: ::core::option::Option<FeedSettings>,
+}
+/// What holds for all data nodes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FeedSettings {
+    /// For how long a node may judge by what it knows, in seconds, where the tenant does not say; 0: 60.
+    #[prost(uint32, tag = "1")]
+    pub staleness_max_seconds: u32,
+}
+/// Begins a round.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Begin {
+    /// Whether the round holds everything: what it does not name is no more. Otherwise it holds changes.
+    #[prost(bool, tag = "1")]
+    pub full: bool,
+}
+/// Ends a round.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct End {
+    /// How many messages stood between `Begin` and this one.
+    #[prost(uint32, tag = "1")]
+    pub messages: u32,
+}
+/// Everything about one tenant; replaces what was there.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TenantState {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Names this state; to be given back in `Hello`.
+    #[prost(bytes = "vec", tag = "2")]
+    pub etag: ::prost::alloc::vec::Vec<u8>,
+    /// What is in force; absent: nothing has been activated yet.
+    #[prost(message, optional, tag = "3")]
+    pub activation: ::core::option::Option<Activation>,
+    /// The manifests of the versions that the activation names.
+    #[prost(message, repeated, tag = "4")]
+    pub manifests: ::prost::alloc::vec::Vec<SignedManifest>,
+    /// For how long a node may judge by what it knows, in seconds; 0: as the cluster says.
+    #[prost(uint32, tag = "5")]
+    pub staleness_max_seconds: u32,
+    /// Whether the tenant asked, in writing, to be served beyond that as well.
+    #[prost(bool, tag = "8")]
+    pub serve_stale: bool,
+    /// The tokens that count no more although their time is not over.
+    #[prost(message, repeated, tag = "6")]
+    pub revoked_tokens: ::prost::alloc::vec::Vec<RevokedToken>,
+    /// The agents whose tokens count no more.
+    #[prost(message, repeated, tag = "7")]
+    pub revoked_agents: ::prost::alloc::vec::Vec<RevokedAgent>,
+    /// Tokens issued before this moment, in milliseconds since 1970, count no more, whoever's they are: the cluster was
+    /// restored then, and what was revoked after its backup was forgotten. 0: none.
+    #[prost(uint64, tag = "9")]
+    pub tokens_void_before_ms: u64,
+}
+/// Which versions of a tenant are in force.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Activation {
+    /// Its number: it grows with every activation in the cluster, a rollback being one as well.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// The version that judges.
+    #[prost(uint64, tag = "2")]
+    pub enforced: u64,
+    /// A version that judges some agents instead; absent: none.
+    #[prost(message, optional, tag = "3")]
+    pub canary: ::core::option::Option<Canary>,
+    /// Versions that are judged by beside it, without effect.
+    #[prost(uint64, repeated, tag = "4")]
+    pub shadow: ::prost::alloc::vec::Vec<u64>,
+}
+/// A version's manifest, as it was signed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SignedManifest {
+    /// An encoded `Manifest`: the bytes that were signed, in their one spelling.
+    #[prost(bytes = "vec", tag = "1")]
+    pub manifest: ::prost::alloc::vec::Vec<u8>,
+    /// Ed25519 over `aegis/manifest/v1`, a zero byte, and the bytes of the manifest; 64 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
+}
+/// A share of the agents, judged by another version.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Canary {
+    /// The version.
+    #[prost(uint64, tag = "1")]
+    pub version: u64,
+    /// How many of a hundred agents, from 0 to 100. An agent is among them exactly if the first 8 bytes, big-endian, of
+    /// SHA-256(`canary`, 0x00, tenant, 0x00, agent), modulo 100, are below it.
+    #[prost(uint32, tag = "2")]
+    pub percent: u32,
+}
+/// A revoked token.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokedToken {
+    /// Its `jti`.
+    #[prost(string, tag = "1")]
+    pub token_id: ::prost::alloc::string::String,
+    /// When its time would have been over, in milliseconds since 1970: the row is of no use after that.
+    #[prost(uint64, tag = "2")]
+    pub expires_ms: u64,
+}
+/// An agent whose tokens were revoked.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokedAgent {
+    /// The agent.
+    #[prost(string, tag = "1")]
+    pub agent: ::prost::alloc::string::String,
+    /// Tokens issued up to this moment, in milliseconds since 1970, count no more; 0: no token counts.
+    #[prost(uint64, tag = "2")]
+    pub issued_until_ms: u64,
+}
+/// A tenant that is no more, or no more this node's.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TenantGone {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+}
+/// Whose signatures count; replaces what was there.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Trust {
+    /// Names this trust; to be given back in `Hello`.
+    #[prost(bytes = "vec", tag = "1")]
+    pub etag: ::prost::alloc::vec::Vec<u8>,
+    /// The keys of agent tokens.
+    #[prost(message, repeated, tag = "2")]
+    pub token_keys: ::prost::alloc::vec::Vec<TokenKey>,
+    /// The keys of manifests: Ed25519, 32 bytes each.
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub manifest_keys: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+/// A key, and the only issuer that may use it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TokenKey {
+    /// The one value of `iss` that counts with this key.
+    #[prost(string, tag = "1")]
+    pub issuer: ::prost::alloc::string::String,
+    /// Ed25519, 32 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub key: ::prost::alloc::vec::Vec<u8>,
+}
+/// A majority of the control nodes has confirmed this moment, and everything before it has been sent.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Freshness {
+    /// The applied log time, in milliseconds since 1970.
+    #[prost(uint64, tag = "1")]
+    pub log_time_ms: u64,
+}
+/// The control node ends the stream.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Farewell {
+    /// Why.
+    #[prost(enumeration = "farewell::Reason", tag = "1")]
+    pub reason: i32,
+    /// The same for people.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+}
+/// Nested message and enum types in `Farewell`.
+pub mod farewell {
+    /// Why a stream ends.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Reason {
+        /// Not said.
+        Unspecified = 0,
+        /// The control node stops: go to another one.
+        Stopping = 1,
+        /// The control node is behind what the data node has: go to another one.
+        Behind = 2,
+        /// Another process has started with this node's id: this one has to end.
+        Fenced = 3,
+    }
+    impl Reason {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "REASON_UNSPECIFIED",
+                Self::Stopping => "REASON_STOPPING",
+                Self::Behind => "REASON_BEHIND",
+                Self::Fenced => "REASON_FENCED",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "REASON_UNSPECIFIED" => Some(Self::Unspecified),
+                "REASON_STOPPING" => Some(Self::Stopping),
+                "REASON_BEHIND" => Some(Self::Behind),
+                "REASON_FENCED" => Some(Self::Fenced),
+                _ => None,
+            }
+        }
+    }
+}
+/// Asks for a bundle.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetBundleRequest {
+    /// The tenant whose version it is.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Its digest: `sha256:` and 64 hexadecimal digits in lower case. Of a version that is in force.
+    #[prost(string, tag = "2")]
+    pub digest: ::prost::alloc::string::String,
+    /// The data node's name, as in its certificate.
+    #[prost(string, tag = "3")]
+    pub node_name: ::prost::alloc::string::String,
+}
+/// A piece of a bundle.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetBundleResponse {
+    /// At most 256 KiB.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub chunk: ::prost::bytes::Bytes,
+}
+/// Generated client implementations.
+pub mod feed_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// The feed to data nodes. Served at the control plane's gRPC port (7071 unless configured otherwise) to peers with a
+    /// node certificate; any control node serves any data node.
+    ///
+    /// A node that does not know a field skips it, and a data node that does not know a kind of message ends the stream: it may
+    /// matter. So a control node sends to each data node what its `Hello.level` says that it understands.
+    #[derive(Debug, Clone)]
+    pub struct FeedClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl FeedClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> FeedClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> FeedClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            FeedClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Follows the replicated state. The data node says hello, and is sent *rounds* for as long as both live.
+        ///
+        /// A round is `Begin`, what has changed, `End`, all of it stamped with the same (history, index). It counts as a
+        /// whole or not at all. The first round after `Welcome` holds everything that the node did not say it has; each later
+        /// one what has changed since. Between rounds come `Freshness` and, last, `Farewell`.
+        ///
+        /// Status: `UNAUTHENTICATED` (no node certificate), `PERMISSION_DENIED` (a certificate of another name, or a tenant that
+        /// it does not cover), `INVALID_ARGUMENT` (messages out of order), `RESOURCE_EXHAUSTED` (too many nodes follow here),
+        /// `FAILED_PRECONDITION` (another process has taken this node's place), `UNAVAILABLE` (try another control node).
+        pub async fn follow(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::FollowRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::FollowResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::StrictCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/aegis.v1.Feed/Follow");
+            let mut req = request.into_streaming_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Feed", "Follow"));
+            self.inner.streaming(req, path, codec).await
+        }
+        /// The bytes of a bundle, in order. What arrives is worth nothing before its digest was compared.
+        ///
+        /// Status: as `Follow`, and `NOT_FOUND`.
+        pub async fn get_bundle(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetBundleRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::GetBundleResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::StrictCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/aegis.v1.Feed/GetBundle");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Feed", "GetBundle"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod feed_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with FeedServer.
+    #[async_trait]
+    pub trait Feed: std::marker::Send + std::marker::Sync + 'static {
+        /// Server streaming response type for the Follow method.
+        type FollowStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::FollowResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Follows the replicated state. The data node says hello, and is sent *rounds* for as long as both live.
+        ///
+        /// A round is `Begin`, what has changed, `End`, all of it stamped with the same (history, index). It counts as a
+        /// whole or not at all. The first round after `Welcome` holds everything that the node did not say it has; each later
+        /// one what has changed since. Between rounds come `Freshness` and, last, `Farewell`.
+        ///
+        /// Status: `UNAUTHENTICATED` (no node certificate), `PERMISSION_DENIED` (a certificate of another name, or a tenant that
+        /// it does not cover), `INVALID_ARGUMENT` (messages out of order), `RESOURCE_EXHAUSTED` (too many nodes follow here),
+        /// `FAILED_PRECONDITION` (another process has taken this node's place), `UNAVAILABLE` (try another control node).
+        async fn follow(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::FollowRequest>>,
+        ) -> std::result::Result<tonic::Response<Self::FollowStream>, tonic::Status>;
+        /// Server streaming response type for the GetBundle method.
+        type GetBundleStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::GetBundleResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The bytes of a bundle, in order. What arrives is worth nothing before its digest was compared.
+        ///
+        /// Status: as `Follow`, and `NOT_FOUND`.
+        async fn get_bundle(
+            &self,
+            request: tonic::Request<super::GetBundleRequest>,
+        ) -> std::result::Result<tonic::Response<Self::GetBundleStream>, tonic::Status>;
+    }
+    /// The feed to data nodes. Served at the control plane's gRPC port (7071 unless configured otherwise) to peers with a
+    /// node certificate; any control node serves any data node.
+    ///
+    /// A node that does not know a field skips it, and a data node that does not know a kind of message ends the stream: it may
+    /// matter. So a control node sends to each data node what its `Hello.level` says that it understands.
+    #[derive(Debug)]
+    pub struct FeedServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> FeedServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for FeedServer<T>
+    where
+        T: Feed,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/aegis.v1.Feed/Follow" => {
+                    #[allow(non_camel_case_types)]
+                    struct FollowSvc<T: Feed>(pub Arc<T>);
+                    impl<T: Feed> tonic::server::StreamingService<super::FollowRequest>
+                    for FollowSvc<T> {
+                        type Response = super::FollowResponse;
+                        type ResponseStream = T::FollowStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::FollowRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Feed>::follow(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FollowSvc(inner);
+                        let codec = crate::codec::StrictCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Feed/GetBundle" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetBundleSvc<T: Feed>(pub Arc<T>);
+                    impl<
+                        T: Feed,
+                    > tonic::server::ServerStreamingService<super::GetBundleRequest>
+                    for GetBundleSvc<T> {
+                        type Response = super::GetBundleResponse;
+                        type ResponseStream = T::GetBundleStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetBundleRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Feed>::get_bundle(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetBundleSvc(inner);
+                        let codec = crate::codec::StrictCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for FeedServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "aegis.v1.Feed";
+    impl<T> tonic::server::NamedService for FeedServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// The manifest of a version. Signed as bytes: Ed25519 over `aegis/manifest/v1`, a zero byte, and the encoded message.
+///
+/// It has exactly one encoding: fields in ascending order, each at most once but `chunks`, no default values, shortest
+/// varints, nothing unknown. Whoever verifies refuses every other one, whatever its signature. A manifest with further
+/// fields gets another domain.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Manifest {
+    /// The cluster that published it.
+    #[prost(string, tag = "1")]
+    pub cluster: ::prost::alloc::string::String,
+    /// The tenant whose policy it is.
+    #[prost(string, tag = "2")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Counts from 1 per tenant, without gaps.
+    #[prost(uint64, tag = "3")]
+    pub version: u64,
+    /// SHA-256 of the bundle: 32 bytes.
+    #[prost(bytes = "vec", tag = "4")]
+    pub bundle: ::prost::alloc::vec::Vec<u8>,
+    /// The size of the bundle, in bytes.
+    #[prost(uint64, tag = "5")]
+    pub bundle_bytes: u64,
+    /// SHA-256 of each piece of the bundle, in order: every piece has 256 KiB, the last one may be shorter.
+    #[prost(bytes = "vec", repeated, tag = "6")]
+    pub chunks: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// The log time at which it was published, in milliseconds since 1970.
+    #[prost(uint64, tag = "7")]
+    pub created_ms: u64,
+    /// The thumbprint (RFC 7638) of the key that signs it: 32 bytes.
+    #[prost(bytes = "vec", tag = "8")]
+    pub key_id: ::prost::alloc::vec::Vec<u8>,
+}
+/// Who speaks.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftSender {
+    /// The cluster's id.
+    #[prost(string, tag = "1")]
+    pub cluster: ::prost::alloc::string::String,
+    /// The node's id: random, never used again.
+    #[prost(fixed64, tag = "2")]
+    pub node: u64,
+    /// The node's name; its certificate has to be valid for `NAME.control.CLUSTER`.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// The version of this protocol. Nodes with different ones do not talk.
+    #[prost(uint32, tag = "4")]
+    pub protocol: u32,
+}
+/// A vote: a term, for whom, and whether a quorum granted it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftVote {
+    /// The term.
+    #[prost(uint64, tag = "1")]
+    pub term: u64,
+    /// Who leads, or wants to.
+    #[prost(fixed64, tag = "2")]
+    pub node: u64,
+    /// Whether a quorum granted it.
+    #[prost(bool, tag = "3")]
+    pub committed: bool,
+}
+/// The place of an entry in the log.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftLogId {
+    /// The term of the leader that proposed it.
+    #[prost(uint64, tag = "1")]
+    pub term: u64,
+    /// That leader.
+    #[prost(fixed64, tag = "2")]
+    pub node: u64,
+    /// Its index.
+    #[prost(uint64, tag = "3")]
+    pub index: u64,
+}
+/// One entry of the log.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RaftEntry {
+    /// Its place.
+    #[prost(message, optional, tag = "1")]
+    pub id: ::core::option::Option<RaftLogId>,
+    /// What it holds; nothing in the first entry of a leader.
+    #[prost(oneof = "raft_entry::Payload", tags = "2, 3")]
+    pub payload: ::core::option::Option<raft_entry::Payload>,
+}
+/// Nested message and enum types in `RaftEntry`.
+pub mod raft_entry {
+    /// What it holds; nothing in the first entry of a leader.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Payload {
+        /// Commands.
+        #[prost(message, tag = "2")]
+        Batch(super::RaftBatch),
+        /// Who belongs to the cluster from this entry on.
+        #[prost(message, tag = "3")]
+        Membership(super::RaftMembership),
+    }
+}
+/// The commands of one entry.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftBatch {
+    /// The leader's proposed log time, in milliseconds since 1970.
+    #[prost(uint64, tag = "1")]
+    pub log_time_ms: u64,
+    /// The commands, in order.
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub commands: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+/// Who belongs to the cluster.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RaftMembership {
+    /// The voters; two sets while one replaces the other.
+    #[prost(message, repeated, tag = "1")]
+    pub voters: ::prost::alloc::vec::Vec<RaftVoters>,
+    /// All members, learners included.
+    #[prost(message, repeated, tag = "2")]
+    pub members: ::prost::alloc::vec::Vec<RaftMember>,
+}
+/// A set of voters.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftVoters {
+    /// Their ids.
+    #[prost(fixed64, repeated, tag = "1")]
+    pub nodes: ::prost::alloc::vec::Vec<u64>,
+}
+/// A member.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftMember {
+    /// Its id.
+    #[prost(fixed64, tag = "1")]
+    pub node: u64,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Its address, e.g. `<https://control-1:7071`.>
+    #[prost(string, tag = "3")]
+    pub address: ::prost::alloc::string::String,
+}
+/// Entries from the leader; none to say that it lives.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RaftAppendEntriesRequest {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub sender: ::core::option::Option<RaftSender>,
+    /// Whom it is meant for.
+    #[prost(fixed64, tag = "2")]
+    pub target: u64,
+    /// The leader's vote.
+    #[prost(message, optional, tag = "3")]
+    pub vote: ::core::option::Option<RaftVote>,
+    /// The entry before the first one; absent at the beginning of the log.
+    #[prost(message, optional, tag = "4")]
+    pub previous: ::core::option::Option<RaftLogId>,
+    /// The entries, in order.
+    #[prost(message, repeated, tag = "5")]
+    pub entries: ::prost::alloc::vec::Vec<RaftEntry>,
+    /// Up to where the leader knows the log to be committed.
+    #[prost(message, optional, tag = "6")]
+    pub committed: ::core::option::Option<RaftLogId>,
+}
+/// How entries were received.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftAppendEntriesResponse {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub sender: ::core::option::Option<RaftSender>,
+    /// The outcome.
+    #[prost(enumeration = "RaftAppendOutcome", tag = "2")]
+    pub outcome: i32,
+    /// The higher vote that was seen, where that is the outcome.
+    #[prost(message, optional, tag = "3")]
+    pub higher_vote: ::core::option::Option<RaftVote>,
+}
+/// Asks for a vote.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftVoteRequest {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub sender: ::core::option::Option<RaftSender>,
+    /// Whom it is meant for.
+    #[prost(fixed64, tag = "2")]
+    pub target: u64,
+    /// The candidate's vote.
+    #[prost(message, optional, tag = "3")]
+    pub vote: ::core::option::Option<RaftVote>,
+    /// The last entry of the candidate's log; absent when it is empty.
+    #[prost(message, optional, tag = "4")]
+    pub last_log: ::core::option::Option<RaftLogId>,
+}
+/// The vote that a node holds after it was asked.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftVoteResponse {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub sender: ::core::option::Option<RaftSender>,
+    /// The vote it holds.
+    #[prost(message, optional, tag = "2")]
+    pub vote: ::core::option::Option<RaftVote>,
+    /// Whether that was granted to the candidate.
+    #[prost(bool, tag = "3")]
+    pub granted: bool,
+    /// The last entry of its log; absent when it is empty.
+    #[prost(message, optional, tag = "4")]
+    pub last_log: ::core::option::Option<RaftLogId>,
+}
+/// A part of a snapshot.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RaftInstallSnapshotRequest {
+    /// The parts, in this order: one head, chunks, one end.
+    #[prost(oneof = "raft_install_snapshot_request::Part", tags = "1, 2, 3")]
+    pub part: ::core::option::Option<raft_install_snapshot_request::Part>,
+}
+/// Nested message and enum types in `RaftInstallSnapshotRequest`.
+pub mod raft_install_snapshot_request {
+    /// The parts, in this order: one head, chunks, one end.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Part {
+        /// What comes.
+        #[prost(message, tag = "1")]
+        Head(super::RaftSnapshotHead),
+        /// The next bytes, at most 256 KiB.
+        #[prost(bytes, tag = "2")]
+        Chunk(::prost::bytes::Bytes),
+        /// All bytes were sent.
+        #[prost(message, tag = "3")]
+        End(super::RaftSnapshotEnd),
+    }
+}
+/// What a snapshot is of.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RaftSnapshotHead {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub sender: ::core::option::Option<RaftSender>,
+    /// Whom it is meant for.
+    #[prost(fixed64, tag = "2")]
+    pub target: u64,
+    /// The leader's vote.
+    #[prost(message, optional, tag = "3")]
+    pub vote: ::core::option::Option<RaftVote>,
+    /// The snapshot's id.
+    #[prost(string, tag = "4")]
+    pub id: ::prost::alloc::string::String,
+    /// The last entry it covers.
+    #[prost(message, optional, tag = "5")]
+    pub last_log: ::core::option::Option<RaftLogId>,
+    /// The entry of the membership below; absent before any was.
+    #[prost(message, optional, tag = "6")]
+    pub membership_log: ::core::option::Option<RaftLogId>,
+    /// The membership in force at the last entry.
+    #[prost(message, optional, tag = "7")]
+    pub membership: ::core::option::Option<RaftMembership>,
+    /// How many bytes will come.
+    #[prost(uint64, tag = "8")]
+    pub bytes: u64,
+}
+/// The end of a snapshot.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftSnapshotEnd {
+    /// SHA-256 of all bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub sha256: ::prost::alloc::vec::Vec<u8>,
+}
+/// The vote that a node holds after it installed a snapshot, or refused to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftInstallSnapshotResponse {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub sender: ::core::option::Option<RaftSender>,
+    /// The vote it holds.
+    #[prost(message, optional, tag = "2")]
+    pub vote: ::core::option::Option<RaftVote>,
+}
+/// Commands for the leader.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftProposeRequest {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub sender: ::core::option::Option<RaftSender>,
+    /// Whom it is meant for.
+    #[prost(fixed64, tag = "2")]
+    pub target: u64,
+    /// The commands.
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub commands: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// How long the sender waits, in milliseconds.
+    #[prost(uint32, tag = "4")]
+    pub within_ms: u32,
+}
+/// What became of commands.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RaftProposeResponse {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub sender: ::core::option::Option<RaftSender>,
+    /// For each command, in order.
+    #[prost(message, repeated, tag = "2")]
+    pub outcomes: ::prost::alloc::vec::Vec<RaftProposed>,
+}
+/// What became of one command.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftProposed {
+    /// The outcome.
+    #[prost(oneof = "raft_proposed::Outcome", tags = "1, 2, 3")]
+    pub outcome: ::core::option::Option<raft_proposed::Outcome>,
+}
+/// Nested message and enum types in `RaftProposed`.
+pub mod raft_proposed {
+    /// The outcome.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Outcome {
+        /// It was applied.
+        #[prost(message, tag = "1")]
+        Applied(super::RaftApplied),
+        /// It was not accepted, and never will be.
+        #[prost(message, tag = "2")]
+        NotAccepted(super::RaftNotAccepted),
+        /// It may have been accepted.
+        #[prost(message, tag = "3")]
+        Unknown(super::RaftUnknownOutcome),
+    }
+}
+/// A command that was applied.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftApplied {
+    /// The index of its entry.
+    #[prost(uint64, tag = "1")]
+    pub index: u64,
+    /// Its number within the entry, from 0.
+    #[prost(uint32, tag = "2")]
+    pub position: u32,
+    /// The machine's answer.
+    #[prost(bytes = "vec", tag = "3")]
+    pub response: ::prost::alloc::vec::Vec<u8>,
+}
+/// A command that was not accepted.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftNotAccepted {
+    /// Why: `not_leader`, `no_leader`, `clock`, `overloaded`, `too_late`, `too_large` or `stopped`.
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+    /// Who leads, as far as is known; 0 otherwise.
+    #[prost(fixed64, tag = "2")]
+    pub leader: u64,
+}
+/// A command that may have been accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftUnknownOutcome {}
+/// Asks how far to apply.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftReadIndexRequest {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub sender: ::core::option::Option<RaftSender>,
+    /// Whom it is meant for.
+    #[prost(fixed64, tag = "2")]
+    pub target: u64,
+    /// How long the sender waits, in milliseconds.
+    #[prost(uint32, tag = "3")]
+    pub within_ms: u32,
+}
+/// How far to apply.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftReadIndexResponse {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub sender: ::core::option::Option<RaftSender>,
+    /// The index, where this node leads.
+    #[prost(uint64, optional, tag = "2")]
+    pub index: ::core::option::Option<u64>,
+    /// Who leads otherwise, as far as is known; 0 if unknown.
+    #[prost(fixed64, tag = "3")]
+    pub leader: u64,
+}
+/// Asks how a node is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftStatusRequest {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub sender: ::core::option::Option<RaftSender>,
+    /// Whom it is meant for; 0 for whoever answers.
+    #[prost(fixed64, tag = "2")]
+    pub target: u64,
+}
+/// How a node is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftStatusResponse {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub sender: ::core::option::Option<RaftSender>,
+    /// Its wall clock, in milliseconds since 1970.
+    #[prost(uint64, tag = "2")]
+    pub wall_ms: u64,
+    /// Its term.
+    #[prost(uint64, tag = "3")]
+    pub term: u64,
+    /// Who leads, as far as it knows; 0 if nobody.
+    #[prost(fixed64, tag = "4")]
+    pub leader: u64,
+    /// The index of the last entry of its log; 0 if it is empty.
+    #[prost(uint64, tag = "5")]
+    pub last_log_index: u64,
+    /// The index of the last entry it has applied; 0 if none.
+    #[prost(uint64, tag = "6")]
+    pub applied_index: u64,
+    /// The log time at that entry, in milliseconds since 1970.
+    #[prost(uint64, tag = "7")]
+    pub log_time_ms: u64,
+    /// Whether it has ever been part of a cluster.
+    #[prost(bool, tag = "8")]
+    pub initialized: bool,
+}
+/// Asks what data nodes have put into force.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftStandingsRequest {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub sender: ::core::option::Option<RaftSender>,
+    /// Whom it is meant for.
+    #[prost(fixed64, tag = "2")]
+    pub target: u64,
+    /// The tenant.
+    #[prost(string, tag = "3")]
+    pub tenant: ::prost::alloc::string::String,
+}
+/// What data nodes have put into force.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RaftStandingsResponse {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub sender: ::core::option::Option<RaftSender>,
+    /// The data nodes that follow the node that answers.
+    #[prost(message, repeated, tag = "2")]
+    pub standings: ::prost::alloc::vec::Vec<RaftStanding>,
+}
+/// What one data node has put into force for one tenant.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftStanding {
+    /// The data node.
+    #[prost(fixed64, tag = "1")]
+    pub node: u64,
+    /// The activation in force; 0: none.
+    #[prost(uint64, tag = "2")]
+    pub activation: u64,
+    /// A newer activation that is not in force; 0: none is known.
+    #[prost(uint64, tag = "3")]
+    pub failed_activation: u64,
+    /// Why it is not: a stable word.
+    #[prost(string, tag = "4")]
+    pub code: ::prost::alloc::string::String,
+    /// The same for people.
+    #[prost(string, tag = "5")]
+    pub message: ::prost::alloc::string::String,
+    /// Whether the node tries again by itself.
+    #[prost(bool, tag = "6")]
+    pub retrying: bool,
+}
+/// How entries were received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RaftAppendOutcome {
+    /// Not said; taken as a broken answer.
+    Unspecified = 0,
+    /// All are durable.
+    Appended = 1,
+    /// The log does not have the entry before the first one.
+    Conflict = 2,
+    /// Somebody else leads, or wants to.
+    HigherVote = 3,
+}
+impl RaftAppendOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RAFT_APPEND_OUTCOME_UNSPECIFIED",
+            Self::Appended => "RAFT_APPEND_OUTCOME_APPENDED",
+            Self::Conflict => "RAFT_APPEND_OUTCOME_CONFLICT",
+            Self::HigherVote => "RAFT_APPEND_OUTCOME_HIGHER_VOTE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RAFT_APPEND_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "RAFT_APPEND_OUTCOME_APPENDED" => Some(Self::Appended),
+            "RAFT_APPEND_OUTCOME_CONFLICT" => Some(Self::Conflict),
+            "RAFT_APPEND_OUTCOME_HIGHER_VOTE" => Some(Self::HigherVote),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod raft_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Served by control nodes to control nodes, over mutual TLS (7071 unless configured otherwise).
+    ///
+    /// Every request names its sender and whom it is meant for, and every answer its sender. A request is refused, with
+    /// the trailing metadata `aegis-raft-refused` and one of its values, before it has any effect:
+    /// `wrong_cluster`, `wrong_protocol`, `wrong_node`, `unknown_node`, `removed_node`, `wrong_certificate` (`FAILED_PRECONDITION`
+    /// or `PERMISSION_DENIED`), `malformed` (`INVALID_ARGUMENT`), `busy` (`RESOURCE_EXHAUSTED`), `stopped` (`UNAVAILABLE`).
+    #[derive(Debug, Clone)]
+    pub struct RaftClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl RaftClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> RaftClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> RaftClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            RaftClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Replicates entries, or says that the leader lives.
+        ///
+        /// Unary on purpose: a leader has one such request under way per peer and waits for the answer, so that a stream would
+        /// carry one message at a time. A call of its own gives each its deadline, and leaves nothing to resume after a cut.
+        pub async fn append_entries(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RaftAppendEntriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RaftAppendEntriesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::StrictCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Raft/AppendEntries",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Raft", "AppendEntries"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Asks for a vote.
+        pub async fn vote(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RaftVoteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RaftVoteResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::StrictCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/aegis.v1.Raft/Vote");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Raft", "Vote"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sends a snapshot: a head, its bytes in order in chunks of at most 256 KiB, and an end with the checksum. Answered
+        /// once it is installed. Only one is received at a time.
+        pub async fn install_snapshot(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<
+                Message = super::RaftInstallSnapshotRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::RaftInstallSnapshotResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::StrictCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Raft/InstallSnapshot",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Raft", "InstallSnapshot"));
+            self.inner.client_streaming(req, path, codec).await
+        }
+        /// Proposes commands at the leader. Answered when each is applied there, or is sure not to be, or the time is over.
+        pub async fn propose(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RaftProposeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RaftProposeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::StrictCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/aegis.v1.Raft/Propose");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Raft", "Propose"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Asks the leader how far a node must have applied so that what it reads is not older than this request.
+        pub async fn read_index(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RaftReadIndexRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RaftReadIndexResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::StrictCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/aegis.v1.Raft/ReadIndex");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Raft", "ReadIndex"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says how a node is, and what its clock shows.
+        pub async fn status(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RaftStatusRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RaftStatusResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::StrictCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/aegis.v1.Raft/Status");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Raft", "Status"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says what the data nodes have put into force that follow the node that answers: each follows one control node only,
+        /// and who waits for an activation wants to hear of all.
+        pub async fn standings(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RaftStandingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RaftStandingsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::StrictCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/aegis.v1.Raft/Standings");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Raft", "Standings"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod raft_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with RaftServer.
+    #[async_trait]
+    pub trait Raft: std::marker::Send + std::marker::Sync + 'static {
+        /// Replicates entries, or says that the leader lives.
+        ///
+        /// Unary on purpose: a leader has one such request under way per peer and waits for the answer, so that a stream would
+        /// carry one message at a time. A call of its own gives each its deadline, and leaves nothing to resume after a cut.
+        async fn append_entries(
+            &self,
+            request: tonic::Request<super::RaftAppendEntriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RaftAppendEntriesResponse>,
+            tonic::Status,
+        >;
+        /// Asks for a vote.
+        async fn vote(
+            &self,
+            request: tonic::Request<super::RaftVoteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RaftVoteResponse>,
+            tonic::Status,
+        >;
+        /// Sends a snapshot: a head, its bytes in order in chunks of at most 256 KiB, and an end with the checksum. Answered
+        /// once it is installed. Only one is received at a time.
+        async fn install_snapshot(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::RaftInstallSnapshotRequest>>,
+        ) -> std::result::Result<
+            tonic::Response<super::RaftInstallSnapshotResponse>,
+            tonic::Status,
+        >;
+        /// Proposes commands at the leader. Answered when each is applied there, or is sure not to be, or the time is over.
+        async fn propose(
+            &self,
+            request: tonic::Request<super::RaftProposeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RaftProposeResponse>,
+            tonic::Status,
+        >;
+        /// Asks the leader how far a node must have applied so that what it reads is not older than this request.
+        async fn read_index(
+            &self,
+            request: tonic::Request<super::RaftReadIndexRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RaftReadIndexResponse>,
+            tonic::Status,
+        >;
+        /// Says how a node is, and what its clock shows.
+        async fn status(
+            &self,
+            request: tonic::Request<super::RaftStatusRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RaftStatusResponse>,
+            tonic::Status,
+        >;
+        /// Says what the data nodes have put into force that follow the node that answers: each follows one control node only,
+        /// and who waits for an activation wants to hear of all.
+        async fn standings(
+            &self,
+            request: tonic::Request<super::RaftStandingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RaftStandingsResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Served by control nodes to control nodes, over mutual TLS (7071 unless configured otherwise).
+    ///
+    /// Every request names its sender and whom it is meant for, and every answer its sender. A request is refused, with
+    /// the trailing metadata `aegis-raft-refused` and one of its values, before it has any effect:
+    /// `wrong_cluster`, `wrong_protocol`, `wrong_node`, `unknown_node`, `removed_node`, `wrong_certificate` (`FAILED_PRECONDITION`
+    /// or `PERMISSION_DENIED`), `malformed` (`INVALID_ARGUMENT`), `busy` (`RESOURCE_EXHAUSTED`), `stopped` (`UNAVAILABLE`).
+    #[derive(Debug)]
+    pub struct RaftServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> RaftServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for RaftServer<T>
+    where
+        T: Raft,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/aegis.v1.Raft/AppendEntries" => {
+                    #[allow(non_camel_case_types)]
+                    struct AppendEntriesSvc<T: Raft>(pub Arc<T>);
+                    impl<
+                        T: Raft,
+                    > tonic::server::UnaryService<super::RaftAppendEntriesRequest>
+                    for AppendEntriesSvc<T> {
+                        type Response = super::RaftAppendEntriesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RaftAppendEntriesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Raft>::append_entries(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AppendEntriesSvc(inner);
+                        let codec = crate::codec::StrictCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Raft/Vote" => {
+                    #[allow(non_camel_case_types)]
+                    struct VoteSvc<T: Raft>(pub Arc<T>);
+                    impl<T: Raft> tonic::server::UnaryService<super::RaftVoteRequest>
+                    for VoteSvc<T> {
+                        type Response = super::RaftVoteResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RaftVoteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Raft>::vote(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VoteSvc(inner);
+                        let codec = crate::codec::StrictCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Raft/InstallSnapshot" => {
+                    #[allow(non_camel_case_types)]
+                    struct InstallSnapshotSvc<T: Raft>(pub Arc<T>);
+                    impl<
+                        T: Raft,
+                    > tonic::server::ClientStreamingService<
+                        super::RaftInstallSnapshotRequest,
+                    > for InstallSnapshotSvc<T> {
+                        type Response = super::RaftInstallSnapshotResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::RaftInstallSnapshotRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Raft>::install_snapshot(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = InstallSnapshotSvc(inner);
+                        let codec = crate::codec::StrictCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.client_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Raft/Propose" => {
+                    #[allow(non_camel_case_types)]
+                    struct ProposeSvc<T: Raft>(pub Arc<T>);
+                    impl<T: Raft> tonic::server::UnaryService<super::RaftProposeRequest>
+                    for ProposeSvc<T> {
+                        type Response = super::RaftProposeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RaftProposeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Raft>::propose(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ProposeSvc(inner);
+                        let codec = crate::codec::StrictCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Raft/ReadIndex" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReadIndexSvc<T: Raft>(pub Arc<T>);
+                    impl<
+                        T: Raft,
+                    > tonic::server::UnaryService<super::RaftReadIndexRequest>
+                    for ReadIndexSvc<T> {
+                        type Response = super::RaftReadIndexResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RaftReadIndexRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Raft>::read_index(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReadIndexSvc(inner);
+                        let codec = crate::codec::StrictCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Raft/Status" => {
+                    #[allow(non_camel_case_types)]
+                    struct StatusSvc<T: Raft>(pub Arc<T>);
+                    impl<T: Raft> tonic::server::UnaryService<super::RaftStatusRequest>
+                    for StatusSvc<T> {
+                        type Response = super::RaftStatusResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RaftStatusRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Raft>::status(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StatusSvc(inner);
+                        let codec = crate::codec::StrictCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Raft/Standings" => {
+                    #[allow(non_camel_case_types)]
+                    struct StandingsSvc<T: Raft>(pub Arc<T>);
+                    impl<
+                        T: Raft,
+                    > tonic::server::UnaryService<super::RaftStandingsRequest>
+                    for StandingsSvc<T> {
+                        type Response = super::RaftStandingsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RaftStandingsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Raft>::standings(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StandingsSvc(inner);
+                        let codec = crate::codec::StrictCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for RaftServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "aegis.v1.Raft";
+    impl<T> tonic::server::NamedService for RaftServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
