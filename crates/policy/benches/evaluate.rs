@@ -35,6 +35,7 @@ fn principal(agent: &str) -> Principal {
         callers: vec![],
         claims,
         token_id: "j".to_owned(),
+        issued_at: UnixNanos(0),
         expires_at: UnixNanos(0),
     }
 }

@@ -3,7 +3,10 @@
 //! Layout: `/.manifest`, `/aegis/main.rego`, `/aegis/unit/NAME.rego`, `/aegis/custom/NAME.rego`,
 //! `/aegis/index/data.json`, and the sources under `/sources/` (OPA reads none of them: their data files
 //! are renamed with a suffix).
+//! [`unpack`] takes the sources out again.
 //! Format: <https://www.openpolicyagent.org/docs/management-bundles>.
+
+pub mod unpack;
 
 use std::io::Write;
 

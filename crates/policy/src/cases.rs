@@ -52,6 +52,7 @@ impl Case {
             callers: self.callers.clone(),
             claims: self.token.clone(),
             token_id: "case".to_owned(),
+            issued_at: self.now,
             expires_at: self.now,
         };
         let call = ToolCall {

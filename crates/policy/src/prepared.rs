@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::ast::{Mode, PolicySet};
-use crate::bundle;
+use crate::bundle::{self, Bundle};
 use crate::compile::index::{Index, IndexDocument, IndexEntry};
 use crate::compile::{self, Compiled, Reads, Unit, UnitRules};
 use crate::custom;
@@ -93,9 +93,25 @@ impl Prepared {
     /// # Errors
     /// Problems that show only when it is compiled, with their places.
     pub fn new(set: &PolicySet) -> Result<Self, Vec<Diagnostic>> {
+        Self::with_bundle(set).map(|(prepared, _)| prepared)
+    }
+
+    /// The same, with the bundle that a stock OPA loads: what can be judged here and what is shipped are one.
+    ///
+    /// # Errors
+    /// Problems that show only when it is compiled, with their places.
+    pub fn with_bundle(set: &PolicySet) -> Result<(Self, Bundle), Vec<Diagnostic>> {
         let compiled = compile::compile(set)?;
-        let digest = bundle::write(set, &compiled).digest;
-        Self::from_compiled(compiled, digest, set)
+        let bundle = bundle::write(set, &compiled);
+        Ok((Self::from_compiled(compiled, bundle.digest.clone(), set)?, bundle))
+    }
+
+    /// The same for a set that came out of the bundle with `digest`, which spares writing the bundle once more.
+    ///
+    /// # Errors
+    /// As [`Prepared::new`].
+    pub fn of_bundle(set: &PolicySet, digest: &str) -> Result<Self, Vec<Diagnostic>> {
+        Self::from_compiled(compile::compile(set)?, digest.to_owned(), set)
     }
 
     fn from_compiled(compiled: Compiled, digest: String, set: &PolicySet) -> Result<Self, Vec<Diagnostic>> {

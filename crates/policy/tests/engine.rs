@@ -77,6 +77,7 @@ fn ask(prepared: &Prepared, agent: &str, tool: &str, action: &str, params: Value
         callers: vec![],
         claims: Default::default(),
         token_id: "j".to_owned(),
+        issued_at: UnixNanos(0),
         expires_at: UnixNanos(0),
     };
     let Value::Object(params) = params else { panic!("params are an object") };

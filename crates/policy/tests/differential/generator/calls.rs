@@ -84,6 +84,7 @@ impl Draft {
             callers: self.callers.iter().map(|caller| caller.parse().expect(name)).collect(),
             claims: object(self.token),
             token_id: "t-1".to_owned(),
+            issued_at: UnixNanos(0),
             expires_at: UnixNanos(u64::MAX),
         };
         let call = ToolCall {
