@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aegis_model::call::ToolCall;
 use aegis_model::clock::UnixNanos;
@@ -13,7 +14,7 @@ use aegis_policy::judge::Verdict;
 use serde_json::Value;
 
 use crate::laps::Laps;
-use crate::snapshot::{Snapshot, Tenant};
+use crate::snapshot::{Snapshot, Tenant, Version};
 
 /// By which way a call came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub(crate) struct Case {
     pub(crate) snapshot: Arc<Snapshot>,
     /// The one moment that the whole judgement sees.
     pub(crate) now: UnixNanos,
+    /// How old the news were at that moment.
+    pub(crate) news_age: Duration,
     pub(crate) surface: Surface,
     pub(crate) source: IpAddr,
     pub(crate) call: ToolCall,
@@ -54,6 +57,8 @@ pub(crate) struct Case {
     pub(crate) principal: Option<Arc<Principal>>,
     /// The tenant whose policy judges, once known.
     pub(crate) tenant: Option<Arc<Tenant>>,
+    /// The version of its policy that judges this agent.
+    pub(crate) version: Option<Arc<Version>>,
     /// Rules that decided.
     pub(crate) rules: Vec<String>,
     /// Circumstances that rest on the caller's word.
@@ -71,11 +76,13 @@ pub struct Received<'a> {
     pub(crate) about: Option<AgentId>,
 }
 
-/// From `identify`: the principal is proven, and the node has a policy for its tenant.
+/// From `identify`: the principal is proven and not revoked, and the node has a policy for its tenant that is not stale.
 pub(crate) struct Identified {
     pub(crate) case: Box<Case>,
     pub(crate) principal: Arc<Principal>,
     pub(crate) tenant: Arc<Tenant>,
+    /// The version of the tenant's policy that judges the principal.
+    pub(crate) version: Arc<Version>,
 }
 
 /// From `authorize`: the policy does not deny.

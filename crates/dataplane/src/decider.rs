@@ -12,18 +12,20 @@ use aegis_model::ids::AgentId;
 use aegis_model::reason::ReasonCode;
 use aegis_model::secret::Secret;
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use crate::answer::Refused;
 use crate::case::{Case, Received, Surface};
 use crate::decision_id::{DecisionIds, NodeName};
 use crate::digest::DigestKey;
+use crate::freshness::Freshness;
 use crate::laps::{Laps, Stage};
 use crate::log::Log;
 use crate::log::line::{Line, RefusalsLine};
 use crate::metrics::Metrics;
 use crate::replay::Replays;
 use crate::room::{Room, Seat};
-use crate::snapshot::{Snapshot, SwapRefusal};
+use crate::snapshot::{Phase, Snapshot, Staleness, SwapRefusal, Tenant};
 use crate::tally::{Due, Source, Tally};
 
 /// One node's decision point, without its surfaces. Shared by all calls.
@@ -38,7 +40,20 @@ pub struct Decider {
     pub(crate) tally: Tally,
     pub(crate) room: Room,
     pub(crate) metrics: Metrics,
+    pub(crate) freshness: Freshness,
+    policies: watch::Sender<PolicyStanding>,
     swapping: Mutex<()>,
+}
+
+/// Whether a node has policies that it may enforce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PolicyStanding {
+    /// What it was told first is not ready yet.
+    Awaiting,
+    /// It has, for one tenant at least.
+    InForce,
+    /// Its news are older than every tenant accepts.
+    Stale,
 }
 
 /// What a [`Decider`] is made from.
@@ -46,7 +61,7 @@ pub struct Decider {
 pub struct DeciderConfig<'a> {
     /// The node's name; stands in every decision id.
     pub node: NodeName,
-    /// A number that no start of this node has had before.
+    /// A number that no start of this node has had before; 0: the feed brings it.
     pub incarnation: u64,
     /// 32 random bytes, made at this start: the key of the digests in records.
     pub digest_key: Secret<[u8; 32]>,
@@ -73,13 +88,18 @@ impl Entry {
 }
 
 impl Decider {
-    /// A decision point that judges under `snapshot`.
+    /// A decision point that judges under `snapshot`. With [`Snapshot::awaiting`] it expects news from a feed, and
+    /// judges by none that are stale.
     ///
     /// # Errors
     /// The log cannot be opened.
     pub fn new(config: DeciderConfig<'_>, mut snapshot: Snapshot) -> io::Result<Self> {
         let calls_max = config.calls_in_progress_max.clamp(1, caps::CALLS_IN_PROGRESS_MAX);
         snapshot.assign_rooms(calls_max, None);
+        let (freshness, standing) = match snapshot.phase() {
+            Phase::Awaiting => (Freshness::fed(), PolicyStanding::Awaiting),
+            Phase::Starting | Phase::Whole => (Freshness::unfed(), PolicyStanding::InForce),
+        };
         let metrics = Metrics::new();
         metrics.enforcing(&snapshot);
         Ok(Self {
@@ -92,6 +112,8 @@ impl Decider {
             tally: Tally::new(caps::REFUSAL_SOURCES_MAX),
             room: Room::new(calls_max),
             metrics,
+            freshness,
+            policies: watch::Sender::new(standing),
             swapping: Mutex::new(()),
         })
     }
@@ -132,12 +154,14 @@ impl Decider {
         let case = Case {
             snapshot: self.snapshot.load_full(),
             now: self.clock.now(),
+            news_age: self.freshness.age(&self.clock),
             surface,
             source,
             call,
             laps,
             principal: None,
             tenant: None,
+            version: None,
             rules: Vec::new(),
             unverified: Vec::new(),
             explanation: None,
@@ -190,7 +214,39 @@ impl Decider {
         let next = snapshot.succeeding(&self.snapshot.load(), self.room.max())?;
         self.metrics.enforcing(&next);
         self.snapshot.store(Arc::new(next));
+        self.look_at_policies();
         Ok(())
+    }
+
+    /// Takes over the newest moment that the control plane has confirmed. To be called by the feed only.
+    pub(crate) fn confirm(&self, log_time_ms: u64) -> bool {
+        let newer = self.freshness.confirm(log_time_ms, &self.clock);
+        if newer {
+            self.look_at_policies();
+        }
+        newer
+    }
+
+    /// Finds out anew whether there are policies to be enforced. To be called every second: news age by themselves.
+    pub(crate) fn look_at_policies(&self) {
+        let snapshot = self.snapshot.load();
+        let age = self.freshness.age(&self.clock);
+        let mut tenants = snapshot.tenants().map(Tenant::staleness).peekable();
+        let stale = match tenants.peek() {
+            Some(_) => tenants.all(|staleness| staleness.is_over(age)),
+            None => Staleness::default().is_over(age),
+        };
+        let standing = match snapshot.phase() {
+            Phase::Awaiting | Phase::Starting => PolicyStanding::Awaiting,
+            Phase::Whole if stale => PolicyStanding::Stale,
+            Phase::Whole => PolicyStanding::InForce,
+        };
+        self.policies.send_if_modified(|known| std::mem::replace(known, standing) != standing);
+    }
+
+    /// Whether there are policies to be enforced, now and later.
+    pub(crate) fn policies(&self) -> watch::Receiver<PolicyStanding> {
+        self.policies.subscribe()
     }
 
     /// The snapshot in force.

@@ -60,23 +60,36 @@ impl fmt::Debug for NodeName {
 /// (Crockford). They are unique, not secret: nothing is proven by knowing one.
 #[derive(Debug)]
 pub(crate) struct DecisionIds {
-    prefix: String,
+    node: String,
+    /// 0 until it is given; nothing is decided before.
+    incarnation: AtomicU64,
     next: AtomicU64,
 }
 
 impl DecisionIds {
     /// Ids of `node` in its `incarnation`, which no start of the node has had before.
     pub(crate) fn new(node: &NodeName, incarnation: u64) -> Self {
-        let mut prefix = format!("d-{node}-");
-        push_base32(&mut prefix, incarnation);
-        prefix.push('-');
-        Self { prefix, next: AtomicU64::new(1) }
+        let incarnation = AtomicU64::new(incarnation);
+        Self { node: format!("d-{node}-"), incarnation, next: AtomicU64::new(1) }
+    }
+
+    /// Gives the incarnation to a node that has none yet. Whether it is this one now.
+    pub(crate) fn begin(&self, incarnation: u64) -> bool {
+        let given = self.incarnation.compare_exchange(0, incarnation, Ordering::Relaxed, Ordering::Relaxed);
+        given.is_ok_and(|_none| incarnation != 0) || given == Err(incarnation)
+    }
+
+    /// The incarnation; 0: not given yet.
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.incarnation.load(Ordering::Relaxed)
     }
 
     /// An id that was never given before.
     pub(crate) fn next(&self) -> String {
-        let mut id = String::with_capacity(self.prefix.len() + 13);
-        id.push_str(&self.prefix);
+        let mut id = String::with_capacity(self.node.len() + 27);
+        id.push_str(&self.node);
+        push_base32(&mut id, self.incarnation());
+        id.push('-');
         push_base32(&mut id, self.next.fetch_add(1, Ordering::Relaxed));
         id
     }
@@ -102,6 +115,15 @@ mod tests {
         assert_eq!(made[0], "d-eu-1-11-1");
         assert_eq!(made[30], "d-eu-1-11-z");
         assert_eq!(made[31], "d-eu-1-11-10");
+    }
+
+    #[test]
+    fn an_incarnation_is_given_once() {
+        let ids = DecisionIds::new(&"n".parse().unwrap(), 0);
+        assert!(!ids.begin(0), "none is none");
+        assert!(ids.begin(7) && ids.begin(7));
+        assert!(!ids.begin(8) && !ids.begin(0));
+        assert_eq!((ids.incarnation(), ids.next().as_str()), (7, "d-n-7-1"));
     }
 
     #[test]

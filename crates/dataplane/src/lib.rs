@@ -18,13 +18,13 @@ pub mod snapshot;
 
 mod decision_id;
 mod digest;
+mod freshness;
 mod laps;
 mod log;
 mod metrics;
 mod replay;
 mod room;
 mod tally;
-mod utc;
 
 mod grpc;
 pub mod http;
@@ -35,6 +35,8 @@ mod readiness;
 mod serve;
 
 pub mod node;
+
+pub mod feed;
 
 pub use decision_id::{BadNodeName, NodeName};
 pub use serve::Patience;

@@ -36,6 +36,7 @@ pub(crate) struct Metrics {
     calls_in_progress: IntGauge,
     record_queue: IntGauge,
     record_healthy: IntGauge,
+    news_age: IntGauge,
     request_ids: IntGauge,
     connections: IntGaugeVec,
     connections_refused: IntCounterVec,
@@ -88,6 +89,10 @@ impl Metrics {
             calls_in_progress: gauge("aegis_calls_in_progress", "Calls that hold a seat."),
             record_queue: gauge("aegis_record_queue_depth", "Records that wait to be written."),
             record_healthy: gauge("aegis_record_healthy", "1 while the decision log can be written."),
+            news_age: gauge(
+                "aegis_policy_age_milliseconds",
+                "Age of the newest news from the control plane; 0 for a node without one, -1 before the first.",
+            ),
             request_ids: gauge("aegis_request_ids", "Request ids remembered."),
             connections: gauges("aegis_connections", "Open connections.", &["listener"]),
             connections_refused: counters(
@@ -143,6 +148,8 @@ impl Metrics {
         self.calls_in_progress.set(signed(decider.room.taken() as u64));
         self.record_queue.set(signed(decider.log.queued() as u64));
         self.record_healthy.set(i64::from(*decider.log.healthy().borrow()));
+        let age = decider.freshness.age(&decider.clock);
+        self.news_age.set(if age == std::time::Duration::MAX { -1 } else { age.as_millis() as i64 });
         self.request_ids.set(signed(decider.replays.len() as u64));
         for traffic in traffic {
             self.connections.with_label_values(&[traffic.name]).set(signed(traffic.open() as u64));

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use crate::budget::ByteBudget;
 use crate::decider::{Decider, DeciderConfig};
 use crate::decision_id::NodeName;
+use crate::feed::Feed;
 use crate::grpc::{GrpcSurface, report_health};
 use crate::http::HttpSurface;
 use crate::metrics_page;
@@ -27,7 +28,7 @@ use crate::snapshot::{Snapshot, SwapRefusal};
 pub struct NodeConfig {
     /// Its name; stands in every decision id.
     pub name: NodeName,
-    /// A number that no start of this node has had before.
+    /// A number that no start of this node has had before; 0 for a node whose feed brings it.
     pub incarnation: u64,
     /// 32 random bytes, made at this start: the key of the digests in records.
     pub digest_key: Secret<[u8; 32]>,
@@ -135,7 +136,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 const FORGET_EVERY: u32 = 5;
 
 impl Node {
-    /// Binds, starts, and is ready when this returns. To be called within a tokio runtime.
+    /// Binds, starts, and is ready when this returns; with [`Snapshot::awaiting`] once its feed ([`Node::follow`]) has
+    /// brought policies. To be called within a tokio runtime.
     ///
     /// # Errors
     /// [`StartError`]; then nothing runs.
@@ -156,7 +158,7 @@ impl Node {
         let metrics = bind("metrics", config.metrics, Protocol::Http, None).await?;
 
         let life = Life::default();
-        let readiness = Readiness::new(life.stopping.clone(), decider.log.healthy());
+        let readiness = Readiness::new(life.stopping.clone(), &decider);
         let addresses = Addresses {
             http: http.as_ref().map(|(_, address)| *address),
             grpc: grpc.as_ref().map(|(_, address)| *address),
@@ -211,6 +213,23 @@ impl Node {
     /// [`SwapRefusal`]; then nothing has changed.
     pub fn swap(&self, snapshot: Snapshot) -> Result<(), SwapRefusal> {
         self.decider.swap(snapshot)
+    }
+
+    /// Follows `feed` for as long as the node runs. A feed that ends by itself is a fault ([`Node::faulted`]).
+    ///
+    /// For a node that was started with [`Snapshot::awaiting`]; its snapshots are the feed's matter from now on.
+    pub fn follow(&mut self, feed: Feed) {
+        let (decider, stopping) = (Arc::clone(&self.decider), self.life.stopping.clone());
+        self.tasks.spawn(async move {
+            feed.run(decider, stopping).await;
+            "the feed"
+        });
+    }
+
+    /// Waits until the node takes calls, or was told to stop. What is awaited does not borrow the node.
+    pub fn ready(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut readiness = self.readiness.clone();
+        async move { while !readiness.is_ready() && readiness.changed().await {} }
     }
 
     /// Waits until a task ends that should run as long as the node: a fault. Returns its name. The node should then
@@ -304,6 +323,7 @@ impl Node {
             for round in (0..FORGET_EVERY).cycle() {
                 rounds.tick().await;
                 decider.tell_overdue_refusals();
+                decider.look_at_policies();
                 if round == 0 {
                     decider.forget_old_requests();
                 }

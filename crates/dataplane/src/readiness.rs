@@ -3,26 +3,39 @@
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Ready while the log can be written and the node is not stopping. Cheap to clone.
+use crate::decider::{Decider, PolicyStanding};
+
+/// Ready while there are policies to enforce, the log can be written and the node is not stopping. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Readiness {
     stopping: CancellationToken,
     log_healthy: watch::Receiver<bool>,
+    policies: watch::Receiver<PolicyStanding>,
 }
 
 impl Readiness {
-    pub(crate) fn new(stopping: CancellationToken, log_healthy: watch::Receiver<bool>) -> Self {
-        Self { stopping, log_healthy }
+    pub(crate) fn new(stopping: CancellationToken, decider: &Decider) -> Self {
+        Self { stopping, log_healthy: decider.log.healthy(), policies: decider.policies() }
     }
 
     /// Whether calls are welcome.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.is_stopping() && *self.log_healthy.borrow()
+        !self.is_stopping() && self.is_log_healthy() && self.policies() == PolicyStanding::InForce
     }
 
     /// Whether the node was told to stop.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.is_cancelled()
+    }
+
+    /// Whether the log can be written.
+    pub(crate) fn is_log_healthy(&self) -> bool {
+        *self.log_healthy.borrow()
+    }
+
+    /// Whether there are policies to enforce.
+    pub(crate) fn policies(&self) -> PolicyStanding {
+        *self.policies.borrow()
     }
 
     /// Waits until the node is told to stop.
@@ -38,6 +51,7 @@ impl Readiness {
         tokio::select! {
             () = self.stopping.cancelled() => true,
             changed = self.log_healthy.changed() => changed.is_ok(),
+            changed = self.policies.changed() => changed.is_ok(),
         }
     }
 }

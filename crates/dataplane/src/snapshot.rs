@@ -1,36 +1,72 @@
 //! Everything a call is judged under, as one immutable value that is swapped whole.
 
+mod canary;
+mod revoked;
+mod tenant;
+mod version;
+
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
+use aegis_identity::cache::TokenCache;
+use aegis_identity::trust::Trust;
 use aegis_identity::verify::Verifier;
 use aegis_model::caps;
 use aegis_model::decision::PolicyRef;
 use aegis_model::ids::TenantId;
-use aegis_policy::ast::PolicySet;
-use aegis_policy::diagnostic::Diagnostic;
-use aegis_policy::enforce;
-use aegis_policy::judge::{Question, Verdict};
-use aegis_policy::prepared::Prepared;
-use serde_json::Value;
 
 use crate::room::{Room, tenant_seats};
+
+pub use canary::{Percent, is_in_canary};
+pub use revoked::Revoked;
+pub use tenant::{Staleness, Tenant};
+pub use version::Version;
 
 /// The state that one call sees from its first stage to its last (WALK-1). Built off the hot path.
 #[derive(Debug)]
 pub struct Snapshot {
     version: u64,
+    phase: Phase,
     verifier: Verifier,
     tenants: HashMap<TenantId, Arc<Tenant>>,
+}
+
+/// How much of what a node should enforce is in a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing is known yet: not even whose tokens count.
+    Awaiting,
+    /// What was told first is still being made ready, tenant by tenant.
+    Starting,
+    /// Everything that was told first was made ready, or could not be.
+    Whole,
 }
 
 impl Snapshot {
     /// A snapshot with the node-wide number `version`, which grows with every swap; it trusts what `verifier`
     /// trusts and serves `tenants`.
     pub fn new(version: u64, verifier: Verifier, tenants: impl IntoIterator<Item = Tenant>) -> Self {
-        let tenants = tenants.into_iter().map(|tenant| (tenant.id.clone(), Arc::new(tenant))).collect();
-        Self { version, verifier, tenants }
+        let tenants = tenants.into_iter().map(|tenant| (tenant.id().clone(), Arc::new(tenant))).collect();
+        Self { version, phase: Phase::Whole, verifier, tenants }
+    }
+
+    /// The snapshot of a node that waits for its first news from the control plane: it answers no call, and is ready
+    /// only after another one took its place.
+    pub fn awaiting() -> Self {
+        let nobody = Trust::new([]).expect("no key is bound to two issuers, or one too many");
+        let verifier = Verifier::new(Arc::new(nobody), Arc::new(TokenCache::with_entries(0)));
+        Self { version: 0, phase: Phase::Awaiting, verifier, tenants: HashMap::new() }
+    }
+
+    /// The same, marked as not whole yet: a node with it is not ready, but answers whom it can.
+    pub(crate) fn starting(mut self) -> Self {
+        self.phase = Phase::Starting;
+        self
+    }
+
+    /// How much it holds.
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
     }
 
     /// Its number.
@@ -40,7 +76,7 @@ impl Snapshot {
 
     /// Each tenant that is served, and the policy that is enforced for it; in no order.
     pub fn policies(&self) -> impl Iterator<Item = (&TenantId, &PolicyRef)> {
-        self.tenants.values().map(|tenant| (&tenant.id, &tenant.policy))
+        self.tenants.values().map(|tenant| (tenant.id(), tenant.policy()))
     }
 
     pub(crate) fn verifier(&self) -> &Verifier {
@@ -61,11 +97,11 @@ impl Snapshot {
             return Err(SwapRefusal::Version { enforced: previous.version, offered: self.version });
         }
         let older = self.tenants.values().find(|tenant| {
-            let before = previous.tenants.get(&tenant.id);
-            before.is_some_and(|before| before.policy.activation > tenant.policy.activation)
+            let before = previous.tenants.get(tenant.id());
+            before.is_some_and(|before| before.stamp() > tenant.stamp())
         });
         if let Some(tenant) = older {
-            return Err(SwapRefusal::Activation { tenant: tenant.id.clone() });
+            return Err(SwapRefusal::Activation { tenant: tenant.id().clone() });
         }
         self.assign_rooms(seats, Some(previous));
         Ok(self)
@@ -79,11 +115,11 @@ impl Snapshot {
         for (rank, name) in names.into_iter().enumerate() {
             let Some(tenant) = self.tenants.get_mut(&name) else { continue };
             let room = match previous.and_then(|previous| previous.tenants.get(&name)) {
-                Some(before) => before.room.resized(share),
+                Some(before) => before.room().resized(share),
                 None => Room::new(share),
             };
             let label = (rank < caps::TENANT_LABELS_MAX).then_some(name);
-            *tenant = Arc::new(Tenant { room, label, ..Tenant::clone(tenant) });
+            *tenant = Arc::new(Tenant::clone(tenant).seated(room, label));
         }
     }
 
@@ -110,99 +146,4 @@ pub enum SwapRefusal {
         /// The tenant.
         tenant: TenantId,
     },
-}
-
-/// One tenant: its policy, ready to judge.
-#[derive(Clone)]
-pub struct Tenant {
-    id: TenantId,
-    policy: PolicyRef,
-    engine: Engine,
-    room: Room,
-    /// Its name in metrics; nothing if it is summed up with others.
-    label: Option<TenantId>,
-}
-
-#[derive(Clone)]
-enum Engine {
-    Prepared(Arc<Prepared>),
-    /// A judgement made up by a test: one that panics, or that tells which snapshot it belongs to.
-    #[cfg(test)]
-    Planted(fn(&Question<'_>) -> Verdict),
-}
-
-impl Tenant {
-    /// Prepares `set` as `version` of tenant `id`, enforced by `activation`. The policy's digest becomes known here.
-    ///
-    /// # Errors
-    /// The fields that this node cannot enforce yet, or what keeps the set from being prepared; in both cases
-    /// with their places.
-    pub fn load(
-        id: TenantId,
-        set: &PolicySet,
-        version: u64,
-        activation: u64,
-    ) -> Result<Self, Vec<Diagnostic>> {
-        let unenforced = enforce::unenforced(set);
-        if !unenforced.is_empty() {
-            return Err(unenforced);
-        }
-        let prepared = Arc::new(Prepared::new(set)?);
-        let policy = PolicyRef { version, digest: prepared.digest().into(), activation };
-        Ok(Self { id, policy, engine: Engine::Prepared(prepared), room: Room::new(0), label: None })
-    }
-
-    /// A tenant whose every call is judged by `judge`.
-    #[cfg(test)]
-    pub(crate) fn planted(id: &str, policy: PolicyRef, judge: fn(&Question<'_>) -> Verdict) -> Self {
-        let id = id.parse().expect("a tenant's name");
-        Self { id, policy, engine: Engine::Planted(judge), room: Room::new(0), label: None }
-    }
-
-    /// Its name.
-    pub fn id(&self) -> &TenantId {
-        &self.id
-    }
-
-    /// What is enforced for it.
-    pub fn policy(&self) -> &PolicyRef {
-        &self.policy
-    }
-
-    /// Its name in metrics, unless it is summed up with others.
-    pub(crate) fn label(&self) -> Option<&str> {
-        self.label.as_ref().map(TenantId::as_str)
-    }
-
-    pub(crate) fn room(&self) -> &Room {
-        &self.room
-    }
-
-    /// Judges one call. May panic where the policy engine does.
-    pub(crate) fn judge(&self, question: &Question<'_>) -> Verdict {
-        match &self.engine {
-            Engine::Prepared(prepared) => prepared.judge(question),
-            #[cfg(test)]
-            Engine::Planted(judge) => judge(question),
-        }
-    }
-
-    /// Judges one call and tells how, step by step.
-    pub(crate) fn explain(&self, question: &Question<'_>) -> (Verdict, Value) {
-        match &self.engine {
-            Engine::Prepared(prepared) => {
-                let explanation = prepared.explain(question);
-                let steps = serde_json::to_value(&explanation);
-                (explanation.verdict, steps.expect("an explanation has text keys only, so it is written"))
-            }
-            #[cfg(test)]
-            Engine::Planted(judge) => (judge(question), Value::Null),
-        }
-    }
-}
-
-impl fmt::Debug for Tenant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tenant").field("id", &self.id).field("policy", &self.policy).finish_non_exhaustive()
-    }
 }

@@ -79,6 +79,28 @@ impl Bench {
         Self { decider, clock, minter, verifier, folder }
     }
 
+    /// A decider that waits for news from a feed.
+    pub(crate) fn awaiting() -> Self {
+        let bench = Self::new(by_amount);
+        let log = bench.folder.path().join("decisions.jsonl");
+        let config = DeciderConfig {
+            node: "n1".parse().unwrap(),
+            incarnation: 0,
+            digest_key: Secret::new([7; 32]),
+            clock: bench.clock.clone(),
+            log: &log,
+            calls_in_progress_max: 100,
+        };
+        let decider = Decider::new(config, Snapshot::awaiting()).expect("the log can be opened");
+        Self { decider, ..bench }
+    }
+
+    /// A snapshot in which `acme` is what `change` makes of it.
+    pub(crate) fn snapshot_with(&self, version: u64, change: impl FnOnce(Tenant) -> Tenant) -> Snapshot {
+        let tenant = change(Tenant::planted("acme", policy(version), by_amount));
+        Snapshot::new(version, self.verifier.clone(), [tenant])
+    }
+
     /// A token of `agent` of `tenant` with `scope`.
     pub(crate) fn token(&self, tenant: &str, agent: &str, scope: &str) -> String {
         let claims = AgentClaims {

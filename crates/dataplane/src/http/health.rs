@@ -8,6 +8,7 @@ use hyper::{Response, StatusCode};
 use super::problem::Problem;
 use super::reply;
 use crate::answer::Refused;
+use crate::decider::PolicyStanding;
 use crate::readiness::Readiness;
 
 pub(super) fn alive() -> Response<Full<Bytes>> {
@@ -18,8 +19,16 @@ pub(super) fn ready(readiness: &Readiness) -> Result<Response<Full<Bytes>>, Prob
     if readiness.is_stopping() {
         return Err(Refused::new(ReasonCode::Overloaded, "the node is stopping").into());
     }
-    if !readiness.is_ready() {
+    if !readiness.is_log_healthy() {
         return Err(Refused::plain(ReasonCode::AuditUnavailable).into());
+    }
+    match readiness.policies() {
+        PolicyStanding::Awaiting => {
+            let detail = "the node has not heard from a control node yet, or is making ready what it heard";
+            return Err(Refused::new(ReasonCode::PolicyUnavailable, detail).into());
+        }
+        PolicyStanding::Stale => return Err(Refused::plain(ReasonCode::PolicyStale).into()),
+        PolicyStanding::InForce => {}
     }
     Ok(reply::json(StatusCode::OK, Bytes::from_static(br#"{"status":"ready"}"#)))
 }

@@ -8,7 +8,7 @@ use aegis_model::reason::ReasonCode;
 use serde::{Serialize, Serializer};
 
 use crate::laps::{Laps, Stage};
-use crate::utc::Utc;
+use aegis_model::utc::Utc;
 
 /// One line of the log; `kind` tells which.
 #[derive(Serialize)]

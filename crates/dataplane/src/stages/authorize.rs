@@ -18,7 +18,7 @@ const EXPLAIN_SCOPE: &str = "aegis:explain";
 /// Refuses for: `dry_run` or `explain` without the right to it, whatever the policy denies, and an evaluation that
 /// fails in any way (WALK-3).
 pub(crate) fn authorize(identified: Identified) -> Result<Authorized, Refusal> {
-    let Identified { mut case, principal, tenant } = identified;
+    let Identified { mut case, principal, tenant, version } = identified;
     if (case.call.dry_run || case.call.explain) && !principal.scope.has(EXPLAIN_SCOPE) {
         let message = format!("`dry_run` and `explain` need the scope `{EXPLAIN_SCOPE}`");
         return Err(case.deny(ReasonCode::ScopeExceeded, message));
@@ -26,9 +26,9 @@ pub(crate) fn authorize(identified: Identified) -> Result<Authorized, Refusal> {
     let question = Question { principal: &principal, call: &case.call, now: case.now };
     // What a panic leaves behind is the engine's own per-call state, which nobody reads again.
     let judged = catch_unwind(AssertUnwindSafe(|| match case.call.explain {
-        false => (tenant.judge(&question), None),
+        false => (version.judge(&question), None),
         true => {
-            let (verdict, steps) = tenant.explain(&question);
+            let (verdict, steps) = version.explain(&question);
             (verdict, Some(steps))
         }
     }));

@@ -9,13 +9,18 @@ use aegis_model::reason::ReasonCode;
 
 use crate::case::{Case, Identified, Received, Refusal};
 use crate::laps::Stage;
+use crate::snapshot::Phase;
 
-/// Verifies the token and finds the tenant's policy.
+/// Verifies the token, and finds the version of the tenant's policy that judges the agent.
 ///
-/// Refuses for: bad or expired evidence, a question about an agent that the token may not speak for, a chain that
-/// grows too long by it, and a tenant for which the node has no policy.
+/// Refuses for: bad, expired or revoked evidence, a question about an agent that the token may not speak for, a chain
+/// that grows too long by it, a tenant for which the node has no policy, and one whose policy is older than it accepts.
 pub(crate) fn identify(received: Received<'_>) -> Result<Identified, Refusal> {
     let Received { mut case, token, about } = received;
+    if case.snapshot.phase() == Phase::Awaiting {
+        // Not a word about the token: nobody has told this node yet whose tokens count.
+        return Err(case.deny_plainly(ReasonCode::PolicyUnavailable));
+    }
     let principal = match case.snapshot.verifier().verify_agent(token, case.now) {
         Ok(principal) => principal,
         Err(refusal) => return Err(case.deny(refusal.code(), refusal.to_string())),
@@ -30,8 +35,16 @@ pub(crate) fn identify(received: Received<'_>) -> Result<Identified, Refusal> {
         None => return Err(case.deny_plainly(ReasonCode::PolicyUnavailable)),
     };
     case.tenant = Some(Arc::clone(&tenant));
+    if tenant.revoked().covers(&principal) {
+        return Err(case.deny_plainly(ReasonCode::TokenRevoked));
+    }
+    if tenant.staleness().is_over(case.news_age) {
+        return Err(case.deny_plainly(ReasonCode::PolicyStale));
+    }
+    let version = Arc::clone(tenant.version_for(&principal.agent));
+    case.version = Some(Arc::clone(&version));
     case.laps.lap(Stage::Identify);
-    Ok(Identified { case, principal, tenant })
+    Ok(Identified { case, principal, tenant, version })
 }
 
 /// The principal for a question about `agent`, asked by another one with scope `assert:AGENT`: the asking agent

@@ -13,7 +13,7 @@ use crate::laps::{Laps, Stage};
 use crate::log::Ack;
 use crate::log::line::{DecisionLine, Latency, Line};
 use crate::replay::{Kept, ReplayKey, Slot};
-use crate::snapshot::Tenant;
+use crate::snapshot::{Tenant, Version};
 use crate::tally::Source;
 
 /// A finished judgement whose record is on its way.
@@ -119,7 +119,7 @@ fn decision_line(
         rules: &case.rules,
         left_out: 0,
         unverified: &case.unverified,
-        policy: case.tenant.as_deref().map(Tenant::policy),
+        policy: case.version.as_deref().map(Version::policy),
         snapshot: case.snapshot.version(),
         dry_run: case.call.dry_run,
         latency_ns: Latency(case.laps),
@@ -133,7 +133,7 @@ fn decision(mut case: Case, decision_id: String, outcome: Outcome, reasons: Vec<
         outcome,
         reasons,
         params: (outcome == Outcome::Allow).then(|| std::mem::take(&mut case.call.params)),
-        policy: case.tenant.as_deref().map(|tenant| tenant.policy().clone()),
+        policy: case.version.as_deref().map(|version| version.policy().clone()),
         replayed: false,
         explanation: case.explanation,
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use aegis_model::call::ToolCall;
 use aegis_model::caps;
@@ -14,6 +15,7 @@ use serde_json::json;
 
 use super::*;
 use crate::answer::Refused;
+use crate::snapshot::{Revoked, Staleness};
 use crate::testing::{Bench, NOW, by_amount, call, call_again};
 
 fn decided(answer: Answer) -> Decision {
@@ -284,6 +286,59 @@ async fn a_tenant_beyond_its_share_is_shed_and_told_once_a_second() {
     let lines = bench.lines();
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert_eq!((&lines[0]["source"], &lines[0]["code"]), (&json!("tenant:acme"), &json!("Overloaded")));
+}
+
+#[tokio::test]
+async fn nothing_is_judged_before_there_are_news_and_by_none_that_are_too_old() {
+    let bench = Bench::awaiting();
+    let token = bench.token("acme", "finance", "*:*");
+    // Whatever the token: nobody has said yet whose tokens count.
+    for token in [token.as_str(), "no token"] {
+        assert_eq!(refused(bench.ask(token, call(1)).await).code, ReasonCode::PolicyUnavailable);
+    }
+    bench.decider.swap(bench.snapshot(1, by_amount)).unwrap();
+    let code = async || refused(bench.ask(&token, call(1)).await).code;
+    assert_eq!(code().await, ReasonCode::PolicyStale, "no moment was confirmed");
+    bench.decider.confirm(NOW.0 / 1_000_000);
+    assert_eq!(decided(bench.ask(&token, call(1)).await).outcome, Outcome::Allow);
+    bench.clock.advance(Duration::from_secs(u64::from(caps::STALENESS_SECONDS_DEFAULT) + 1));
+    assert_eq!(code().await, ReasonCode::PolicyStale);
+    bench.decider.swap(bench.snapshot_with(2, |acme| acme.with_staleness(Staleness::Never))).unwrap();
+    assert_eq!(decided(bench.ask(&token, call(1)).await).outcome, Outcome::Allow);
+    let lines = bench.lines();
+    let stale = lines.iter().find(|line| line["reasons"][0]["code"] == "PolicyStale");
+    let stale = stale.expect("who asks is proven, so the refusal is recorded");
+    assert_eq!((&stale["tenant"], &stale["outcome"]), (&json!("acme"), &json!("deny")));
+}
+
+#[tokio::test]
+async fn revoked_evidence_proves_nothing_any_more() {
+    let bench = Bench::new(by_amount);
+    let token = bench.token("acme", "finance", "*:*");
+    let asserting = bench.token("acme", "orchestrator", "*:* assert:finance");
+    let revoke = |agent: &str, version| {
+        let mut revoked = Revoked::new();
+        revoked.agent(agent.parse().unwrap(), None);
+        bench.snapshot_with(version, |acme| acme.with_revoked(Arc::new(revoked)))
+    };
+    assert_eq!(decided(bench.ask(&token, call(1)).await).outcome, Outcome::Allow);
+    bench.decider.swap(revoke("finance", 2)).unwrap();
+    assert_eq!(
+        refused(bench.ask(&token, call(1)).await).code,
+        ReasonCode::TokenRevoked,
+        "though it is in the cache"
+    );
+    assert_eq!(
+        refused(bench.ask_about(&asserting, Some("finance"), call(1)).await).code,
+        ReasonCode::TokenRevoked
+    );
+    bench.decider.swap(revoke("orchestrator", 3)).unwrap();
+    assert_eq!(decided(bench.ask(&token, call(1)).await).outcome, Outcome::Allow);
+    assert_eq!(
+        refused(bench.ask_about(&asserting, Some("finance"), call(1)).await).code,
+        ReasonCode::TokenRevoked,
+        "who was revoked speaks for nobody"
+    );
 }
 
 fn tagged<const VERSION: u64>(question: &Question<'_>) -> Verdict {

@@ -1,0 +1,383 @@
+//! What the control plane wants and what is in force, tenant by tenant, and the way from the one to the other.
+
+mod followed;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aegis_identity::cache::TokenCache;
+use aegis_identity::verify::Verifier;
+use aegis_model::caps;
+use aegis_model::ids::{BadName, ClusterId, TenantId};
+use aegis_proto::v1;
+use aegis_proto::v1::feed_client::FeedClient;
+use tokio::time::Instant;
+use tonic::transport::Channel;
+
+use super::FeedConfig;
+use super::builds::{Builds, Built};
+use super::cache::BundleCache;
+use super::floor::{Floor, Stamp};
+use super::rounds::{Position, Round};
+use super::told::{Malformed, Told, ToldTrust};
+use crate::decider::Decider;
+use crate::snapshot::{Snapshot, Staleness};
+use followed::Followed;
+
+/// The state of a feed beyond its streams. One task owns it.
+pub(super) struct Keeper {
+    pub(super) config: FeedConfig,
+    decider: Arc<Decider>,
+    floor: Floor,
+    builds: Builds,
+    verified_tokens: Arc<TokenCache>,
+    /// The control node that is followed at the moment.
+    client: Option<FeedClient<Channel>>,
+    cluster: Option<ClusterId>,
+    trust: Option<ToldTrust>,
+    /// What holds where a tenant does not choose.
+    staleness: Staleness,
+    /// Of the newest round that was taken over.
+    position: Position,
+    tenants: BTreeMap<TenantId, Followed>,
+    /// The tenants of the first round whose versions were not tried yet; nothing before that round.
+    starting: Option<HashSet<TenantId>>,
+    /// Whether something has to be put into force.
+    changed: bool,
+    /// The tenants whose standing the control plane does not know.
+    unacknowledged: BTreeSet<TenantId>,
+    /// Whether the floor could not be written the last time.
+    floor_failed: bool,
+}
+
+/// Why a round is not taken over; nothing of it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum RoundRefused {
+    /// It would take a tenant back to an earlier activation (POL-2).
+    #[error("it would take tenant `{0}` back to an earlier activation")]
+    Behind(TenantId),
+    /// A tenant that this node did not ask for (TEN-1).
+    #[error("it holds another tenant than this node asked for")]
+    OtherTenant,
+    /// A field that cannot be what it should be.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// A name that is none.
+    #[error(transparent)]
+    Name(#[from] BadName),
+    /// The first round says nothing of whom to trust.
+    #[error("it does not say whose signatures count")]
+    NoTrust,
+    /// A tenant that stands twice.
+    #[error("it names tenant `{0}` twice")]
+    Twice(TenantId),
+    /// More tenants than a node serves.
+    #[error("with it there would be more than {} tenants", caps::FEED_TENANTS_MAX)]
+    TooManyTenants,
+}
+
+/// Why a control node is not for this node.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotWelcome {
+    /// It is another cluster's.
+    #[error("it belongs to another cluster than this node")]
+    OtherCluster,
+    /// It gave a number that cannot be this process'.
+    #[error("it gave this process another incarnation than it has")]
+    Incarnation,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        config: FeedConfig,
+        floor: Floor,
+        cache: Arc<BundleCache>,
+        decider: Arc<Decider>,
+    ) -> Self {
+        let builds = Builds::new(config.node.to_string(), cache, config.pace.fetch);
+        let position = floor.position();
+        Self {
+            config,
+            decider,
+            floor,
+            builds,
+            verified_tokens: Arc::new(TokenCache::new()),
+            client: None,
+            cluster: None,
+            trust: None,
+            staleness: Staleness::default(),
+            position,
+            tenants: BTreeMap::new(),
+            starting: None,
+            changed: false,
+            unacknowledged: BTreeSet::new(),
+            floor_failed: false,
+        }
+    }
+
+    /// The first message to a control node.
+    pub(super) fn hello(&self) -> v1::Hello {
+        let held = |(tenant, followed): (&TenantId, &Followed)| v1::Held {
+            tenant: tenant.to_string(),
+            etag: followed.told.etag.clone(),
+        };
+        v1::Hello {
+            node_name: self.config.node.to_string(),
+            node_id: self.floor.node_id(),
+            version: self.config.software.clone(),
+            region: self.config.region.clone(),
+            address: self.config.address.clone(),
+            history: self.position.history,
+            index: self.position.index,
+            incarnation: self.decider.ids.incarnation(),
+            tenant: self.config.tenant.as_ref().map(TenantId::to_string).unwrap_or_default(),
+            held: self.tenants.iter().map(held).collect(),
+            trust_etag: self.trust.as_ref().map(|trust| trust.etag.clone()).unwrap_or_default(),
+            credit: caps::FEED_CREDIT,
+            level: 1,
+        }
+    }
+
+    /// The newest state that was taken over.
+    pub(super) fn position(&self) -> Position {
+        self.position
+    }
+
+    /// A control node took this node on.
+    pub(super) fn welcomed(
+        &mut self,
+        welcome: &v1::Welcome,
+        client: FeedClient<Channel>,
+    ) -> Result<(), NotWelcome> {
+        let cluster: ClusterId = welcome.cluster_id.parse().map_err(|_bad| NotWelcome::OtherCluster)?;
+        self.floor.belong_to(&cluster).map_err(|_other| NotWelcome::OtherCluster)?;
+        if !self.decider.ids.begin(welcome.incarnation) {
+            return Err(NotWelcome::Incarnation);
+        }
+        self.cluster = Some(cluster);
+        let seconds = welcome.settings.unwrap_or_default().staleness_max_seconds;
+        let staleness = match seconds {
+            0 => Staleness::default(),
+            seconds => Staleness::After(Duration::from_secs(u64::from(seconds))),
+        };
+        self.changed |= std::mem::replace(&mut self.staleness, staleness) != staleness;
+        self.client = Some(client);
+        self.tenants.values_mut().for_each(Followed::hope_again);
+        self.unacknowledged.extend(self.tenants.keys().cloned());
+        Ok(())
+    }
+
+    /// No control node is followed any more.
+    pub(super) fn left(&mut self) {
+        self.client = None;
+    }
+
+    /// Takes over a round, or nothing of it.
+    pub(super) fn take(&mut self, round: Round) -> Result<(), RoundRefused> {
+        let Round { position, full, trust, tenants, gone } = round;
+        let cluster = self.cluster.as_ref().ok_or(RoundRefused::NoTrust)?;
+        let trust = trust.map(|trust| ToldTrust::read(trust, cluster, &self.config.trust)).transpose()?;
+        if trust.is_none() && (self.trust.is_none() || full) {
+            return Err(RoundRefused::NoTrust);
+        }
+        let told: Vec<Told> = tenants.into_iter().map(Told::read).collect::<Result<_, _>>()?;
+        let named = self.check_tenants(position, &told)?;
+        let gone = match full {
+            true => self.tenants.keys().filter(|tenant| !named.contains(*tenant)).cloned().collect(),
+            false => gone.iter().map(|tenant| tenant.parse()).collect::<Result<Vec<TenantId>, _>>()?,
+        };
+        let added = named.iter().filter(|tenant| !self.tenants.contains_key(*tenant)).count();
+        if self.tenants.len() + added > caps::FEED_TENANTS_MAX + gone.len() {
+            return Err(RoundRefused::TooManyTenants);
+        }
+        self.apply(position, trust, told, gone);
+        if self.starting.is_none() {
+            self.starting =
+                Some(self.tenants.keys().filter(|tenant| self.builds.has(tenant)).cloned().collect());
+        }
+        Ok(())
+    }
+
+    /// Whether the tenants of a round may be taken over; their names.
+    fn check_tenants(&self, position: Position, told: &[Told]) -> Result<HashSet<TenantId>, RoundRefused> {
+        let mut named = HashSet::with_capacity(told.len());
+        for told in told {
+            if self.config.tenant.as_ref().is_some_and(|only| told.tenant != *only) {
+                return Err(RoundRefused::OtherTenant);
+            }
+            let activation = told.activation.map_or(0, |activation| activation.number);
+            if self.least(&told.tenant) > (Stamp { history: position.history, activation }) {
+                return Err(RoundRefused::Behind(told.tenant.clone()));
+            }
+            if !named.insert(told.tenant.clone()) {
+                return Err(RoundRefused::Twice(told.tenant.clone()));
+            }
+        }
+        Ok(named)
+    }
+
+    /// What `tenant` may not go below: what was in force before a restart, and what was told since.
+    fn least(&self, tenant: &TenantId) -> Stamp {
+        let told = self.tenants.get(tenant).map_or(Stamp::default(), Followed::stamp);
+        self.floor.stamp(tenant).max(told)
+    }
+
+    fn apply(&mut self, position: Position, trust: Option<ToldTrust>, told: Vec<Told>, gone: Vec<TenantId>) {
+        self.position = self.position.max(position);
+        self.changed |= trust.is_some() || !told.is_empty() || !gone.is_empty();
+        let trust_changed = trust.is_some();
+        self.trust = trust.or(self.trust.take());
+        for tenant in gone {
+            self.tenants.remove(&tenant);
+            self.unacknowledged.insert(tenant);
+        }
+        let mut affected: BTreeSet<TenantId> = told.iter().map(|told| told.tenant.clone()).collect();
+        for told in told {
+            match self.tenants.get_mut(&told.tenant) {
+                Some(followed) => followed.tell(told, position.history),
+                None => drop(self.tenants.insert(told.tenant.clone(), Followed::new(told, position.history))),
+            }
+        }
+        if trust_changed {
+            // A key that was missing may be there now.
+            let waiting = self.tenants.iter().filter(|(_, followed)| !followed.is_resolved());
+            affected.extend(waiting.map(|(tenant, _)| tenant.clone()));
+        }
+        for tenant in affected {
+            self.resolve(&tenant);
+            self.advance(&tenant);
+        }
+    }
+
+    /// Verifies the manifests of what a tenant's activation names.
+    fn resolve(&mut self, tenant: &TenantId) {
+        let (Some(trust), Some(followed)) = (&self.trust, self.tenants.get_mut(tenant)) else { return };
+        followed.resolve(&trust.manifests);
+        self.unacknowledged.insert(tenant.clone());
+    }
+
+    /// Puts a tenant's activation into force if its versions are ready, or has them made ready.
+    fn advance(&mut self, tenant: &TenantId) {
+        let Some(followed) = self.tenants.get_mut(tenant) else { return };
+        let missing = followed.missing();
+        if !missing.is_empty() {
+            if followed.may_build() {
+                self.builds.start(tenant, followed.activation(), missing, self.client.clone());
+            }
+            return;
+        }
+        if followed.promote() {
+            self.changed = true;
+            self.unacknowledged.insert(tenant.clone());
+        }
+    }
+
+    /// Waits for the next version that is ready, or cannot be.
+    pub(super) async fn built(&mut self) -> Built {
+        self.builds.next().await
+    }
+
+    /// Takes the result of a build.
+    pub(super) fn take_built(&mut self, built: Built) {
+        let Built { tenant, activation, prepared, failed } = built;
+        if let Some(starting) = &mut self.starting {
+            // The snapshot changes even if nothing came of it: it may be whole now.
+            self.changed |= starting.remove(&tenant);
+        }
+        let Some(followed) = self.tenants.get_mut(&tenant) else { return };
+        followed.ready(prepared);
+        // What failed for an activation that was replaced meanwhile says nothing about the one that is wanted now.
+        if let Some(failed) = failed
+            && followed.activation() == activation
+        {
+            followed.fail(failed, &self.config.pace);
+            self.unacknowledged.insert(tenant);
+            return;
+        }
+        self.advance(&tenant);
+    }
+
+    /// Tries again what is due. To be called every [`super::Pace::tick`].
+    pub(super) fn tick(&mut self) {
+        let now = Instant::now();
+        let due =
+            self.tenants.iter_mut().filter_map(|(tenant, followed)| followed.is_due(now).then_some(tenant));
+        for tenant in due.cloned().collect::<Vec<_>>() {
+            self.advance(&tenant);
+        }
+    }
+
+    /// Puts everything into force that is ready: the floor first, then the snapshot (POL-2, WALK-1).
+    pub(super) async fn settle(&mut self) {
+        while let Some(built) = self.builds.try_next() {
+            self.take_built(built);
+        }
+        let (true, Some(trust)) = (self.changed, &self.trust) else { return };
+        let stamps =
+            self.tenants.iter().filter_map(|(tenant, followed)| Some((tenant, followed.in_force()?)));
+        let raised = self.floor.raised(self.position, stamps);
+        let number = raised.snapshot();
+        match tokio::task::spawn_blocking(move || raised.write()).await {
+            Ok(Ok(floor)) => self.floor = floor,
+            Ok(Err(error)) => return self.floor_failed(&error.to_string()),
+            Err(panic) => return self.floor_failed(&panic.to_string()),
+        }
+        self.floor_failed = false;
+        let verifier = Verifier::new(Arc::clone(&trust.tokens), Arc::clone(&self.verified_tokens));
+        let tenants = self.tenants.values().filter_map(|followed| followed.tenant(self.staleness));
+        let snapshot = Snapshot::new(number, verifier, tenants);
+        let whole = self.starting.as_ref().is_some_and(HashSet::is_empty);
+        let snapshot = if whole { snapshot } else { snapshot.starting() };
+        match self.decider.swap(snapshot) {
+            Ok(()) => self.changed = false,
+            Err(refusal) => {
+                tracing::error!(%refusal, "the feed would take the node back; what is in force stays");
+            }
+        }
+    }
+
+    /// Nothing newer is enforced before it is known for sure that a restart does not forget it.
+    fn floor_failed(&mut self, error: &str) {
+        if !std::mem::replace(&mut self.floor_failed, true) {
+            let folder = self.config.folder.display();
+            tracing::error!(%folder, error, "what is to be enforced cannot be noted; what is in force stays");
+        }
+    }
+
+    /// Goes on with what needs no control node, for `time`.
+    pub(super) async fn work_without_control(&mut self, time: Duration) {
+        let over = Instant::now() + time;
+        while let Ok(built) = tokio::time::timeout_at(over, self.built()).await {
+            self.take_built(built);
+            self.settle().await;
+        }
+    }
+
+    /// Whether everything that is ready is in force: only then an acknowledgement is true.
+    pub(super) fn is_settled(&self) -> bool {
+        !self.changed
+    }
+
+    /// Whether there is a tenant to acknowledge.
+    pub(super) fn has_acknowledgements(&self) -> bool {
+        !self.unacknowledged.is_empty()
+    }
+
+    /// The standing of every tenant that the control plane does not know. They count as known from now on.
+    pub(super) fn acknowledge(&mut self) -> v1::Ack {
+        let tenants = std::mem::take(&mut self.unacknowledged).into_iter().map(|tenant| {
+            match self.tenants.get(&tenant) {
+                Some(followed) => followed.acknowledgement(),
+                None => v1::TenantAck { tenant: tenant.to_string(), gone: true, ..Default::default() },
+            }
+        });
+        let tenants = tenants.collect();
+        v1::Ack { history: self.position.history, index: self.position.index, tenants }
+    }
+
+    /// Takes over a confirmed moment; whether it is newer than all before.
+    pub(super) fn confirm(&mut self, log_time_ms: u64) -> bool {
+        self.decider.confirm(log_time_ms)
+    }
+}

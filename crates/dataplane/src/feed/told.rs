@@ -1,0 +1,191 @@
+//! What a round says, parsed once into types that cannot be wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aegis_identity::keys::VerifyingKey;
+use aegis_identity::manifest::{ManifestRefusal, ManifestTrust, Signed, Verified};
+use aegis_identity::trust::{Trust, TrustedKey};
+use aegis_model::clock::UnixNanos;
+use aegis_model::ids::{AgentId, ClusterId, TenantId};
+use aegis_proto::v1;
+
+use crate::snapshot::{Percent, Revoked, Staleness};
+
+/// What the control plane says of one tenant.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) tenant: TenantId,
+    pub(super) etag: Vec<u8>,
+    pub(super) activation: Option<Activation>,
+    manifests: Vec<Signed>,
+    pub(super) staleness: ToldStaleness,
+    pub(super) revoked: Arc<Revoked>,
+}
+
+/// Which versions are in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Activation {
+    pub(super) number: u64,
+    pub(super) enforced: u64,
+    pub(super) canary: Option<(Percent, u64)>,
+}
+
+/// What a tenant chose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ToldStaleness {
+    /// What the cluster says.
+    AsTheCluster,
+    /// Its own.
+    Own(Staleness),
+}
+
+/// The versions of an activation, each with the manifest that vouches for its bundle.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) activation: u64,
+    pub(super) enforced: Verified,
+    pub(super) canary: Option<(Percent, Verified)>,
+}
+
+/// Whose signatures count.
+#[derive(Debug, Clone)]
+pub(super) struct ToldTrust {
+    pub(super) etag: Vec<u8>,
+    pub(super) tokens: Arc<Trust>,
+    pub(super) manifests: ManifestTrust,
+}
+
+/// A field that cannot be what it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` in a round is not valid")]
+pub(super) struct Malformed(&'static str);
+
+impl Told {
+    pub(super) fn read(state: v1::TenantState) -> Result<Self, Malformed> {
+        let v1::TenantState {
+            tenant,
+            etag,
+            activation,
+            manifests,
+            staleness_max_seconds,
+            serve_stale,
+            revoked_tokens,
+            revoked_agents,
+            tokens_void_before_ms,
+        } = state;
+        let staleness = match (serve_stale, staleness_max_seconds) {
+            (true, _) => ToldStaleness::Own(Staleness::Never),
+            (false, 0) => ToldStaleness::AsTheCluster,
+            (false, seconds) => ToldStaleness::Own(Staleness::After(Duration::from_secs(u64::from(seconds)))),
+        };
+        Ok(Self {
+            tenant: tenant.parse().map_err(|_withheld| Malformed("tenant"))?,
+            etag,
+            activation: activation.map(Activation::read).transpose()?,
+            manifests: manifests.into_iter().map(signed).collect::<Result<_, _>>()?,
+            staleness,
+            revoked: Arc::new(revoked(&revoked_tokens, revoked_agents, tokens_void_before_ms)?),
+        })
+    }
+
+    /// The versions that the activation names, if a key of `trust` has signed for each; nothing without an activation.
+    pub(super) fn wanted(&self, trust: &ManifestTrust) -> Result<Option<Wanted>, (u64, ManifestRefusal)> {
+        let Some(activation) = self.activation else { return Ok(None) };
+        let manifest = |version: u64| self.manifest(version, trust).map_err(|refusal| (version, refusal));
+        let enforced = manifest(activation.enforced)?;
+        let canary = match activation.canary {
+            Some((share, version)) => Some((share, manifest(version)?)),
+            None => None,
+        };
+        Ok(Some(Wanted { activation: activation.number, enforced, canary }))
+    }
+
+    fn manifest(&self, version: u64, trust: &ManifestTrust) -> Result<Verified, ManifestRefusal> {
+        // The version that a manifest claims is only a hint where to look: what is found is verified.
+        let claims = |signed: &&Signed| {
+            aegis_identity::manifest::Manifest::read_unverified(&signed.bytes)
+                .is_ok_and(|manifest| manifest.version == version)
+        };
+        let signed = self.manifests.iter().find(claims).or(self.manifests.first());
+        let verified = trust.verify(signed.ok_or(ManifestRefusal::WrongVersion)?, &self.tenant)?;
+        verified.is_version(version)?;
+        Ok(verified)
+    }
+}
+
+impl Wanted {
+    /// The versions that are named: the one for everybody first.
+    pub(super) fn versions(&self) -> impl Iterator<Item = &Verified> {
+        std::iter::once(&self.enforced).chain(self.canary.iter().map(|(_, version)| version))
+    }
+}
+
+impl Activation {
+    fn read(activation: v1::Activation) -> Result<Self, Malformed> {
+        // Versions in `shadow` have no effect on an answer, and this build does not judge them yet.
+        let v1::Activation { number, enforced, canary, shadow: _ } = activation;
+        if number == 0 || enforced == 0 {
+            return Err(Malformed("activation"));
+        }
+        let canary = canary.map(|canary| {
+            let share = Percent::new(canary.percent).filter(|_| canary.version != 0);
+            Ok((share.ok_or(Malformed("canary"))?, canary.version))
+        });
+        Ok(Self { number, enforced, canary: canary.transpose()? })
+    }
+}
+
+impl ToldTrust {
+    /// The trust in `trust`, of `cluster`; `more` keys are trusted for tokens besides.
+    pub(super) fn read(
+        trust: v1::Trust,
+        cluster: &ClusterId,
+        more: &[TrustedKey],
+    ) -> Result<Self, Malformed> {
+        let v1::Trust { etag, token_keys, manifest_keys } = trust;
+        let tokens = token_keys.into_iter().map(|token_key| {
+            let issuer = token_key.issuer.parse().map_err(|_withheld| Malformed("issuer"))?;
+            Ok(TrustedKey { issuer, key: key(&token_key.key)? })
+        });
+        let tokens: Vec<TrustedKey> = tokens.collect::<Result<_, Malformed>>()?;
+        let tokens = Trust::new(tokens.into_iter().chain(more.iter().cloned()));
+        let manifests: Vec<VerifyingKey> =
+            manifest_keys.iter().map(|bytes| key(bytes)).collect::<Result<_, _>>()?;
+        let manifests = ManifestTrust::new(cluster.clone(), manifests);
+        Ok(Self {
+            etag,
+            tokens: Arc::new(tokens.map_err(|_withheld| Malformed("token_keys"))?),
+            manifests: manifests.map_err(|_withheld| Malformed("manifest_keys"))?,
+        })
+    }
+}
+
+fn key(bytes: &[u8]) -> Result<VerifyingKey, Malformed> {
+    let bytes = bytes.try_into().map_err(|_length| Malformed("key"))?;
+    VerifyingKey::from_bytes(bytes).map_err(|_withheld| Malformed("key"))
+}
+
+fn signed(signed: v1::SignedManifest) -> Result<Signed, Malformed> {
+    let signature = signed.signature.try_into().map_err(|_length| Malformed("signature"))?;
+    Ok(Signed { bytes: signed.manifest, signature })
+}
+
+fn revoked(
+    tokens: &[v1::RevokedToken],
+    agents: Vec<v1::RevokedAgent>,
+    void_before_ms: u64,
+) -> Result<Revoked, Malformed> {
+    let mut revoked = Revoked::new();
+    // Tokens have whole seconds.
+    revoked.everything_before(UnixNanos::from_seconds(void_before_ms / 1_000));
+    for token in tokens {
+        revoked.token(&token.token_id);
+    }
+    for v1::RevokedAgent { agent, issued_until_ms } in agents {
+        let agent: AgentId = agent.parse().map_err(|_withheld| Malformed("agent"))?;
+        let until = UnixNanos(issued_until_ms.saturating_mul(1_000_000));
+        revoked.agent(agent, (issued_until_ms != 0).then_some(until));
+    }
+    Ok(revoked)
+}

@@ -1,0 +1,121 @@
+//! Evidence that counts no more although its time is not over.
+
+use std::collections::{HashMap, HashSet};
+
+use aegis_model::caps;
+use aegis_model::clock::UnixNanos;
+use aegis_model::ids::AgentId;
+use aegis_model::principal::Principal;
+
+/// What was revoked for one tenant. Immutable; the next state brings another one.
+#[derive(Debug, Default, Clone)]
+pub struct Revoked {
+    tokens: HashSet<Box<str>>,
+    /// Tokens issued up to that moment count no more; nothing: no token does.
+    agents: HashMap<AgentId, Option<UnixNanos>>,
+    /// Tokens issued before that moment count no more, whoever's they are.
+    before: Option<UnixNanos>,
+}
+
+impl Revoked {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With the token `token_id`.
+    pub fn token(&mut self, token_id: &str) {
+        self.tokens.insert(token_id.into());
+    }
+
+    /// With the tokens of `agent` that were issued up to a moment; nothing: with all of them.
+    pub fn agent(&mut self, agent: AgentId, issued_until: Option<UnixNanos>) {
+        let kept = self.agents.entry(agent).or_insert(issued_until);
+        // The stricter one stays: no moment covers every token.
+        *kept = kept.zip(issued_until).map(|(one, other)| one.max(other));
+    }
+
+    /// With every token that was issued before `moment`.
+    ///
+    /// No clock skew is allowed for, since whoever mints takes its time from the same log that the moment is of.
+    pub fn everything_before(&mut self, moment: UnixNanos) {
+        self.before = self.before.max(Some(moment));
+    }
+
+    /// Whether the evidence behind `principal` was revoked: its token, its agent, or an agent on whose behalf it acts.
+    ///
+    /// Clocks differ: a token that was issued within [`caps::CLOCK_SKEW_SECONDS_MAX`] after an agent's revocation, by
+    /// its minter's clock, may have been issued before it, so it does not count either.
+    pub(crate) fn covers(&self, principal: &Principal) -> bool {
+        if self.tokens.contains(principal.token_id.as_str())
+            || self.before.is_some_and(|moment| principal.issued_at < moment)
+        {
+            return true;
+        }
+        if self.agents.is_empty() {
+            return false;
+        }
+        let skew = UnixNanos::from_seconds(caps::CLOCK_SKEW_SECONDS_MAX);
+        let before = |until: UnixNanos| principal.issued_at.0 <= until.0.saturating_add(skew.0);
+        std::iter::once(&principal.agent)
+            .chain(&principal.callers)
+            .filter_map(|agent| self.agents.get(agent))
+            .any(|until| until.is_none_or(before))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aegis_model::json::JsonObject;
+    use aegis_model::scope::Scope;
+
+    use super::*;
+
+    fn principal(agent: &str, callers: &[&str], issued_seconds: u64) -> Principal {
+        Principal {
+            org: "acme-inc".parse().unwrap(),
+            tenant: "acme".parse().unwrap(),
+            agent: agent.parse().unwrap(),
+            scope: Scope::parse("*:*"),
+            callers: callers.iter().map(|caller| caller.parse().unwrap()).collect(),
+            claims: JsonObject::new(),
+            token_id: format!("token-of-{agent}"),
+            issued_at: UnixNanos::from_seconds(issued_seconds),
+            expires_at: UnixNanos(u64::MAX),
+        }
+    }
+
+    #[test]
+    fn a_moment_covers_every_token_before_it() {
+        let mut revoked = Revoked::new();
+        revoked.everything_before(UnixNanos::from_seconds(1_000));
+        revoked.everything_before(UnixNanos::from_seconds(10));
+        assert!(revoked.covers(&principal("a", &[], 999)), "the later moment stays");
+        assert!(!revoked.covers(&principal("a", &[], 1_000)));
+    }
+
+    #[test]
+    fn a_token_an_agent_and_whoever_acts_for_it() {
+        let mut revoked = Revoked::new();
+        assert!(!revoked.covers(&principal("a", &[], 1_000)));
+        revoked.token("token-of-a");
+        assert!(revoked.covers(&principal("a", &[], 1_000)));
+        assert!(!revoked.covers(&principal("b", &["a"], 1_000)), "another token that names the same agent");
+        revoked.agent("c".parse().unwrap(), Some(UnixNanos::from_seconds(500)));
+        for (issued, expected) in [(400, true), (500, true), (530, true), (531, false)] {
+            assert_eq!(revoked.covers(&principal("c", &[], issued)), expected, "issued at {issued}");
+            assert_eq!(revoked.covers(&principal("b", &["x", "c"], issued)), expected, "issued at {issued}");
+        }
+    }
+
+    #[test]
+    fn the_stricter_of_two_revocations_counts() {
+        let at = |seconds| Some(UnixNanos::from_seconds(seconds));
+        for (first, second) in [(at(500), at(900)), (at(900), at(500)), (None, at(1)), (at(1), None)] {
+            let mut revoked = Revoked::new();
+            revoked.agent("a".parse().unwrap(), first);
+            revoked.agent("a".parse().unwrap(), second);
+            assert!(revoked.covers(&principal("a", &[], 900)), "{first:?} {second:?}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! One tenant: which version judges whom, what is revoked, and how old news may be.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aegis_model::caps;
+use aegis_model::decision::PolicyRef;
+use aegis_model::ids::{AgentId, TenantId};
+use aegis_policy::ast::PolicySet;
+use aegis_policy::diagnostic::Diagnostic;
+#[cfg(test)]
+use aegis_policy::judge::{Question, Verdict};
+
+use super::canary::{Percent, is_in_canary};
+use super::revoked::Revoked;
+use super::version::Version;
+use crate::room::Room;
+
+/// One tenant of a snapshot.
+#[derive(Clone)]
+pub struct Tenant {
+    id: TenantId,
+    history: u64,
+    enforced: Arc<Version>,
+    canary: Option<(Percent, Arc<Version>)>,
+    revoked: Arc<Revoked>,
+    staleness: Staleness,
+    room: Room,
+    /// Its name in metrics; nothing if it is summed up with others.
+    label: Option<TenantId>,
+}
+
+/// For how long a tenant is judged by news of a certain age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Staleness {
+    /// Older than that: `PolicyStale`.
+    After(Duration),
+    /// However old they are: the tenant asked for it in writing.
+    Never,
+}
+
+impl Default for Staleness {
+    fn default() -> Self {
+        Self::After(Duration::from_secs(u64::from(caps::STALENESS_SECONDS_DEFAULT)))
+    }
+}
+
+impl Staleness {
+    /// Whether news of this age are too old.
+    pub fn is_over(self, age: Duration) -> bool {
+        match self {
+            Self::After(longest) => age > longest,
+            Self::Never => false,
+        }
+    }
+}
+
+impl Tenant {
+    /// Tenant `id`, all of whose agents are judged by `enforced`; with nothing revoked and the usual staleness.
+    pub fn new(id: TenantId, enforced: Arc<Version>) -> Self {
+        Self {
+            id,
+            history: 0,
+            enforced,
+            canary: None,
+            revoked: Arc::default(),
+            staleness: Staleness::default(),
+            room: Room::new(0),
+            label: None,
+        }
+    }
+
+    /// Prepares `set` as `version` of tenant `id`, enforced by `activation`. The policy's digest becomes known here.
+    ///
+    /// # Errors
+    /// The fields that this node cannot enforce yet, or what keeps the set from being prepared; in both cases
+    /// with their places.
+    pub fn load(
+        id: TenantId,
+        set: &PolicySet,
+        version: u64,
+        activation: u64,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        Ok(Self::new(id, Arc::new(Version::load(set, version, activation)?)))
+    }
+
+    /// A tenant whose every call is judged by `judge`.
+    #[cfg(test)]
+    pub(crate) fn planted(id: &str, policy: PolicyRef, judge: fn(&Question<'_>) -> Verdict) -> Self {
+        let id = id.parse().expect("a tenant's name");
+        Self::new(id, Arc::new(Version::planted(policy, judge)))
+    }
+
+    /// The same, with the history in which its activation is in force.
+    #[must_use]
+    pub fn in_history(self, history: u64) -> Self {
+        Self { history, ..self }
+    }
+
+    /// The same, with `canary` judging a share of the agents.
+    #[must_use]
+    pub fn with_canary(self, share: Percent, canary: Arc<Version>) -> Self {
+        Self { canary: Some((share, canary)), ..self }
+    }
+
+    /// The same, with evidence that counts no more.
+    #[must_use]
+    pub fn with_revoked(self, revoked: Arc<Revoked>) -> Self {
+        Self { revoked, ..self }
+    }
+
+    /// The same, with a staleness of its own.
+    #[must_use]
+    pub fn with_staleness(self, staleness: Staleness) -> Self {
+        Self { staleness, ..self }
+    }
+
+    /// The same, with its seats and its label.
+    pub(super) fn seated(self, room: Room, label: Option<TenantId>) -> Self {
+        Self { room, label, ..self }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> &TenantId {
+        &self.id
+    }
+
+    /// What is enforced for it; a canary judges a share of the agents instead.
+    pub fn policy(&self) -> &PolicyRef {
+        self.enforced.policy()
+    }
+
+    /// What may never go back: the history, and the activation within it (POL-2).
+    pub(crate) fn stamp(&self) -> (u64, u64) {
+        (self.history, self.policy().activation)
+    }
+
+    /// The version that judges `agent`: always the same one under the same activation.
+    pub(crate) fn version_for(&self, agent: &AgentId) -> &Arc<Version> {
+        match &self.canary {
+            Some((share, canary)) if is_in_canary(&self.id, agent, *share) => canary,
+            Some(_) | None => &self.enforced,
+        }
+    }
+
+    pub(crate) fn revoked(&self) -> &Revoked {
+        &self.revoked
+    }
+
+    pub(crate) fn staleness(&self) -> Staleness {
+        self.staleness
+    }
+
+    /// Its name in metrics, unless it is summed up with others.
+    pub(crate) fn label(&self) -> Option<&str> {
+        self.label.as_ref().map(TenantId::as_str)
+    }
+
+    pub(crate) fn room(&self) -> &Room {
+        &self.room
+    }
+}
+
+impl fmt::Debug for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tenant").field("id", &self.id).field("policy", self.policy()).finish_non_exhaustive()
+    }
+}
