@@ -1,0 +1,128 @@
+//! The REST surface under `/admin/v1`: paths, headers, strict JSON in, JSON and problem documents out.
+//!
+//! [`operations`] lists every operation once; the router and the OpenAPI document are both made of that list, and the
+//! paths and methods stand only beside the handlers. A handler decodes, calls a function of
+//! [`service`](super::service), and encodes.
+
+pub mod listen;
+
+pub(crate) mod openapi;
+pub(crate) mod operations;
+
+mod call;
+mod head;
+mod health;
+mod problem;
+mod problem_page;
+mod query;
+mod reply;
+
+mod activation;
+mod agents;
+mod cluster;
+mod data_nodes;
+mod keys;
+mod labels;
+mod people;
+mod person_tokens;
+mod records;
+mod revocations;
+mod roles;
+mod tenants;
+mod tokens;
+mod versions;
+mod whoami;
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use aegis_model::caps;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::Uri;
+use tower::ServiceExt;
+
+use super::problem::ApiCode;
+use super::{Admin, Problem};
+
+pub(crate) use health::readiness;
+pub use openapi::document as openapi_document;
+
+/// Where the admin API begins.
+pub const BASE: &str = "/admin/v1";
+
+/// The REST surface. Cheap to clone: one clone per connection.
+#[derive(Clone)]
+pub struct Rest {
+    router: Router,
+}
+
+impl Rest {
+    /// The surface over `admin`.
+    pub fn new(admin: Admin) -> Self {
+        let api = operations::router(Router::new())
+            .route("/openapi.json", get(openapi::serve))
+            .route("/problems/{code}", get(problem_page::serve))
+            .fallback(nothing_here)
+            .method_not_allowed_fallback(other_method);
+        let router = Router::new()
+            .nest(BASE, api)
+            .route("/healthz", get(health::alive))
+            .route("/readyz", get(health::ready))
+            .fallback(nothing_here)
+            .method_not_allowed_fallback(other_method)
+            .with_state(admin);
+        Self { router }
+    }
+
+    /// Answers one request, and its head at least within a deadline; what is streamed has its own.
+    pub async fn answer<B>(self, request: http::Request<B>) -> Response
+    where
+        B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let request: Request = request.map(Body::new);
+        let (request, request_id) = match head::check(request) {
+            Ok(checked) => checked,
+            Err(problem) => return reply::finish(problem.into_response(), None),
+        };
+        let patience = Duration::from_secs(caps::ADMIN_BODY_SECONDS + caps::ADMIN_CALL_SECONDS);
+        let answered = tokio::time::timeout(patience, self.router.oneshot(request)).await;
+        let response = match answered {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => never_happens(never),
+            Err(_elapsed) => Problem::new(ApiCode::TimedOut, "the call took too long").into_response(),
+        };
+        reply::finish(response, request_id)
+    }
+}
+
+fn never_happens(never: Infallible) -> Response {
+    match never {}
+}
+
+/// Parts of the product that have paths already, and do not exist yet: the last segment, and what brings it.
+const NOT_YET: &[(&str, &str)] = &[
+    ("approvals", "approvals"),
+    ("budgets", "rates and budgets"),
+    ("decisions", "the audit journal"),
+    ("shards", "sharding"),
+];
+
+async fn nothing_here(uri: Uri) -> Problem {
+    let named = |name: &str| uri.path().split('/').any(|segment| segment == name);
+    match NOT_YET.iter().find(|(name, _)| named(name)) {
+        Some((name, part)) => {
+            let detail = format!("`{name}` does not exist yet: it comes with {part}");
+            Problem::new(ApiCode::NotYet, detail).with("part", part)
+        }
+        None => Problem::new(ApiCode::NotFound, "nothing is served at this path"),
+    }
+}
+
+async fn other_method() -> Problem {
+    Problem::new(ApiCode::MethodNotAllowed, "the path does not take this method")
+}

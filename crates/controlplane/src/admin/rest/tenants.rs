@@ -1,0 +1,77 @@
+//! `/tenants` and `/tenants/{tenant}`.
+
+use aegis_proto::admin::{
+    CreateTenantRequest, ListRequest, Tenant, TenantList, TenantRequest, UpdateTenantRequest,
+};
+
+use super::call::Call;
+use super::reply::{self, Answer};
+use crate::admin::service::tenants;
+
+/// List tenants
+///
+/// Those in which the caller has a role, by name.
+#[utoipa::path(get, path = "/tenants", tag = "tenants", operation_id = "ListTenants",
+    params(
+        ("limit" = Option<u32>, Query, description = "How many rows at most, up to 1000"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+    ),
+    responses((status = 200, description = "A page of tenants", body = TenantList)))]
+pub(super) async fn list(mut call: Call) -> Answer {
+    let request: ListRequest = call.list().await?;
+    reply::ok(&tenants::list(&call.caller, request).await?)
+}
+
+/// Make a tenant
+///
+/// Under a name that was never used. Role `admin` on `*`.
+#[utoipa::path(post, path = "/tenants", tag = "tenants", operation_id = "CreateTenant",
+    request_body = CreateTenantRequest,
+    responses((status = 201, description = "The tenant", body = Tenant)))]
+pub(super) async fn create(mut call: Call) -> Answer {
+    let request: CreateTenantRequest = call.body().await?;
+    let tenant = tenants::create(&call.caller, request).await?;
+    Ok(reply::with_tag(reply::created(&call.caller, &tenant)?, tenant.revision))
+}
+
+/// Show a tenant
+///
+/// Any role in the tenant.
+#[utoipa::path(get, path = "/tenants/{tenant}", tag = "tenants", operation_id = "GetTenant",
+    params(("tenant" = String, Path, description = "The tenant")),
+    responses((status = 200, description = "The tenant; `ETag` is its revision", body = Tenant)))]
+pub(super) async fn get(mut call: Call) -> Answer {
+    call.plain().await?;
+    let tenant = tenants::get(&call.caller, TenantRequest { tenant: call.path("tenant") }).await?;
+    reply::tagged(&tenant, tenant.revision)
+}
+
+/// Change what a tenant chose
+///
+/// An absent field stays as it is. Role `admin` in the tenant.
+#[utoipa::path(patch, path = "/tenants/{tenant}", tag = "tenants", operation_id = "UpdateTenant",
+    params(
+        ("tenant" = String, Path, description = "The tenant"),
+        ("If-Match" = Option<String>, Header, description = "Only if this is the tenant's revision, in quotes"),
+    ),
+    request_body = UpdateTenantRequest,
+    responses((status = 200, description = "The tenant as it is now", body = Tenant)))]
+pub(super) async fn update(mut call: Call) -> Answer {
+    let mut request: UpdateTenantRequest = call.body().await?;
+    request.tenant = call.path("tenant");
+    request.only_if_revision = call.only_if(request.only_if_revision)?;
+    let tenant = tenants::update(&call.caller, request).await?;
+    Ok(reply::with_tag(reply::done(&call.caller, &tenant)?, tenant.revision))
+}
+
+/// Retire a tenant
+///
+/// Its calls are refused, its rows stay, and its name is never used again. Role `admin` in the tenant.
+#[utoipa::path(delete, path = "/tenants/{tenant}", tag = "tenants", operation_id = "RetireTenant",
+    params(("tenant" = String, Path, description = "The tenant")),
+    responses((status = 200, description = "The tenant as it is now", body = Tenant)))]
+pub(super) async fn retire(mut call: Call) -> Answer {
+    call.plain().await?;
+    let request = TenantRequest { tenant: call.path("tenant") };
+    reply::done(&call.caller, &tenants::retire(&call.caller, request).await?)
+}

@@ -1,0 +1,123 @@
+//! Tenants: list, make, show, change, retire.
+
+use aegis_model::ids::TenantId;
+use aegis_proto::admin::{
+    CreateTenantRequest, ListRequest, StaleService, Tenant, TenantList, TenantRequest, UpdateTenantRequest,
+};
+use aegis_proto::control as rows;
+use aegis_raft_store::tables::{StateRead, StoreError};
+
+use super::row;
+use crate::admin::access::Read;
+use crate::admin::caller::Caller;
+use crate::admin::{Problem, form};
+use crate::command::{Code, Refused, who};
+use crate::state::key::Scope;
+use crate::state::page::Page;
+use crate::state::{roles, tenants, versions};
+
+/// The tenants in which the caller has a role: all of them for somebody with a role on `*`.
+pub(crate) async fn list(caller: &Caller, request: ListRequest) -> Result<TenantList, Problem> {
+    let query = form::page(request.limit, &request.cursor)?;
+    let state = caller.reads(Read::Oneself).await?;
+    let everywhere = Read::Cluster.needs();
+    let page = if who::may(&state, caller.person(), &everywhere.scope, everywhere.roles)? {
+        tenants::tenants(&state, &query)?
+    } else {
+        // By scope, which is the tenant's name: the same order, and the caller's own cursor.
+        let bound = roles::scopes(&state, caller.person(), &query)?;
+        let mut rows = Vec::new();
+        for binding in bound.rows.iter().filter(|binding| !binding.roles.is_empty()) {
+            let Ok(Scope::Tenant(tenant)) = binding.scope.parse() else { continue };
+            rows.extend(tenants::tenant(&state, &tenant)?);
+        }
+        Page { rows, next: bound.next }
+    };
+    let next = page.next.map(|cursor| cursor.to_string()).unwrap_or_default();
+    let items = page.rows.into_iter().map(|row| with_newest(&state, row)).collect::<Result<_, _>>()?;
+    Ok(TenantList { items, next })
+}
+
+/// Makes a tenant.
+pub(crate) async fn create(caller: &Caller, request: CreateTenantRequest) -> Result<Tenant, Problem> {
+    let serve_stale = (!request.serve_stale.is_empty())
+        .then(|| rows::ServeStale { statement: request.serve_stale.clone(), ..Default::default() });
+    let command = rows::CreateTenant {
+        name: request.name.clone(),
+        organization: request.organization.clone(),
+        settings: Some(rows::TenantSettings {
+            staleness_seconds_max: request.staleness_seconds_max,
+            serve_stale,
+            four_eyes: request.four_eyes,
+        }),
+    };
+    let tenant = row!(caller.write("CreateTenant", &request, command).await?, Tenant)?;
+    Ok(shown(tenant, 0))
+}
+
+/// Shows a tenant.
+pub(crate) async fn get(caller: &Caller, request: TenantRequest) -> Result<Tenant, Problem> {
+    let tenant = form::tenant(&request.tenant)?;
+    let state = caller.reads(Read::Tenant(&tenant)).await?;
+    Ok(with_newest(&state, known(&state, &tenant)?)?)
+}
+
+/// Changes what a tenant chose.
+pub(crate) async fn update(caller: &Caller, request: UpdateTenantRequest) -> Result<Tenant, Problem> {
+    let command = rows::SetTenant {
+        tenant: request.tenant.clone(),
+        staleness_seconds_max: request.staleness_seconds_max,
+        serve_stale: request.serve_stale.clone(),
+        four_eyes: request.four_eyes,
+        only_if_revision: request.only_if_revision,
+    };
+    let tenant = row!(caller.write("UpdateTenant", &request, command).await?, Tenant)?;
+    changed(caller, tenant)
+}
+
+/// Retires a tenant.
+pub(crate) async fn retire(caller: &Caller, request: TenantRequest) -> Result<Tenant, Problem> {
+    let command = rows::RetireTenant { tenant: request.tenant.clone() };
+    let tenant = row!(caller.write("RetireTenant", &request, command).await?, Tenant)?;
+    changed(caller, tenant)
+}
+
+/// The row of a tenant, alive or retired.
+pub(super) fn known(state: &impl StateRead, tenant: &TenantId) -> Result<rows::Tenant, Problem> {
+    let row = tenants::tenant(state, tenant)?;
+    row.ok_or_else(|| Refused::unknown(Code::UnknownTenant, "tenant", tenant).into())
+}
+
+fn changed(caller: &Caller, row: rows::Tenant) -> Result<Tenant, Problem> {
+    let state = caller.admin().control().view()?;
+    Ok(with_newest(&state, row)?)
+}
+
+fn with_newest(state: &impl StateRead, row: rows::Tenant) -> Result<Tenant, StoreError> {
+    let newest = match row.name.parse::<TenantId>() {
+        Ok(tenant) => versions::newest(state, &tenant)?,
+        Err(_no_name) => 0,
+    };
+    Ok(shown(row, newest))
+}
+
+fn shown(row: rows::Tenant, newest_version: u64) -> Tenant {
+    let settings = row.settings.unwrap_or_default();
+    let serve_stale = settings.serve_stale.map(|it| StaleService {
+        statement: it.statement,
+        by: it.by,
+        at: form::time(it.at_ms),
+    });
+    Tenant {
+        name: row.name,
+        organization: row.organization,
+        staleness_seconds_max: settings.staleness_seconds_max,
+        serve_stale,
+        four_eyes: settings.four_eyes,
+        created_at: form::time(row.created_ms),
+        created_by: row.created_by,
+        retired_at: form::maybe_time(row.retired_ms),
+        revision: row.revision,
+        newest_version,
+    }
+}

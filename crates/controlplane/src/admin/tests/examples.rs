@@ -1,0 +1,246 @@
+//! One sound request for every operation, over both surfaces, which `root` may make of a [`Setting`].
+
+use aegis_proto::admin::admin_server::Admin as _;
+use aegis_proto::admin::*;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::{StreamExt, TryStreamExt};
+use serde_json::Value;
+use tonic::{Request, Status};
+
+use super::setting::{Reply, Setting, policy};
+
+/// A request, over both surfaces.
+pub(super) struct Example {
+    /// The operation.
+    pub(super) id: &'static str,
+    pub(super) method: &'static str,
+    /// Below the base. The tenant in it, if any, is `acme`.
+    pub(super) path: String,
+    /// The JSON body.
+    pub(super) body: Option<Value>,
+    grpc: Box<OverGrpc>,
+}
+
+/// Asks a setting with a token, or none, about a tenant.
+type OverGrpc = dyn for<'s> Fn(&'s Setting, Option<&str>, &str) -> BoxFuture<'s, Result<Value, Status>>;
+
+impl Example {
+    /// Whether it is about a tenant.
+    pub(super) fn of_tenant(&self) -> bool {
+        self.path.contains("/acme") || self.path.contains("acme/")
+    }
+
+    /// Whether it changes something.
+    pub(super) fn writes(&self) -> bool {
+        self.method != "GET"
+    }
+
+    /// The path for another tenant.
+    pub(super) fn path_of(&self, tenant: &str) -> String {
+        self.path.replacen("/tenants/acme", &format!("/tenants/{tenant}"), 1)
+    }
+
+    /// Over REST, about `tenant`.
+    pub(super) async fn rest(&self, setting: &Setting, token: &str, tenant: &str) -> Reply {
+        setting.call(self.method, &self.path_of(tenant), token, self.body.clone()).await
+    }
+
+    /// Over gRPC, about `tenant`.
+    pub(super) async fn grpc(
+        &self,
+        setting: &Setting,
+        token: Option<&str>,
+        tenant: &str,
+    ) -> Result<Value, Status> {
+        (self.grpc)(setting, token, tenant).await
+    }
+}
+
+/// A request with a token.
+pub(super) fn request<T>(message: T, token: Option<&str>) -> Request<T> {
+    let mut request = Request::new(message);
+    if let Some(token) = token {
+        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    }
+    request
+}
+
+macro_rules! examples {
+    (@body json $message:ident) => { Some(serde_json::to_value(&$message).unwrap()) };
+    (@body none $message:ident) => { None };
+    (@tenant $message:ident $tenant:ident tenant) => { $message.tenant = $tenant.to_owned() };
+    (@tenant $message:ident $tenant:ident scope) => { $message.scope = $tenant.to_owned() };
+    (@tenant $message:ident $tenant:ident none) => {};
+    (@answer one $response:ident) => {
+        Ok(serde_json::to_value($response.into_inner()).unwrap())
+    };
+    (@answer many $response:ident) => {{
+        let steps: Vec<ActivationProgress> = $response.into_inner().try_collect().await?;
+        Ok(serde_json::to_value(steps).unwrap())
+    }};
+    (@answer bytes $response:ident) => {{
+        let pieces: Vec<_> = $response.into_inner().map(|piece| piece.unwrap().data).collect().await;
+        Ok(Value::from(pieces.concat().len()))
+    }};
+    ($($id:literal $method:literal $path:literal $body:ident $scope:ident $answer:ident $call:ident $message:expr;)*) => {
+        /// Every example.
+        pub(super) fn examples() -> Vec<Example> {
+            vec![$({
+                let message = $message;
+                Example {
+                    id: $id,
+                    method: $method,
+                    path: $path.replace("KEY", &spare_key()),
+                    body: examples!(@body $body message),
+                    grpc: Box::new(move |setting, token, tenant| {
+                        #[allow(unused_mut, unused_variables, reason = "not every message has a tenant")]
+                        let (mut message, tenant) = (message.clone(), tenant.to_owned());
+                        examples!(@tenant message tenant $scope);
+                        let request = request(message, token);
+                        async move {
+                            let response = setting.grpc.$call(request).await?;
+                            examples!(@answer $answer response)
+                        }
+                        .boxed()
+                    }),
+                }
+            }),*]
+        }
+    };
+}
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+/// A public key of nobody.
+fn public_key() -> String {
+    let key = crate::testing::World::signing_key("another key");
+    crate::admin::form::public_key(key.verifying_key().as_bytes())
+}
+
+/// The id of a manifest key that does not sign.
+fn spare_key() -> String {
+    crate::testing::World::signing_key("spare").id().to_string()
+}
+
+/// The `jti` of a token of `nobody` that [`Setting`] gave out.
+pub(super) const TOKEN_OF_NOBODY: &str = "nobody-0";
+
+const DATA_NODE: &str = "0000000000000011";
+
+fn of_tenant() -> TenantRequest {
+    TenantRequest { tenant: text("acme") }
+}
+
+fn listed() -> TenantListRequest {
+    TenantListRequest { tenant: text("acme"), ..Default::default() }
+}
+
+fn of_person() -> PersonListRequest {
+    PersonListRequest { person: text("nobody"), ..Default::default() }
+}
+
+fn version(version: u64) -> VersionRequest {
+    VersionRequest { tenant: text("acme"), version }
+}
+
+fn label() -> LabelRequest {
+    LabelRequest { tenant: text("acme"), label: text("good") }
+}
+
+fn role(scope: &str, person: &str, role: &str) -> RoleRequest {
+    RoleRequest { scope: text(scope), person: text(person), role: text(role) }
+}
+
+fn publication() -> PublishVersionRequest {
+    let source = PolicySource { path: text("payer.yaml"), text: policy(300) };
+    PublishVersionRequest { sources: vec![source], message: text("more"), ..Default::default() }
+}
+
+fn watched() -> WatchActivationRequest {
+    WatchActivationRequest { tenant: text("acme"), activation: 1, seconds: 1 }
+}
+
+examples! {
+    "WhoAmI" "GET" "/whoami" none none one who_am_i WhoAmIRequest {};
+    "ListTenants" "GET" "/tenants" none none one list_tenants ListRequest::default();
+    "CreateTenant" "POST" "/tenants" json none one create_tenant
+        CreateTenantRequest { name: text("initech"), four_eyes: true, ..Default::default() };
+    "GetTenant" "GET" "/tenants/acme" none tenant one get_tenant of_tenant();
+    "UpdateTenant" "PATCH" "/tenants/acme" json tenant one update_tenant
+        UpdateTenantRequest { four_eyes: Some(true), only_if_revision: Some(1), ..Default::default() };
+    "RetireTenant" "DELETE" "/tenants/acme" none tenant one retire_tenant of_tenant();
+    "ListAgents" "GET" "/tenants/acme/agents" none tenant one list_agents listed();
+    "RegisterAgent" "POST" "/tenants/acme/agents" json tenant one register_agent
+        RegisterAgentRequest { name: text("team/other"), public_keys: vec![public_key()], ..Default::default() };
+    "GetAgent" "GET" "/tenants/acme/agents/payer" none tenant one get_agent
+        AgentRequest { tenant: text("acme"), agent: text("payer") };
+    "UpdateAgent" "PATCH" "/tenants/acme/agents/payer" json tenant one update_agent
+        UpdateAgentRequest { agent: text("payer"), disabled: Some(true), ..Default::default() };
+    "SetAgentKeys" "PUT" "/tenants/acme/agents/payer/keys" json tenant one set_agent_keys
+        SetAgentKeysRequest { agent: text("payer"), public_keys: vec![public_key()], ..Default::default() };
+    "MintToken" "POST" "/tenants/acme/tokens" json tenant one mint_token
+        MintTokenRequest { agent: text("payer"), scope: text("stripe:pay"), life_seconds: 60,
+            claims: vec![TokenClaim { name: text("purpose"), value: text("billing") }], ..Default::default() };
+    "ListRevocations" "GET" "/tenants/acme/revocations" none tenant one list_revocations listed();
+    "Revoke" "POST" "/tenants/acme/revocations" json tenant one revoke
+        RevokeRequest { kind: text("agent"), subject: text("payer"), reason: text("lost"), ..Default::default() };
+    "ListVersions" "GET" "/tenants/acme/versions" none tenant one list_versions listed();
+    "PublishVersion" "POST" "/tenants/acme/versions" json tenant one publish_version publication();
+    "GetVersion" "GET" "/tenants/acme/versions/1" none tenant one get_version version(1);
+    "RetireVersion" "DELETE" "/tenants/acme/versions/3" none tenant one retire_version version(3);
+    "DiffVersions" "GET" "/tenants/acme/versions/2/diff/1" none tenant one diff_versions
+        DiffVersionsRequest { tenant: text("acme"), version: 2, other: 1 };
+    "DownloadBundle" "GET" "/tenants/acme/versions/1/bundle.tar.gz" none tenant bytes download_bundle version(1);
+    "ListLabels" "GET" "/tenants/acme/labels" none tenant one list_labels listed();
+    "PutLabel" "PUT" "/tenants/acme/labels/good" json tenant one put_label
+        PutLabelRequest { label: text("good"), version: 2, ..Default::default() };
+    "RemoveLabel" "DELETE" "/tenants/acme/labels/good" none tenant one remove_label label();
+    "GetActivation" "GET" "/tenants/acme/activation" none tenant one get_activation of_tenant();
+    "Activate" "PUT" "/tenants/acme/activation" json tenant one activate
+        ActivateRequest { enforced: 1, canary: Some(CanaryShare { version: 2, percent: 5 }), ..Default::default() };
+    "Rollback" "POST" "/tenants/acme/rollback" json tenant one rollback RollbackRequest::default();
+    "ListActivations" "GET" "/tenants/acme/activations" none tenant one list_activations listed();
+    "WatchActivation" "GET" "/tenants/acme/activation/progress?activation=1&seconds=1" none tenant many
+        watch_activation watched();
+    "ListTenantRoles" "GET" "/tenants/acme/roles" none scope one list_roles
+        ScopeListRequest { scope: text("acme"), ..Default::default() };
+    "GrantTenantRole" "PUT" "/tenants/acme/roles/nobody/viewer" none scope one grant_role
+        role("acme", "nobody", "viewer");
+    "RevokeTenantRole" "DELETE" "/tenants/acme/roles/ann/author" none scope one revoke_role
+        role("acme", "ann", "author");
+    "ListTenantRecords" "GET" "/tenants/acme/records" none tenant one list_tenant_records listed();
+    "ListPeople" "GET" "/people" none none one list_people ListRequest::default();
+    "GetPerson" "GET" "/people/nobody" none none one get_person PersonRequest { person: text("nobody") };
+    "PutPerson" "PUT" "/people/nobody" json none one put_person
+        PutPersonRequest { person: text("nobody"), display_name: text("No Body"), disabled: false };
+    "ListPersonRoles" "GET" "/people/nobody/roles" none none one list_person_roles of_person();
+    "ListPersonTokens" "GET" "/people/nobody/tokens" none none one list_person_tokens of_person();
+    "IssuePersonToken" "POST" "/people/nobody/tokens" json none one issue_person_token
+        IssuePersonTokenRequest { person: text("nobody"), life_seconds: 60 };
+    "RevokePersonToken" "DELETE" "/people/nobody/tokens/nobody-0" none none one revoke_person_token
+        PersonTokenRequest { person: text("nobody"), token_id: text(TOKEN_OF_NOBODY) };
+    "ListRoles" "GET" "/roles" none none one list_roles
+        ScopeListRequest { scope: text("*"), ..Default::default() };
+    "GrantRole" "PUT" "/roles/nobody/auditor" none none one grant_role role("*", "nobody", "auditor");
+    "RevokeRole" "DELETE" "/roles/second/admin" none none one revoke_role role("*", "second", "admin");
+    "ListDataNodes" "GET" "/data-nodes" none none one list_data_nodes ListRequest::default();
+    "GetDataNode" "GET" "/data-nodes/0000000000000011" none none one get_data_node NodeRequest { id: text(DATA_NODE) };
+    "RetireDataNode" "DELETE" "/data-nodes/0000000000000011" none none one retire_data_node
+        NodeRequest { id: text(DATA_NODE) };
+    "GetCluster" "GET" "/cluster" none none one get_cluster GetClusterRequest {};
+    "AddMember" "POST" "/cluster/members" json none one add_member
+        AddMemberRequest { name: text("control-2"), address: text("https://control-2:7071"), promote: true };
+    "PromoteMember" "POST" "/cluster/members/0000000000000003/promote" none none one promote_member
+        NodeRequest { id: text("0000000000000003") };
+    "RemoveMember" "DELETE" "/cluster/members/0000000000000003" none none one remove_member
+        NodeRequest { id: text("0000000000000003") };
+    "TakeSnapshot" "POST" "/cluster/snapshot" none none bytes take_snapshot TakeSnapshotRequest {};
+    "RaiseLevel" "POST" "/cluster/level" json none one raise_level RaiseLevelRequest { to: 2 };
+    "ListKeys" "GET" "/keys" none none one list_keys ListRequest::default();
+    "RotateKey" "POST" "/keys/rotate" json none one rotate_key RotateKeyRequest { kind: text("manifest") };
+    "RetireKey" "DELETE" "/keys/KEY?revoke=true" none none one retire_key
+        RetireKeyRequest { id: spare_key(), revoke: true };
+    "ListRecords" "GET" "/records" none none one list_records ListRequest::default();
+}

@@ -1,0 +1,307 @@
+//! Whole stories: a retry, a stale precondition, a rotation, an activation that data nodes follow, the control log.
+
+use std::sync::Arc;
+
+use aegis_identity::verify::Verifier;
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+
+use super::examples::examples;
+use super::setting::{Setting, first_bundle, policy};
+use crate::admin::progress::{Acknowledged, NotInForce};
+use crate::testing::World;
+
+/// What cannot be done twice, done twice under one key: the same answer, and done once.
+#[tokio::test]
+async fn a_retry_under_the_same_key_gives_the_same_and_does_nothing() {
+    for example in examples().iter().filter(|example| example.writes() && example.id != "RaiseLevel") {
+        let setting = Setting::new();
+        let token = setting.token("root");
+        let key = [("idempotency-key", "k-1")];
+        let first =
+            setting.call_with(example.method, &example.path, &token, &key, example.body.clone()).await;
+        assert!((200..300).contains(&first.status), "{}: {first:?}", example.id);
+        let records = setting.call("GET", "/records", &token, None).await.done();
+        let again =
+            setting.call_with(example.method, &example.path, &token, &key, example.body.clone()).await;
+        assert_eq!((again.status, &again.body), (first.status, &first.body), "{}", example.id);
+        assert_eq!(again.headers["idempotency-replayed"], "true", "{}", example.id);
+        assert!(!first.headers.contains_key("idempotency-replayed"));
+        // A rotation retires the older keys once more, which changes nothing but the log.
+        if example.id != "RotateKey" {
+            let after = setting.call("GET", "/records", &token, None).await.done();
+            assert_eq!(records["items"][0], after["items"][0], "{}", example.id);
+        }
+        // Another request under the same key.
+        let other = json!({"name": "other"});
+        let conflict = setting.call_with("POST", "/tenants", &token, &key, Some(other)).await;
+        assert_eq!(
+            (conflict.status, conflict.code().as_str()),
+            (422, "idempotency_conflict"),
+            "{}",
+            example.id
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_same_key_is_the_same_request_over_both_surfaces() {
+    use aegis_proto::admin::CreateTenantRequest;
+    use aegis_proto::admin::admin_server::Admin as _;
+
+    let setting = Setting::new();
+    let token = setting.token("root");
+    let body = json!({"name": "initech"});
+    let first =
+        setting.call_with("POST", "/tenants", &token, &[("idempotency-key", "k")], Some(body)).await.done();
+    let message = CreateTenantRequest { name: "initech".into(), ..Default::default() };
+    let mut request = super::examples::request(message, Some(&token));
+    request.metadata_mut().insert("idempotency-key", "k".parse().unwrap());
+    let again = setting.grpc.create_tenant(request).await.unwrap();
+    assert_eq!(again.metadata().get("idempotency-replayed").unwrap(), "true");
+    assert_eq!(serde_json::to_value(again.into_inner()).unwrap(), first);
+}
+
+#[tokio::test]
+async fn a_stale_precondition_says_what_is_current() {
+    for (method, path, body, current) in [
+        ("PUT", "/tenants/acme/activation", json!({"enforced": 1}), "2"),
+        ("POST", "/tenants/acme/rollback", json!({}), "2"),
+        ("PATCH", "/tenants/acme", json!({"four_eyes": true}), "1"),
+        ("PUT", "/tenants/acme/agents/payer/keys", json!({"public_keys": []}), "1"),
+        ("PUT", "/tenants/acme/labels/good", json!({"version": 2}), "1"),
+        ("POST", "/tenants/acme/versions", json!({"sources": [{"path": "p.yaml", "text": policy(7)}]}), "3"),
+    ] {
+        let setting = Setting::new();
+        let token = setting.token("root");
+        let stale = [("if-match", "\"99\"")];
+        let reply = setting.call_with(method, path, &token, &stale, Some(body.clone())).await;
+        assert_eq!((reply.status, reply.code().as_str()), (412, "precondition_failed"), "{method} {path}");
+        let facts = reply.json()["facts"].clone();
+        assert!(
+            facts.as_array().unwrap().contains(&json!({"name": "current", "value": current})),
+            "{path}: {facts}"
+        );
+        let good = format!("\"{current}\"");
+        let reply = setting.call_with(method, path, &token, &[("if-match", &good)], Some(body)).await;
+        assert!(reply.status < 300, "{path}: {reply:?}");
+        if path.ends_with("activation") {
+            assert_eq!(reply.headers["etag"], "\"5\"", "the number goes up over all tenants");
+            let now = setting.call("GET", path, &token, None).await;
+            assert_eq!(now.headers["etag"], "\"5\"");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_minted_token_is_one_that_data_nodes_accept() {
+    let setting = Setting::new();
+    let token = setting.token("root");
+    let claims = json!([{"name": "purpose", "value": "billing"}]);
+    let body = json!({"agent": "payer", "scope": "stripe:pay", "life_seconds": 60, "claims": claims});
+    let minted = setting.call("POST", "/tenants/acme/tokens", &token, Some(body)).await.done();
+    let (view, kind) = (setting.world.view(), crate::keys::KeyKind::AgentToken);
+    let trust = crate::keys::keyring::token_trust(&view, kind).unwrap();
+    let verifier = Verifier::new(Arc::new(trust), Arc::default());
+    let principal =
+        verifier.verify_agent(minted["token"].as_str().unwrap(), setting.world.clock.now()).unwrap();
+    assert_eq!((principal.tenant.as_str(), principal.agent.as_str()), ("acme", "payer"));
+    assert_eq!(principal.claims["purpose"], "billing");
+    assert_eq!(principal.token_id, minted["token_id"].as_str().unwrap());
+}
+
+#[tokio::test]
+async fn an_issued_token_is_the_person() {
+    let setting = Setting::new();
+    let root = setting.token("root");
+    let issued =
+        setting.call("POST", "/people/ann/tokens", &root, Some(json!({"life_seconds": 60}))).await.done();
+    let token = issued["token"].as_str().unwrap();
+    let me = setting.call("GET", "/whoami", token, None).await.done();
+    assert_eq!((&me["person"], &me["token_id"]), (&json!("ann"), &issued["token_id"]));
+    assert_eq!(me["expires_at"], issued["expires_at"]);
+    setting.world.pass_seconds(120);
+    assert_eq!(setting.call("GET", "/whoami", token, None).await.code(), "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_bundle_is_published_as_it_is_and_comes_back_as_it_was() {
+    let setting = Setting::new();
+    let token = setting.token("root");
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/gzip")];
+    let path = "/admin/v1/tenants/acme/versions";
+    let same = setting.ask("POST", path, &headers, &first_bundle()).await;
+    assert_eq!(
+        (same.status, same.done()["unchanged"].as_bool()),
+        (200, Some(true)),
+        "the content is there already"
+    );
+    let forced =
+        setting.ask("POST", &format!("{path}?force=true&message=again"), &headers, &first_bundle()).await;
+    let version = forced.done()["version"].clone();
+    assert_eq!((forced.status, &version["number"], &version["message"]), (201, &json!(4), &json!("again")));
+    let back = setting.call("GET", "/tenants/acme/versions/4/bundle.tar.gz", &token, None).await;
+    assert_eq!(
+        (back.body, back.headers["content-type"].to_str().unwrap()),
+        (first_bundle(), "application/gzip")
+    );
+    assert_eq!(back.headers["etag"], format!("\"{}\"", version["digest"].as_str().unwrap()));
+    let broken = setting.ask("POST", path, &headers, b"no bundle").await;
+    assert_eq!((broken.status, broken.code().as_str()), (422, "bundle_rejected"));
+}
+
+#[tokio::test]
+async fn two_versions_are_compared() {
+    let setting = Setting::new();
+    let token = setting.token("root");
+    let diff = setting.call("GET", "/tenants/acme/versions/2/diff/1", &token, None).await.done();
+    let changes = diff["changes"].as_array().unwrap();
+    assert!(!changes.is_empty() && diff["judged"].as_u64().unwrap() > 0, "{diff}");
+    let change = &changes[0];
+    assert_eq!(
+        (&change["before"]["outcome"], &change["after"]["outcome"]),
+        (&json!("deny"), &json!("allow"))
+    );
+    assert!(change["params"]["amount"].is_number(), "an object, not a text: {change}");
+}
+
+#[tokio::test]
+async fn an_author_learns_whether_a_version_is_known_and_nobody_else_does() {
+    let setting = Setting::new();
+    setting.world.with_role("vera", "acme", aegis_proto::control::Role::Viewer);
+    let body = json!({"sources": [{"path": "payer.yaml", "text": policy(100)}]});
+    let viewer = setting.token("vera");
+    let reply = setting.call("POST", "/tenants/acme/versions", &viewer, Some(body.clone())).await;
+    assert_eq!(reply.code(), "forbidden");
+    let author = setting.token("ann");
+    let reply = setting.call("POST", "/tenants/acme/versions", &author, Some(body)).await.done();
+    assert_eq!(reply["unchanged"], true);
+}
+
+#[tokio::test]
+async fn four_eyes_bind_the_author_over_the_api_as_well() {
+    let setting = Setting::new();
+    let root = setting.token("root");
+    setting.world.with_role("ann", "acme", aegis_proto::control::Role::Operator);
+    setting.call("PATCH", "/tenants/acme", &root, Some(json!({"four_eyes": true}))).await.done();
+    let author = setting.token("ann");
+    let body = json!({"enforced": 3});
+    let reply = setting.call("PUT", "/tenants/acme/activation", &author, Some(body.clone())).await;
+    assert_eq!((reply.status, reply.code().as_str()), (403, "four_eyes"));
+    setting.call("PUT", "/tenants/acme/activation", &root, Some(body)).await.done();
+}
+
+#[tokio::test]
+async fn after_a_rotation_old_tokens_still_count_until_their_key_is_revoked() {
+    let setting = Setting::new();
+    let old = setting.token("root");
+    let rotated =
+        setting.call("POST", "/keys/rotate", &old, Some(json!({"kind": "person-token"}))).await.done();
+    let retired = rotated["retired"].as_array().unwrap();
+    assert_eq!(retired.len(), 1);
+    setting.call("GET", "/whoami", &old, None).await.done();
+    let new = setting.token("root");
+    let path = format!("/keys/{}?revoke=true", retired[0].as_str().unwrap());
+    let revoked = setting.call("DELETE", &path, &new, None).await.done();
+    assert!(revoked["revoked_at"].is_string());
+    assert_eq!(setting.call("GET", "/whoami", &old, None).await.code(), "unauthenticated");
+    setting.call("GET", "/whoami", &new, None).await.done();
+    let path = format!("/keys/{}", rotated["key"]["id"].as_str().unwrap());
+    assert_eq!(setting.call("DELETE", &path, &new, None).await.code(), "last_key");
+}
+
+fn lines(body: &[u8]) -> Vec<Value> {
+    let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn who_waits_is_told_what_each_data_node_does() {
+    let setting = Setting::new();
+    setting.world.data_node(18);
+    let bearer = format!("Bearer {}", setting.token("root"));
+    let request = http::Request::put("/admin/v1/tenants/acme/activation?wait=true")
+        .header("authorization", bearer)
+        .header("content-type", "application/json")
+        .body(http_body_util::Full::new(bytes::Bytes::from_static(br#"{"enforced": 1}"#)))
+        .unwrap();
+    let response = setting.rest.clone().answer(request).await;
+    assert_eq!(response.headers()["content-type"], "application/jsonl");
+    let mut body = response.into_body();
+    let mut next = async || -> Value {
+        let frame = body.frame().await.expect("another line").unwrap();
+        serde_json::from_slice(&frame.into_data().unwrap()).unwrap()
+    };
+    let now = next().await;
+    assert_eq!((&now["activation"], &now["enforced"]), (&json!(5), &json!(1)));
+    let step =
+        |line: &Value| (line["state"].as_str().unwrap().to_owned(), line["in_force"].as_u64().unwrap());
+    assert_eq!(step(&next().await), ("waiting".to_owned(), 0));
+    setting.acks.say(Acknowledged { node: 17, activation: 5, failure: None });
+    assert_eq!(step(&next().await), ("waiting".to_owned(), 1));
+    // A node that tries again by itself has not failed, and so nothing is told of it.
+    let failure = NotInForce { activation: 5, code: "fetch".into(), message: "gone".into(), retrying: true };
+    setting.acks.say(Acknowledged { node: 18, activation: 4, failure: Some(failure) });
+    setting.acks.say(Acknowledged { node: 18, activation: 5, failure: None });
+    assert_eq!(step(&next().await), ("done".to_owned(), 2));
+    assert!(body.frame().await.is_none(), "the last step ends it");
+}
+
+#[tokio::test]
+async fn a_wait_ends_when_a_node_cannot_or_when_the_time_is_over() {
+    let setting = Setting::new();
+    let token = setting.token("root");
+    // A node that tries again by itself has not failed.
+    let failure = NotInForce { activation: 5, code: "fetch".into(), message: "gone".into(), retrying: true };
+    setting.acks.say(Acknowledged { node: 17, activation: 2, failure: Some(failure) });
+    let reply = setting
+        .call("PUT", "/tenants/acme/activation?wait=true&seconds=1", &token, Some(json!({"enforced": 1})))
+        .await;
+    assert_eq!(lines(&reply.body).last().unwrap()["state"], "timeout");
+    let failure = NotInForce { activation: 5, code: "policy".into(), message: "no".into(), retrying: false };
+    setting.acks.say(Acknowledged { node: 17, activation: 2, failure: Some(failure) });
+    let reply = setting.call("GET", "/tenants/acme/activation/progress", &token, None).await;
+    let last = lines(&reply.body).pop().unwrap();
+    assert_eq!((&last["state"], &last["data_nodes"][0]["code"]), (&json!("failed"), &json!("policy")));
+    let reply = setting.call("GET", "/tenants/acme/activation/progress?activation=2", &token, None).await;
+    assert_eq!(lines(&reply.body).last().unwrap()["state"], "done", "a later one includes it");
+}
+
+#[tokio::test]
+async fn every_write_is_in_the_control_log_with_its_person() {
+    for example in examples().iter().filter(|example| example.writes()) {
+        let setting = Setting::new();
+        let token = setting.token("root");
+        let records = async || setting.call("GET", "/records", &token, None).await.done()["items"].clone();
+        let before = records().await[0]["sequence"].as_u64().unwrap();
+        example.rest(&setting, &token, "acme").await;
+        let newest = records().await[0].clone();
+        assert!(newest["sequence"].as_u64().unwrap() > before, "{}: {newest}", example.id);
+        assert_eq!(newest["actor"], "root", "{}", example.id);
+        assert!(!newest.to_string().contains(&token), "{}", example.id);
+    }
+}
+
+#[tokio::test]
+async fn readiness_tells_the_truth() {
+    let setting = Setting::new();
+    let ready = async || {
+        let reply = setting.ask("GET", "/readyz", &[], b"").await;
+        (reply.status, reply.json()["because"].as_array().unwrap().len())
+    };
+    assert_eq!(setting.ask("GET", "/healthz", &[], b"").await.status, 200);
+    assert_eq!(ready().await, (200, 0));
+    setting.world.pass_seconds(60);
+    assert_eq!(ready().await, (503, 1), "nothing was applied for a minute");
+    setting.members.0.lock().unwrap().leader = None;
+    assert_eq!(ready().await, (503, 2));
+    let empty = crate::admin::rest::Rest::new(super::setting::admin_over(&World::empty()));
+    let request = http::Request::get("/readyz").body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
+    assert_eq!(empty.answer(request).await.status(), 503);
+}
+
+#[test]
+fn times_are_those_of_the_calendar() {
+    assert_eq!(crate::admin::form::time(1_800_000_000_123), "2027-01-15T08:00:00.123000000Z");
+}

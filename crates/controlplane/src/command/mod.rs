@@ -1,0 +1,129 @@
+//! The commands: one file each, with its fields' check, its apply, and its tests.
+//!
+//! Start at [`kind`]: what every command says of itself. [`run`] is the story of one command's application, the same
+//! for all. This file only leads each kind of command there.
+//!
+//! # Older and newer nodes
+//!
+//! While a cluster is upgraded, its nodes run different software, and must still end up with the same state (RAFT-2).
+//! The cluster's row holds a *level*; a command, or a new field of one, belongs to the level with which it came
+//! ([`kind::Kind::level`]). What is above the cluster's level is refused as `unknown_command` and writes *nothing*, no
+//! record and no remembered answer: a newer node knows the command and compares levels, an older one sees content that
+//! it does not know, and both do the same. Once every node runs the newer software, `RaiseLevel` makes the commands
+//! usable; it is refused while a member that was not retired has said that it understands less. A node that meets a
+//! state above its own level stops ([`StoreError::Newer`]) instead of following it half.
+
+pub mod actor;
+pub mod envelope;
+pub mod refused;
+pub mod response;
+pub mod who;
+
+pub(crate) mod checks;
+pub(crate) mod kind;
+pub(crate) mod once;
+pub(crate) mod run;
+
+mod init_cluster;
+
+mod advance_history;
+mod note_membership;
+mod raise_level;
+mod retire_member;
+mod set_member;
+
+mod create_tenant;
+mod retire_tenant;
+mod set_tenant;
+
+mod disable_agent;
+mod register_agent;
+mod set_agent_keys;
+
+mod label_version;
+mod publish_version;
+mod put_chunk;
+mod retire_version;
+
+mod activate;
+mod rollback;
+
+mod register_data_node;
+mod retire_data_node;
+
+mod add_key;
+mod retire_key;
+mod rewrap_key;
+
+mod grant_role;
+mod issue_person_token;
+mod put_person;
+mod revoke_person_token;
+mod revoke_role;
+
+mod revoke;
+
+mod issue_agent_token;
+
+mod sweep_chunks;
+mod sweep_expired;
+
+#[cfg(test)]
+mod tests;
+
+use aegis_proto::control::CommandResponse;
+use aegis_raft_store::machine::Place;
+use aegis_raft_store::tables::{StateWrite, StoreError};
+
+pub use envelope::{Command, Request};
+pub use refused::{Code, Refused};
+
+/// The highest level of commands that this software understands. See the module's documentation.
+pub const LEVEL: u32 = 1;
+
+/// Applies one encoded command, and answers it.
+pub(crate) fn apply(
+    state: &mut StateWrite<'_>,
+    place: Place,
+    bytes: &[u8],
+) -> Result<CommandResponse, StoreError> {
+    let opened = match envelope::open(bytes) {
+        Ok(opened) => opened,
+        Err(refused) => return Ok(response::refused(&refused)),
+    };
+    let on = run::On { state, place, actor: &opened.actor, once: opened.once.as_ref() };
+    match &opened.command {
+        Command::InitCluster(it) => run::run(it, on),
+        Command::AdvanceHistory(it) => run::run(it, on),
+        Command::RaiseLevel(it) => run::run(it, on),
+        Command::SetMember(it) => run::run(it, on),
+        Command::RetireMember(it) => run::run(it, on),
+        Command::NoteMembership(it) => run::run(it, on),
+        Command::CreateTenant(it) => run::run(it, on),
+        Command::SetTenant(it) => run::run(it, on),
+        Command::RetireTenant(it) => run::run(it, on),
+        Command::RegisterAgent(it) => run::run(it, on),
+        Command::SetAgentKeys(it) => run::run(it, on),
+        Command::DisableAgent(it) => run::run(it, on),
+        Command::PutChunk(it) => run::run(it, on),
+        Command::PublishVersion(it) => run::run(it, on),
+        Command::LabelVersion(it) => run::run(it, on),
+        Command::RetireVersion(it) => run::run(it, on),
+        Command::Activate(it) => run::run(it, on),
+        Command::Rollback(it) => run::run(it, on),
+        Command::RegisterDataNode(it) => run::run(it, on),
+        Command::RetireDataNode(it) => run::run(it, on),
+        Command::AddKey(it) => run::run(it, on),
+        Command::RetireKey(it) => run::run(it, on),
+        Command::RewrapKey(it) => run::run(it, on),
+        Command::PutPerson(it) => run::run(it, on),
+        Command::GrantRole(it) => run::run(it, on),
+        Command::RevokeRole(it) => run::run(it, on),
+        Command::IssuePersonToken(it) => run::run(it, on),
+        Command::RevokePersonToken(it) => run::run(it, on),
+        Command::Revoke(it) => run::run(it, on),
+        Command::IssueAgentToken(it) => run::run(it, on),
+        Command::SweepChunks(it) => run::run(it, on),
+        Command::SweepExpired(it) => run::run(it, on),
+    }
+}

@@ -1,0 +1,28 @@
+//! The replicated state, its commands, the admin API and the feed to data-plane nodes.
+//!
+//! What this crate does not do: it never sees the body of a call, and does not know the data plane's crate; the two
+//! meet only in the messages of the feed.
+//!
+//! Start at [`control`] (the handle that changes and reads the state), then [`command`] (what can be changed, by whom)
+//! and [`state`] (the rows). [`node`] shows how it all hangs together in one process.
+
+pub mod control;
+
+pub mod command;
+pub mod machine;
+pub mod state;
+
+pub mod raft;
+
+pub mod keys;
+pub mod publish;
+pub mod store;
+
+pub mod feed;
+
+pub mod admin;
+
+pub mod node;
+
+#[doc(hidden)]
+pub mod testing;

@@ -1,0 +1,103 @@
+//! `/metrics` of a control node, in the text form of Prometheus.
+
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+
+use aegis_raft_store::store::StoreHandle;
+use axum::Router;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+use super::Parts;
+use super::readiness::Readiness;
+
+/// Answers scrapes.
+pub(super) fn router(parts: Parts, store: StoreHandle, readiness: Readiness) -> Router {
+    let answer = move || {
+        let page = page(&parts, &store, &readiness);
+        async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response() }
+    };
+    Router::new().route("/metrics", get(answer))
+}
+
+fn page(parts: &Parts, store: &StoreHandle, readiness: &Readiness) -> String {
+    let mut page = Page(String::new());
+    let (status, counters, written) = (parts.raft.status(), parts.raft.counters(), store.counters());
+    let applied = *parts.control.applied().borrow();
+    page.gauge("ready", "Whether the node should be sent requests.", u64::from(readiness.is_ready()));
+    page.gauge("raft_leader", "Whether this node leads.", u64::from(parts.raft.leads()));
+    page.gauge("raft_leader_known", "Whether this node knows who leads.", u64::from(status.leader.is_some()));
+    page.gauge("raft_voter", "Whether this node decides.", u64::from(status.voter));
+    page.gauge("raft_term", "The term.", status.term);
+    page.gauge("raft_members", "Members of the cluster, learners included.", status.members.len() as u64);
+    page.gauge("raft_log_index", "Index of the newest entry of the log.", status.last_log_index);
+    page.gauge("raft_applied_index", "Index of the newest entry that was applied.", applied.index);
+    page.gauge(
+        "raft_snapshot_index",
+        "Index of the newest entry that a snapshot covers.",
+        status.snapshot_index,
+    );
+    page.gauge("history", "The history of the cluster.", applied.history);
+    page.seconds(
+        "log_time_seconds",
+        "Log time at the newest applied entry; a majority has confirmed it.",
+        applied.log_time_ms,
+    );
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    page.counter(
+        "raft_entries_total",
+        "Entries with commands that this node proposed.",
+        count(&counters.entries),
+    );
+    page.counter("raft_commands_total", "Commands in those entries.", count(&counters.commands));
+    page.counter("raft_ticks_total", "Ticks of log time that this node proposed.", count(&counters.ticks));
+    page.counter("raft_forwarded_total", "Commands sent on to the leader.", count(&counters.forwarded));
+    page.counter("raft_reads_total", "Linearizable reads.", count(&counters.reads));
+    page.counter(
+        "raft_read_rounds_total",
+        "Rounds of questions that answered them.",
+        count(&counters.read_rounds),
+    );
+    page.counter("store_log_syncs_total", "Synced transactions of the log.", written.log_synced);
+    page.counter("store_log_entries_total", "Entries written to the log.", written.log_entries);
+    page.counter("store_state_transactions_total", "Transactions of the state.", written.state_transactions);
+    page.counter("store_state_syncs_total", "Synced transactions of the state.", written.state_synced);
+    if let Some(shelving) = &parts.shelving {
+        let shelving = shelving.borrow();
+        page.gauge(
+            "object_store_active",
+            "Whether this node keeps the object store.",
+            u64::from(shelving.active),
+        );
+        page.gauge("object_store_pending", "Objects that the object store lacks.", shelving.pending);
+        page.gauge("object_store_failures", "Failures in a row.", u64::from(shelving.failures));
+        let problems = shelving.problems.len() as u64 + shelving.more_problems;
+        page.gauge("object_store_problems", "Things that are not as they should be.", problems);
+    }
+    page.0
+}
+
+/// A page in the making. Writing to text does not fail.
+struct Page(String);
+
+impl Page {
+    fn gauge(&mut self, name: &str, help: &str, value: u64) {
+        self.put(name, help, "gauge", &value.to_string());
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.put(name, help, "counter", &value.to_string());
+    }
+
+    fn seconds(&mut self, name: &str, help: &str, millis: u64) {
+        self.put(name, help, "gauge", &format!("{}.{:03}", millis / 1_000, millis % 1_000));
+    }
+
+    fn put(&mut self, name: &str, help: &str, kind: &str, value: &str) {
+        let _ = writeln!(
+            self.0,
+            "# HELP aegis_control_{name} {help}\n# TYPE aegis_control_{name} {kind}\naegis_control_{name} {value}"
+        );
+    }
+}

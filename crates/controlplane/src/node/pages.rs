@@ -1,0 +1,82 @@
+//! What a control node serves: gRPC for nodes and tools, HTTP for people and tools.
+
+use std::sync::Arc;
+
+use aegis_proto::v1::FeedSettings;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use super::{NodeConfig, Parts, StartError};
+use crate::admin::backups::Backups;
+use crate::admin::progress::ClusterAcknowledgements;
+use crate::admin::rest::Rest;
+use crate::admin::{Admin, Setup, grpc};
+use crate::feed::{Admission, DataNames, FeedNode, FeedNodeConfig};
+
+/// The feed of the node that `config` describes.
+///
+/// # Errors
+/// The cluster's name cannot stand in certificates, or cannot issue tokens.
+pub(super) fn feed(config: &NodeConfig, parts: &Parts) -> Result<FeedNode, StartError> {
+    let feed = FeedNodeConfig {
+        name: config.name.clone(),
+        id: parts.raft.status().node,
+        issuer: config.cluster.as_str().parse()?,
+        admission: Admission::Certificates(DataNames::new(&config.cluster)?),
+        settings: FeedSettings { staleness_max_seconds: config.staleness_seconds_max },
+    };
+    Ok(FeedNode::new(feed, parts.control.clone()))
+}
+
+/// Keeps the feed for as long as the node runs.
+pub(super) fn keep_feed(tasks: &mut JoinSet<&'static str>, feed: FeedNode, stop: CancellationToken) {
+    tasks.spawn(async move {
+        if let Err(error) = feed.run(stop).await {
+            tracing::error!(%error, "the feed to data nodes cannot go on");
+        }
+        "the feed to data nodes"
+    });
+}
+
+/// The admin API of a node.
+pub(super) fn admin(parts: &Parts, feed: &FeedNode, backups: Arc<dyn Backups>) -> Admin {
+    Admin::new(Setup {
+        control: parts.control.clone(),
+        cluster_keys: Arc::clone(&parts.cluster_keys),
+        publisher: parts.publisher.clone(),
+        clock: parts.clock.clone(),
+        randomness: StdRng::from_rng(&mut rand::rng()),
+        membership: Arc::new(parts.raft.clone()),
+        acknowledgements: Arc::new(ClusterAcknowledgements::new(feed.acks().clone(), parts.raft.clone())),
+        backups,
+    })
+}
+
+/// What is served over gRPC.
+pub(super) fn routes(
+    parts: &Parts,
+    feed: &FeedNode,
+    admin: &Admin,
+    tasks: &mut JoinSet<&'static str>,
+    stop: CancellationToken,
+) -> Routes {
+    let (reporter, health) = grpc::health();
+    let told = admin.clone();
+    tasks.spawn(async move {
+        grpc::report_health(told, reporter, stop).await;
+        "the report of health"
+    });
+    Routes::new(parts.raft.service())
+        .add_service(feed.service())
+        .add_service(grpc::server(admin.clone()))
+        .add_service(health)
+        .add_service(grpc::reflection())
+}
+
+/// What is served over HTTP.
+pub(super) fn rest(admin: &Admin) -> Rest {
+    Rest::new(admin.clone())
+}

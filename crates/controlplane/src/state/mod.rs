@@ -1,0 +1,74 @@
+//! The rows of the replicated state: one file per family, with its keys, its reads and its writes.
+//!
+//! Reads take any [`StateRead`](aegis_raft_store::tables::StateRead): the state within an entry that is being applied,
+//! or a view of what was applied. Writes take a [`Writer`](writer::Writer), which only a command's apply gets.
+//!
+//! TEN-1 by construction: the key of a tenant's row begins with the tenant's name and a zero byte, which no name can
+//! hold; every read of such rows takes the tenant and looks below that prefix only; and a [`page::Cursor`] holds only what
+//! follows the prefix, so that one tenant's cursor cannot lead into another's rows.
+
+pub mod key;
+pub mod page;
+pub(crate) mod row;
+pub mod writer;
+
+pub mod meta;
+
+pub mod members;
+
+pub mod tenants;
+
+pub mod agents;
+
+pub mod chunks;
+pub mod labels;
+pub mod versions;
+
+pub mod activations;
+
+pub mod data_nodes;
+
+pub mod keys;
+
+pub mod people;
+pub mod person_tokens;
+pub mod roles;
+
+pub mod revocations;
+
+pub mod changes;
+pub mod control_log;
+pub mod idempotency;
+
+use aegis_raft_store::tables::Table;
+
+/// Every table of the state. Snapshots and digests cover exactly these; a new one goes to the end, with a new level.
+pub const TABLES: &[Table] = &[
+    meta::CLUSTER,
+    members::MEMBERS,
+    tenants::TENANTS,
+    tenants::TENANT_COUNTERS,
+    agents::AGENTS,
+    chunks::CHUNKS,
+    chunks::CHUNK_DATA,
+    chunks::CHUNKS_LOOSE,
+    versions::VERSIONS,
+    labels::LABELS,
+    activations::ACTIVATIONS,
+    activations::IN_FORCE,
+    data_nodes::DATA_NODES,
+    keys::KEYS,
+    people::PEOPLE,
+    roles::ROLES,
+    roles::SCOPES,
+    person_tokens::PERSON_TOKENS,
+    revocations::REVOCATIONS,
+    revocations::REVOCATIONS_ORDER,
+    control_log::CONTROL_LOG,
+    control_log::CONTROL_LOG_COUNTS,
+    control_log::CONTROL_LOG_ORDER,
+    idempotency::REMEMBERED,
+    idempotency::REMEMBERED_ORDER,
+    idempotency::REMEMBERED_COUNTS,
+    changes::CHANGES,
+];

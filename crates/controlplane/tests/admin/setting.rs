@@ -1,0 +1,73 @@
+//! A new cluster in memory, made as a real one is, and its admin API.
+
+use std::sync::Arc;
+
+use aegis_controlplane::admin::backups::NoBackups;
+use aegis_controlplane::admin::bootstrap::{NewCluster, bootstrap};
+use aegis_controlplane::admin::membership::{Membership, MembershipError, RaftStatus};
+use aegis_controlplane::admin::progress::NoAcknowledgements;
+use aegis_controlplane::admin::{Admin, Setup};
+use aegis_controlplane::publish::Publisher;
+use aegis_controlplane::testing::World;
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+/// The admin API, and the first token.
+pub(crate) struct Setting {
+    pub(crate) admin: Admin,
+    pub(crate) token: String,
+}
+
+impl Setting {
+    pub(crate) async fn new() -> Self {
+        let world = World::empty();
+        let (control, cluster_keys) = (world.direct.control(), Arc::new(World::cluster_keys()));
+        let mut randomness = StdRng::seed_from_u64(1);
+        let new = NewCluster { cluster: "fresh".parse().unwrap(), admin: "root".parse().unwrap() };
+        let begun = bootstrap(&control, &cluster_keys, 1, new, &world.clock, &mut randomness).await.unwrap();
+        let admin = Admin::new(Setup {
+            publisher: Publisher::new(control.clone(), Arc::clone(&cluster_keys)),
+            control,
+            cluster_keys,
+            clock: world.clock.clone(),
+            randomness,
+            membership: Arc::new(Alone),
+            acknowledgements: Arc::<NoAcknowledgements>::default(),
+            backups: Arc::new(NoBackups),
+        });
+        Self { admin, token: begun.token.expose().clone() }
+    }
+}
+
+/// One control node, for ever.
+struct Alone;
+
+fn alone() -> MembershipError {
+    MembershipError {
+        code: "alone",
+        message: "this node stays alone".to_owned(),
+        retryable: false,
+        already: false,
+        in_doubt: false,
+        leader: None,
+    }
+}
+
+impl Membership for Alone {
+    fn status(&self) -> RaftStatus {
+        RaftStatus { node: 1, leader: Some(1), term: 1, members: Vec::new() }
+    }
+
+    fn join(&self, _name: String, _address: String) -> BoxFuture<'_, Result<u64, MembershipError>> {
+        ready(Err(alone())).boxed()
+    }
+
+    fn promote(&self, _node: u64) -> BoxFuture<'_, Result<(), MembershipError>> {
+        ready(Err(alone())).boxed()
+    }
+
+    fn remove(&self, _node: u64) -> BoxFuture<'_, Result<(), MembershipError>> {
+        ready(Err(alone())).boxed()
+    }
+}

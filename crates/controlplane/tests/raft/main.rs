@@ -1,0 +1,19 @@
+//! Raft between control nodes: three of them in this process, over real storage, sockets and TLS.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
+
+mod authority;
+mod cluster;
+mod machine;
+mod stranger;
+
+mod certificates;
+mod clocks;
+mod control;
+mod hazards;
+mod leaders;
+mod members;
+mod reads;
+mod refusals;
+mod standings;
+mod writes;

@@ -1,0 +1,199 @@
+//! Random commands over a small world, so that they meet each other often: many are done, many are refused.
+
+use aegis_controlplane::command::actor::Actor;
+use aegis_controlplane::command::envelope::Once;
+use aegis_controlplane::command::{Command, Request};
+use aegis_controlplane::state::versions;
+use aegis_controlplane::testing::World;
+use aegis_proto::control::{
+    Activate, AdvanceHistory, Canary, CreateTenant, DisableAgent, GrantRole, IssuePersonToken, KeyKind,
+    LabelVersion, PublishVersion, PutChunk, PutPerson, RegisterAgent, RegisterDataNode, RetireDataNode,
+    RetireKey, RetireTenant, RetireVersion, Revoke, RevokePersonToken, RevokeRole, Role, Rollback, SetTenant,
+    SweepChunks, SweepExpired,
+};
+use proptest::prelude::*;
+use sha2::{Digest, Sha256};
+
+/// Tenants that commands speak of. The third is not made by [`world`], and the names share beginnings.
+pub(crate) const TENANTS: [&str; 3] = ["acme", "acme.eu", "acm"];
+
+/// A command, who wants it, and how much time passes before it.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    /// A version to publish with number 0 is to be the next one: see [`Step::request`].
+    request: Request,
+    pub(crate) actor: Actor,
+    pub(crate) pause_seconds: u64,
+}
+
+impl Step {
+    /// The command, as its author would send it who looked at `world` before.
+    pub(crate) fn request(&self, world: &World) -> Request {
+        let mut request = self.request.clone();
+        if let Command::PublishVersion(publish) = &mut request.command
+            && publish.number == 0
+        {
+            let tenant = publish.tenant.parse().expect("a name");
+            publish.number = versions::newest(&world.view(), &tenant).expect("memory") + 1;
+        }
+        request
+    }
+}
+
+/// A cluster with two tenants, some people, and pieces of bundles.
+pub(crate) fn world() -> World {
+    let world = World::new();
+    for tenant in &TENANTS[..2] {
+        world.tenant(tenant);
+        for piece in 0..3 {
+            world.done(put_chunk(tenant, piece), &World::root());
+        }
+    }
+    world.with_role("ann", "acme", Role::Admin);
+    world.with_role("bob", "acme.eu", Role::Author);
+    world.with_role("bob", "acme.eu", Role::Operator);
+    world
+}
+
+fn put_chunk(tenant: &str, piece: u8) -> PutChunk {
+    PutChunk { tenant: tenant.to_owned(), data: piece_of(tenant, piece) }
+}
+
+/// A piece that only this tenant has.
+pub(crate) fn piece_of(tenant: &str, piece: u8) -> Vec<u8> {
+    format!("{tenant} owns piece {piece}").into_bytes()
+}
+
+pub(crate) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(step(), 1..=most)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let actor = prop_oneof![
+        12 => Just(World::root()),
+        3 => Just(World::node()),
+        2 => Just(World::person("ann")),
+        2 => Just(World::person("bob")),
+        1 => Just(World::person("nobody")),
+        1 => Just(Actor::by_token("root".parse().expect("a name"), "first")),
+    ];
+    let pause = prop_oneof![20 => Just(0), 8 => 0..5_u64, 1 => Just(3_600), 1 => Just(90_000)];
+    let once = prop_oneof![3 => Just(None), 1 => (0..6_u8).prop_map(Some)];
+    (command(), actor, pause, once).prop_map(|(request, actor, pause_seconds, once)| {
+        let once = once.map(|key| Once { key: format!("key-{key}"), request_digest: None });
+        let request = once.into_iter().fold(request, Request::once);
+        Step { request, actor, pause_seconds }
+    })
+}
+
+fn tenant() -> impl Strategy<Value = String> {
+    prop_oneof![5 => Just(TENANTS[0]), 5 => Just(TENANTS[1]), 1 => Just(TENANTS[2])].prop_map(str::to_owned)
+}
+
+fn person() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["root", "ann", "bob", "eve"]).prop_map(str::to_owned)
+}
+
+fn role() -> impl Strategy<Value = i32> {
+    prop::sample::select(vec![Role::Viewer, Role::Author, Role::Operator, Role::Admin]).prop_map(i32::from)
+}
+
+fn scope() -> impl Strategy<Value = String> {
+    prop_oneof![tenant(), Just("*".to_owned())]
+}
+
+fn command() -> impl Strategy<Value = Request> {
+    prop_oneof![
+        4 => policies(),
+        2 => tenants_and_agents(),
+        1 => cluster(),
+        2 => people(),
+    ]
+}
+
+fn policies() -> impl Strategy<Value = Request> {
+    let version = || prop_oneof![1 => Just(0), 6 => 1..3_u64, 2 => 3..5_u64];
+    let number = prop_oneof![6 => Just(0), 1 => 1..5_u64];
+    let publish = (tenant(), number, 0..3_u8).prop_map(|(tenant, number, piece)| {
+        let data = piece_of(&tenant, piece);
+        let command = PublishVersion {
+            number,
+            bundle_digest: Sha256::digest(&data).to_vec(),
+            bundle_bytes: data.len() as u64,
+            chunks: vec![Sha256::digest(&data).to_vec()],
+            manifest: vec![1],
+            signature: vec![1; 64],
+            key_id: World::signing_key("manifest").id().to_string(),
+            message: String::new(),
+            tenant,
+        };
+        Request::from(command)
+    });
+    let activate = (
+        tenant(),
+        version(),
+        prop::option::weighted(0.3, (version(), 0..101_u32)),
+        prop::option::weighted(0.1, 0..4_u64),
+    );
+    let activate = activate.prop_map(|(tenant, enforced, canary, only_if_activation)| {
+        let canary = canary.map(|(version, percent)| Canary { version, percent });
+        Request::from(Activate { tenant, enforced, canary, only_if_activation, ..Default::default() })
+    });
+    let chunk = (tenant(), 0..3_u8).prop_map(|(tenant, piece)| put_chunk(&tenant, piece).into());
+    let rollback =
+        (tenant(), version()).prop_map(|(tenant, to)| Rollback { tenant, to, ..Default::default() }.into());
+    let label = (tenant(), version(), 0..2_u8).prop_map(|(tenant, version, name)| {
+        LabelVersion { tenant, label: format!("label-{name}"), version, only_if_version: None }.into()
+    });
+    let retire = (tenant(), version()).prop_map(|(tenant, version)| RetireVersion { tenant, version }.into());
+    prop_oneof![3 => chunk, 8 => publish, 6 => activate, 2 => rollback, 1 => label, 4 => retire]
+}
+
+fn tenants_and_agents() -> impl Strategy<Value = Request> {
+    let agent = || (0..2_u8).prop_map(|number| format!("agent-{number}"));
+    let create = tenant().prop_map(|name| CreateTenant { name, ..Default::default() }.into());
+    let set = (tenant(), any::<bool>()).prop_map(|(tenant, four_eyes)| {
+        SetTenant { tenant, four_eyes: Some(four_eyes), ..Default::default() }.into()
+    });
+    let retire = tenant().prop_map(|tenant| RetireTenant { tenant }.into());
+    let register = (tenant(), agent())
+        .prop_map(|(tenant, name)| RegisterAgent { tenant, name, ..Default::default() }.into());
+    let disable = (tenant(), agent(), any::<bool>())
+        .prop_map(|(tenant, name, disabled)| DisableAgent { tenant, name, disabled }.into());
+    let revoke = (tenant(), 0..4_i32, agent())
+        .prop_map(|(tenant, kind, subject)| Revoke { tenant, kind, subject, ..Default::default() }.into());
+    let sweep = tenant().prop_map(|tenant| SweepChunks { tenant }.into());
+    let expired = tenant().prop_map(|tenant| SweepExpired { tenant }.into());
+    prop_oneof![
+        2 => create, 3 => set, 1 => retire, 6 => register, 6 => disable, 4 => revoke, 4 => sweep, 3 => expired
+    ]
+}
+
+fn cluster() -> impl Strategy<Value = Request> {
+    let node = (1..4_u64)
+        .prop_map(|id| RegisterDataNode { id, name: format!("data-{id}"), ..Default::default() }.into());
+    let retire_node = (1..4_u64).prop_map(|id| RetireDataNode { id }.into());
+    let seed = || prop::sample::select(vec!["manifest", "agent token", "second", "third"]);
+    let add = seed().prop_map(|seed| World::add_key(KeyKind::Manifest, seed).into());
+    let retire_key = (seed(), any::<bool>()).prop_map(|(seed, revoke)| {
+        RetireKey { id: World::signing_key(seed).id().to_string(), revoke }.into()
+    });
+    let history = (1..3_u64).prop_map(|from| AdvanceHistory { from, to: 0 }.into());
+    prop_oneof![4 => node, 1 => retire_node, 2 => add, 1 => retire_key, 1 => history]
+}
+
+fn people() -> impl Strategy<Value = Request> {
+    let token = || (0..2_u8).prop_map(|number| format!("token-{number}"));
+    let put = (person(), prop::bool::weighted(0.2))
+        .prop_map(|(name, disabled)| PutPerson { name, disabled, ..Default::default() }.into());
+    let grant = (person(), scope(), role())
+        .prop_map(|(person, scope, role)| GrantRole { person, scope, role }.into());
+    let revoke = (person(), scope(), role())
+        .prop_map(|(person, scope, role)| RevokeRole { person, scope, role }.into());
+    let issue = (person(), token()).prop_map(|(person, token_id)| {
+        IssuePersonToken { person, token_id, expires_ms: 1_800_000_000_000 + 20_000_000 }.into()
+    });
+    let end =
+        (person(), token()).prop_map(|(person, token_id)| RevokePersonToken { person, token_id }.into());
+    prop_oneof![2 => put, 4 => grant, 4 => revoke, 3 => issue, 4 => end]
+}

@@ -1,0 +1,8 @@
+//! Properties of the replicated state under random histories of commands.
+
+mod commands;
+
+mod isolation;
+mod replication;
+
+mod control;
