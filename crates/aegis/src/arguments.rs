@@ -22,17 +22,16 @@ pub(crate) fn moment(text: &str) -> Result<UnixNanos, String> {
     Ok(UnixNanos(nanos))
 }
 
-/// A duration in seconds or minutes: `90s`, `15m`.
+/// A duration in seconds, minutes or hours: `90s`, `15m`, `8h`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let (digits, seconds) = match text.strip_suffix('m') {
-        Some(digits) => (digits, 60),
-        None => (text.strip_suffix('s').unwrap_or_default(), 1),
-    };
+    let units = [('h', 3_600), ('m', 60), ('s', 1)];
+    let found = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, *seconds)));
+    let (digits, seconds) = found.unwrap_or_default();
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let number = digits.parse::<u64>().ok().filter(|_| plain).and_then(|number| number.checked_mul(seconds));
     number
         .map(Duration::from_secs)
-        .ok_or_else(|| "write a whole number with `s` or `m`, such as `90s` or `15m`".to_owned())
+        .ok_or_else(|| "write a whole number with `s`, `m` or `h`, such as `90s` or `15m`".to_owned())
 }
 
 /// One further claim of a token.
@@ -90,6 +89,7 @@ mod tests {
     fn durations_have_a_unit() {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("15m"), Ok(Duration::from_secs(900)));
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7_200)));
         for bad in
             ["", "15", "m", "-1s", "+1s", "1.5m", "15 m", "99999999999999999999s", "400000000000000000m"]
         {

@@ -3,7 +3,10 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::output::Format;
-use crate::{completions, config, data, decide, dev, explain, policy, token};
+use crate::{
+    agent, cluster, completions, config, control, data, decide, dev, explain, person, policy, ready, role,
+    tenant, token,
+};
 
 /// Decides what AI agents may do, call by call.
 #[derive(Debug, Parser)]
@@ -19,6 +22,7 @@ const EXAMPLES: &str = "Examples:
   aegis dev                                try it: one process, a demo policy, commands to paste
   aegis policy check policies/             is this policy sound?
   aegis explain ParameterOutOfRange        what a reason code means
+  aegis cluster status                     how is the control plane?
 
 Exit codes: 0 done, 1 refused or failed check, 2 wrong use.";
 
@@ -28,7 +32,7 @@ pub(crate) struct Global {
     /// How results are printed
     #[arg(long, global = true, env = "AEGIS_OUTPUT", value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: Format,
-    /// What is logged to stderr, e.g. `info` or `aegis_dataplane=debug` [default: info for `data`, else warn]
+    /// What is logged to stderr, e.g. `info` or `aegis_dataplane=debug` [default: info for `control` and `data`, else warn]
     #[arg(long, global = true, env = "AEGIS_LOG", value_name = "FILTER")]
     pub(crate) log: Option<String>,
     /// How it is logged
@@ -51,9 +55,26 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Try it: one process on this machine, with policies that reload by themselves
     Dev(dev::Options),
+    /// Run a control node from a configuration file
+    Control(control::Options),
     /// Run a data node from a configuration file
     Data(data::Options),
-    /// Check, test, build, try out and compare policies
+    /// Make, grow, watch and restore a cluster of control nodes
+    #[command(subcommand)]
+    Cluster(cluster::Command),
+    /// Make and change tenants
+    #[command(subcommand)]
+    Tenant(tenant::Command),
+    /// Register and bar agents
+    #[command(subcommand)]
+    Agent(agent::Command),
+    /// Make people who administer, and their tokens
+    #[command(subcommand)]
+    Person(person::Command),
+    /// Say who may do what
+    #[command(subcommand)]
+    Role(role::Command),
+    /// Check, test, build, try out and compare policies; publish, activate and roll back versions
     #[command(subcommand)]
     Policy(policy::Command),
     /// Make and look at agent tokens
@@ -61,6 +82,8 @@ pub(crate) enum Command {
     Token(token::Command),
     /// Ask a running node whether a call may go on
     Decide(Box<decide::Options>),
+    /// Ask a node whether it should be sent requests
+    Ready(ready::Options),
     /// Say what a reason code means and what to do about it
     Explain(explain::Options),
     /// Show the configuration

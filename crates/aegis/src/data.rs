@@ -1,6 +1,7 @@
-//! `aegis data`: a data node from static files. There is no control plane yet, so the files say what is enforced.
+//! `aegis data`: a data node. A control plane says what is enforced, or static files do.
 
 mod config;
+mod feed;
 mod serve;
 
 use std::path::PathBuf;
@@ -30,6 +31,14 @@ A configuration; paths are relative to the file:
   certificate = \"tls/node.pem\"
   key = \"tls/node-key.pem\"
 
+  [control]
+  addresses = [\"https://control-1:7071\", \"https://control-2:7071\", \"https://control-3:7071\"]
+  authorities = \"certs/ca.pem\"
+  certificate = \"certs/data-1.pem\"
+  key = \"certs/data-1-key.pem\"
+  region = \"eu\"
+
+Instead of `[control]`, a node may enforce what files say:
   [[trust]]
   issuer = \"https://issuer.example\"
   key = \"issuer.pub.pem\"
@@ -38,8 +47,9 @@ A configuration; paths are relative to the file:
   name = \"acme\"
   policies = \"policies/acme\"
 
-There is no control plane yet: policies are read at the start and again on SIGHUP; a broken one keeps the last good
-version. SIGTERM and SIGINT end the node in order.")]
+Such policies are read at the start and again on SIGHUP; a broken one keeps the last good version. A node with
+`[control]` is ready once it enforces what the control plane says, and no longer when its news are too old; its
+certificates are read again when the files change and on SIGHUP. SIGTERM and SIGINT end the node in order.")]
 pub(crate) struct Options {
     /// The configuration file (TOML)
     #[arg(long, env = "AEGIS_CONFIG", value_name = "FILE")]

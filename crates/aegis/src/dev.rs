@@ -1,9 +1,10 @@
-//! `aegis dev`: one process on this machine, with a policy folder that reloads by itself.
+//! `aegis dev`: one control node and one data node in one process, with a policy folder that reloads by itself.
 //!
-//! There is no control plane yet: this process reads the folder itself, and its store is the data directory, plain
-//! files. What it prints when it is ready is a contract with CI: three lines that begin with two spaces and a command
+//! It is the whole product on one machine: the folder is published to the control plane as versions, and the data node
+//! follows the feed as any other does. What it prints when it is ready is a contract with CI: three lines that begin with two spaces and a command
 //! to paste, then a line with `ready`.
 
+mod plane;
 mod policies;
 mod samples;
 mod shell;
@@ -12,25 +13,27 @@ mod welcome;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::time::Duration;
 
+use aegis_dataplane::feed::{Feed, FeedConfig};
 use aegis_dataplane::node::{Node, NodeConfig};
-use aegis_identity::cache::TokenCache;
-use aegis_identity::trust::Trust;
-use aegis_identity::verify::Verifier;
+use aegis_dataplane::snapshot::Snapshot;
+use aegis_identity::trust::TrustedKey;
+use aegis_model::clock::Clock;
 use aegis_model::ids::{OrgId, TenantId};
 use anyhow::{Context, bail};
 use clap::Args;
+use rand::Rng;
 use serde::Serialize;
 
 use crate::arguments;
 use crate::data::digest_key;
 use crate::ended::Ended;
-use crate::enforced::Enforced;
 use crate::output::Output;
 use crate::signals::{Signals, Wish};
 use crate::state::{DataDir, DevNode};
 use crate::token::DEV_ISSUER;
+use plane::{Listen, Plane};
 use policies::{First, Policies};
 use watch::Watch;
 use welcome::Welcome;
@@ -40,8 +43,9 @@ use welcome::Welcome;
   aegis dev                                   with a built-in demo policy
   aegis dev --policies examples/payments      with your own; an edit is live at once
 
-Prints a token and three commands to paste. The data directory holds the signing key, the decision log and the last
-good policy. A broken edit keeps the last good version and prints what is wrong. Never for production: it hands out
+Prints a token and three commands to paste. The data directory holds the control plane's state with every version, the
+keys and the decision log, and in admin.token what the other commands (`aegis policy versions`, `aegis tenant list`, …)
+need to administer it. A broken edit keeps the last good version and prints what is wrong. Never for production: it hands out
 tokens freely.")]
 pub(crate) struct Options {
     /// The policy folder [default: a built-in demo]
@@ -69,6 +73,18 @@ pub(crate) struct Options {
         value_parser = arguments::loopback, value_name = "ADDRESS"
     )]
     listen_metrics: SocketAddr,
+    /// Where the control plane answers HTTP
+    #[arg(
+        long, env = "AEGIS_LISTEN_CONTROL_HTTP", default_value = "127.0.0.1:7070",
+        value_parser = arguments::loopback, value_name = "ADDRESS"
+    )]
+    listen_control_http: SocketAddr,
+    /// Where the control plane answers gRPC. The data node's gRPC is at 7081, so this is at 7071
+    #[arg(
+        long, env = "AEGIS_LISTEN_CONTROL_GRPC", default_value = "127.0.0.1:7071",
+        value_parser = arguments::loopback, value_name = "ADDRESS"
+    )]
+    listen_control_grpc: SocketAddr,
 }
 
 /// The demo tenant.
@@ -84,68 +100,134 @@ fn org() -> OrgId {
 pub(crate) fn run(options: Options, output: Output) -> anyhow::Result<Ended> {
     let data_dir = DataDir::create(&options.data_dir)?;
     let _lock = data_dir.lock()?;
-    let key = data_dir.signing_key(true)?;
-    let issuer = DEV_ISSUER.parse().expect("a constant that is an issuer");
-    let trust = Trust::single(issuer, key.verifying_key().clone());
-    let verifier = Verifier::new(Arc::new(trust), Arc::new(TokenCache::default()));
-    let mut numbers = data_dir.numbers()?;
-    let incarnation = numbers.next_incarnation()?;
-
     // Before the first look: an edit between the two would otherwise be missed.
     let watch = options.policies.as_deref().map(|place| Watch::start(place, data_dir.root())).transpose()?;
-    let mut policies =
-        Policies::new(options.policies.clone(), Enforced::new(verifier, numbers), data_dir.clone());
-    let Some(first) = policies.load_first(output)? else { return Ok(Ended::Refused) };
-
-    let config = NodeConfig {
-        http: Some(options.listen_http),
-        grpc: Some(options.listen_grpc),
-        metrics: Some(options.listen_metrics),
-        ..NodeConfig::new("dev".parse()?, incarnation, digest_key(), data_dir.decision_log())
-    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting")?;
-    runtime.block_on(serve(config, policies, first, watch, &data_dir, output))
+    runtime.block_on(with_plane(options, watch, &data_dir, output))
 }
 
-async fn serve(
-    config: NodeConfig,
-    mut policies: Policies,
-    first: First,
-    mut watch: Option<Watch>,
+/// Starts the control node, and ends it in order whatever happens.
+async fn with_plane(
+    options: Options,
+    watch: Option<Watch>,
     data_dir: &DataDir,
     output: Output,
 ) -> anyhow::Result<Ended> {
     let mut signals = Signals::listen()?;
-    let snapshot = policies.snapshot().context("there is no policy")?;
-    let mut node = Node::start(config, snapshot).await.context("`aegis dev` does not start")?;
-    let addresses = node.addresses();
-    let welcome = Welcome::prepare(&first, addresses, data_dir);
-    data_dir.write_dev_node(&DevNode {
-        org: org(),
-        tenant: tenant(),
-        agent: welcome.agent().clone(),
-        http: addresses.http,
-        grpc: addresses.grpc,
-    })?;
-    welcome.print(data_dir, output)?;
-    drop(first);
-    let fault = loop {
+    let listen = Listen { http: options.listen_control_http, grpc: options.listen_control_grpc };
+    let mut plane = Plane::start(data_dir, listen).await?;
+    let ended = with_policies(&options, watch, &mut plane, &mut signals, data_dir, output).await;
+    let closed = plane.node.shutdown().await.context("closing the control plane's storage");
+    let ended = ended?;
+    closed?;
+    Ok(ended)
+}
+
+async fn with_policies(
+    options: &Options,
+    watch: Option<Watch>,
+    plane: &mut Plane,
+    signals: &mut Signals,
+    data_dir: &DataDir,
+    output: Output,
+) -> anyhow::Result<Ended> {
+    let acks = plane.node.feed().acks().clone();
+    let parts = plane.node.parts().clone();
+    let mut policies = Policies::new(options.policies.clone(), parts, acks, data_dir.clone());
+    let Some(first) = policies.load_first(output).await? else { return Ok(Ended::Refused) };
+    let mut node = start_data_node(options, plane, data_dir).await?;
+    let served = async {
+        ready(&mut node, &first).await?;
+        let addresses = node.addresses();
+        let welcome = Welcome::prepare(&first, addresses, plane, data_dir);
+        data_dir.write_dev_node(&DevNode {
+            org: org(),
+            tenant: tenant(),
+            agent: welcome.agent().clone(),
+            http: addresses.http,
+            grpc: addresses.grpc,
+            control: plane.node.addresses().http,
+        })?;
+        welcome.print(data_dir, output)?;
+        drop(first);
+        until_told(&mut policies, &mut node, plane, watch, signals, output).await
+    };
+    let served = served.await;
+    let ended = node.shutdown().await;
+    let served = served?;
+    ended.log.context("closing the decision log")?;
+    Ok(served)
+}
+
+/// How long the data node may take until it enforces what it found at its start.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Waits until the data node enforces what is in force.
+async fn ready(node: &mut Node, first: &First) -> anyhow::Result<()> {
+    let ready = node.ready();
+    let waited = tokio::select! {
+        waited = tokio::time::timeout(READY_WITHIN, ready) => waited,
+        task = node.faulted() => bail!("`aegis dev` does not start, since {task} ended"),
+    };
+    let version = first.policy.version;
+    waited.with_context(|| format!("the data node did not put policy version {version} into force"))?;
+    let enforced = node.decider().snapshot().policies().any(|(_, policy)| policy.version >= version);
+    if !enforced {
+        bail!("the data node cannot enforce policy version {version}");
+    }
+    Ok(())
+}
+
+/// Reloads on every edit, until a signal or a fault ends it.
+async fn until_told(
+    policies: &mut Policies,
+    node: &mut Node,
+    plane: &mut Plane,
+    mut watch: Option<Watch>,
+    signals: &mut Signals,
+    output: Output,
+) -> anyhow::Result<Ended> {
+    loop {
         let wish = tokio::select! {
             wish = signals.next() => wish,
             () = changed(&mut watch) => Wish::Reload,
-            task = node.faulted() => break Some(task),
+            task = node.faulted() => bail!("`aegis dev` stopped, since {task} ended"),
+            fault = plane.node.faulted() => bail!("`aegis dev` stopped: {fault}"),
         };
         match wish {
-            Wish::Stop => break None,
-            Wish::Reload => policies = policies.reload(&node, output).await?,
+            Wish::Stop => return Ok(Ended::Done),
+            Wish::Reload => policies.reload(output).await?,
         }
-    };
-    let ended = node.shutdown().await;
-    ended.log.context("closing the decision log")?;
-    match fault {
-        Some(task) => bail!("`aegis dev` stopped, since {task} ended"),
-        None => Ok(Ended::Done),
     }
+}
+
+/// A data node that follows the control node of this process.
+async fn start_data_node(options: &Options, plane: &Plane, data_dir: &DataDir) -> anyhow::Result<Node> {
+    let key = data_dir.signing_key(true)?;
+    let issuer = DEV_ISSUER.parse().expect("a constant that is an issuer");
+    let control = format!("https://127.0.0.1:{}", plane.node.addresses().grpc.port());
+    let control = match plane.node.addresses().grpc.is_ipv6() {
+        true => control.replace("127.0.0.1", "[::1]"),
+        false => control,
+    };
+    let folder = data_dir.root().join("feed");
+    let feed = FeedConfig {
+        tls: Some(plane.client.clone()),
+        cluster: Some(plane::cluster()),
+        // The key of `aegis token mint`, which asks nobody.
+        trust: vec![TrustedKey { issuer, key: key.verifying_key().clone() }],
+        ..FeedConfig::new("dev".parse()?, vec![control.parse()?], folder, rand::rng().next_u64())
+    };
+    let feed = Feed::open(feed, Clock::System)?;
+    let config = NodeConfig {
+        http: Some(options.listen_http),
+        grpc: Some(options.listen_grpc),
+        metrics: Some(options.listen_metrics),
+        ..NodeConfig::new("dev".parse()?, 0, digest_key(), data_dir.decision_log())
+    };
+    let mut node = Node::start(config, Snapshot::awaiting()).await.context("`aegis dev` does not start")?;
+    node.follow(feed);
+    Ok(node)
 }
 
 /// Ends when the policy folder has changed; never for the built-in policy.

@@ -14,6 +14,9 @@ use crate::ended::WrongUse;
 pub(crate) fn start(cli: &Cli) -> anyhow::Result<()> {
     let filter = match (&cli.global.log, &cli.command) {
         (Some(filter), _) => filter.as_str(),
+        // openraft tells of each message that a peer does not answer as of an error, ten times a second; what matters of
+        // it is told by us.
+        (None, Command::Control(_)) => "info,openraft=off",
         (None, Command::Data(_)) => "info",
         (None, _) => "warn",
     };

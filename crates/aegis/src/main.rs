@@ -8,22 +8,34 @@ mod ended;
 mod output;
 
 mod arguments;
+mod authority;
+mod config_file;
 mod logging;
 mod panics;
 mod signals;
 
+mod listing;
 mod problems;
 mod sources;
 mod state;
 
+mod admin_client;
+
+mod agent;
+mod cluster;
 mod completions;
 mod config;
+mod control;
 mod data;
 mod decide;
 mod dev;
 mod enforced;
 mod explain;
+mod person;
 mod policy;
+mod ready;
+mod role;
+mod tenant;
 mod token;
 
 use std::process::ExitCode;
@@ -52,13 +64,20 @@ fn main() -> ExitCode {
 fn run(cli: Cli, matches: &ArgMatches, output: Output) -> anyhow::Result<Ended> {
     match cli.command {
         Command::Dev(options) => dev::run(options, output),
+        Command::Control(options) => control::run(&options, output),
         Command::Data(options) => data::run(&options, output),
+        Command::Cluster(command) => cluster::run(command, output),
+        Command::Tenant(command) => tenant::run(command, output),
+        Command::Agent(command) => agent::run(command, output),
+        Command::Person(command) => person::run(command, output),
+        Command::Role(command) => role::run(command, output),
         Command::Policy(command) => policy::run(command, output),
         Command::Token(command) => token::run(command, output),
         Command::Decide(options) => {
             let given = matches.subcommand_matches("decide").expect("clap chose this command");
             decide::run(&options, given, output)
         }
+        Command::Ready(options) => ready::run(&options, output),
         Command::Explain(options) => Ok(explain::run(&options, output)),
         Command::Config(command) => config::run(command, output),
         Command::Completions(options) => Ok(completions::run(&options, output)),

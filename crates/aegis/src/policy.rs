@@ -1,11 +1,15 @@
-//! `aegis policy`: the tools of policy authors. All work on files; none needs a running node.
+//! `aegis policy`: the tools of policy authors, which work on files; and versions, which are kept by a control plane.
 
+mod activate;
 mod build;
 mod check;
 mod diff;
 mod eval;
 mod load;
+mod publish;
 mod test;
+mod versions;
+mod waiting;
 
 use clap::Subcommand;
 
@@ -28,6 +32,14 @@ pub(crate) enum Command {
     Eval(Box<eval::Options>),
     /// Show the calls that a newer policy set answers otherwise
     Diff(diff::Options),
+    /// Publish a policy set as a version of a tenant
+    Publish(Box<publish::Options>),
+    /// List the versions of a tenant, and what is in force
+    Versions(versions::Options),
+    /// Say which versions are in force for a tenant
+    Activate(Box<activate::ActivateOptions>),
+    /// Go back to an earlier version
+    Rollback(Box<activate::RollbackOptions>),
 }
 
 pub(crate) fn run(command: Command, output: Output) -> anyhow::Result<Ended> {
@@ -37,5 +49,9 @@ pub(crate) fn run(command: Command, output: Output) -> anyhow::Result<Ended> {
         Command::Build(options) => build::run(&options, output),
         Command::Eval(options) => Ok(eval::run(&options, output)),
         Command::Diff(options) => Ok(diff::run(&options, output)),
+        Command::Publish(options) => publish::run(&options, output),
+        Command::Versions(options) => versions::run(&options, output),
+        Command::Activate(options) => activate::activate(&options, output),
+        Command::Rollback(options) => activate::rollback(&options, output),
     }
 }

@@ -1,20 +1,18 @@
-//! The configuration of a data node: a TOML file, read strictly.
+//! The configuration of a data node: a TOML file, read strictly. What is enforced comes from a control plane
+//! (`[control]`) or from files (`[[tenants]]`, `[[trust]]`), never from both.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use aegis_dataplane::NodeName;
+use aegis_dataplane::feed::ControlAddress;
 use aegis_model::caps;
+use aegis_model::ids::ClusterId;
 use aegis_model::ids::TenantId;
-use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::ended::WrongUse;
-use crate::state::read_bounded;
-
-/// Larger than any configuration that a person writes.
-const BYTES_MAX: usize = 1 << 20;
+use crate::config_file;
 
 /// What a data node runs with. Every path is absolute once it is read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,12 +38,52 @@ pub(crate) struct Config {
     pub(crate) listen: Listen,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<Tls>,
-    /// Whose tokens count.
-    #[serde(default)]
+    /// The control plane that says what is enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) control: Option<Control>,
+    /// Whose tokens count; beside a control plane, in addition to its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) trust: Vec<Trust>,
-    /// Whose policies are enforced.
-    #[serde(default)]
+    /// Whose policies are enforced, where there is no control plane.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) tenants: Vec<Tenant>,
+}
+
+/// The control plane, and who this node is to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Control {
+    /// The gRPC addresses of control nodes, e.g. `https://control-1:7071`. Any of them serves.
+    pub(crate) addresses: Vec<String>,
+    /// Who vouches for the control nodes (PEM).
+    pub(crate) authorities: PathBuf,
+    /// The certificate that this node shows, the leaf first (PEM).
+    pub(crate) certificate: PathBuf,
+    /// Its private key.
+    pub(crate) key: PathBuf,
+    /// The cluster that this node belongs to. Nothing: the first one that it meets, for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cluster: Option<ClusterId>,
+    /// The label of its region.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) region: String,
+    /// Where agents reach this node, e.g. `https://data-1:7081`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) advertise: String,
+    /// The only tenant that it serves: a sidecar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tenant: Option<TenantId>,
+}
+
+impl Control {
+    /// Where the control nodes are.
+    ///
+    /// # Errors
+    /// One is no address, in a sentence.
+    pub(crate) fn addresses(&self) -> Result<Vec<ControlAddress>, String> {
+        let parse = |address: &String| address.parse().map_err(|bad| format!("`{address}`: {bad}"));
+        self.addresses.iter().map(parse).collect()
+    }
 }
 
 /// Where calls are taken.
@@ -122,17 +160,9 @@ impl Config {
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// [`WrongUse`] with line and column for an unknown key, a wrong type or value, or one that contradicts another.
+    /// [`crate::ended::WrongUse`] with line and column for an unknown key, a wrong type or value, or one that contradicts another.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        let shown = path.display();
-        let bytes =
-            read_bounded(path, BYTES_MAX).with_context(|| format!("reading the configuration `{shown}`"))?;
-        let text = String::from_utf8(bytes).map_err(|_| WrongUse(format!("`{shown}` is not UTF-8")))?;
-        let folder = path.canonicalize().with_context(|| format!("reading the configuration `{shown}`"))?;
-        let folder = folder.parent().unwrap_or(Path::new("/"));
-        let config =
-            Self::parse(&text, folder).map_err(|problem| WrongUse(format!("`{shown}`: {problem}")))?;
-        Ok(config)
+        config_file::read(path, Self::parse)
     }
 
     /// Reads `text`; relative paths begin at `folder`.
@@ -156,6 +186,11 @@ impl Config {
             at(&mut tls.key);
             tls.client_authorities.iter_mut().for_each(at);
         }
+        if let Some(control) = &mut self.control {
+            at(&mut control.authorities);
+            at(&mut control.certificate);
+            at(&mut control.key);
+        }
         self.trust.iter_mut().for_each(|trust| at(&mut trust.key));
         self.tenants.iter_mut().for_each(|tenant| at(&mut tenant.policies));
     }
@@ -167,17 +202,38 @@ impl Config {
         };
         within("body_bytes_max", self.body_bytes_max, caps::BODY_BYTES_MAX)?;
         within("calls_in_progress_max", self.calls_in_progress_max, caps::CALLS_IN_PROGRESS_MAX)?;
+        if let Some(control) = &self.control {
+            return self.check_fed(control);
+        }
         if self.trust.is_empty() {
-            return Err("no key is trusted, so no call could be answered: add a `[[trust]]`".to_owned());
+            return Err(
+                "no key is trusted, so no call could be answered: add a `[[trust]]`, or a `[control]`"
+                    .to_owned(),
+            );
         }
         if self.tenants.is_empty() {
-            return Err("there is no tenant, so no call could be answered: add a `[[tenants]]`".to_owned());
+            return Err(
+                "there is no tenant, so no call could be answered: add a `[[tenants]]`, or a `[control]`"
+                    .to_owned(),
+            );
         }
         let mut names = HashSet::new();
         match self.tenants.iter().find(|tenant| !names.insert(&tenant.name)) {
             Some(tenant) => Err(format!("the tenant `{}` is there twice", tenant.name)),
             None => Ok(()),
         }
+    }
+
+    fn check_fed(&self, control: &Control) -> Result<(), String> {
+        if !self.tenants.is_empty() {
+            return Err(
+                "policies come from `[control]` or from `[[tenants]]`, and both are there: take one of them out".to_owned(),
+            );
+        }
+        if control.addresses.is_empty() {
+            return Err("`control.addresses` names no control node".to_owned());
+        }
+        control.addresses().map(drop)
     }
 }
 
@@ -187,6 +243,9 @@ mod tests {
 
     const WHOLE: &str = "node = 'data-1'\ndata_dir = 'state'\n[[trust]]\nissuer = 'i'\nkey = 'i.pem'\n\
                          [[tenants]]\nname = 'acme'\npolicies = '/p'\n";
+
+    const FED: &str = "[control]\naddresses = ['https://control-1:7071']\nauthorities = 'ca.pem'\n\
+                       certificate = 'data-1.pem'\nkey = 'data-1-key.pem'\nregion = 'eu'\n";
 
     fn problem(text: &str) -> String {
         Config::parse(text, Path::new("/etc/aegis")).expect_err("a problem")
@@ -206,6 +265,19 @@ mod tests {
     }
 
     #[test]
+    fn a_control_plane_stands_for_tenants_and_trust() {
+        let text = format!("node = 'data-1'\ndata_dir = 's'\n{FED}");
+        let config = Config::parse(&text, Path::new("/etc/aegis")).unwrap();
+        let control = config.control.as_ref().unwrap();
+        assert_eq!(
+            (control.key.as_path(), control.region.as_str()),
+            (Path::new("/etc/aegis/data-1-key.pem"), "eu")
+        );
+        let shown = toml::to_string(&config).unwrap();
+        assert_eq!(Config::parse(&shown, Path::new("/elsewhere")).unwrap(), config);
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_with_its_line() {
         let told = problem(&WHOLE.replace("data_dir", "datadir = 1\ndata_dir"));
         assert!(told.contains("line 2") && told.contains("unknown field `datadir`"), "{told}");
@@ -220,6 +292,15 @@ mod tests {
         let twice = format!("{WHOLE}[[tenants]]\nname = 'acme'\npolicies = '/q'\n");
         assert!(problem(&twice).contains("twice"));
         assert!(problem(&WHOLE.replace("'data-1'", "'Data 1'")).contains("node name"));
+        let fed = format!("{WHOLE}{FED}");
+        assert!(problem(&fed).contains("both are there"));
+        let fed = format!("node = 'data-1'\ndata_dir = 's'\n{FED}");
+        assert!(
+            problem(&fed.replace("https://control-1:7071", "control-1"))
+                .contains("a control node's address is")
+        );
+        assert!(problem(&fed.replace("'https://control-1:7071'", "")).contains("names no control node"));
+        assert!(problem(&fed.replace("region", "regoin")).contains("unknown field `regoin`"));
         assert!(problem(&format!("body_bytes_max = 0\n{WHOLE}")).contains("body_bytes_max"));
         assert!(problem(&format!("{WHOLE}[listen]\nhttp = 'localhost'\n")).contains("line 10"));
     }

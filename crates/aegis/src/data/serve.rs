@@ -2,8 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use aegis_dataplane::feed::Feed;
 use aegis_dataplane::node::{Node, NodeConfig};
+use aegis_dataplane::snapshot::Snapshot;
 use aegis_identity::cache::TokenCache;
 use aegis_identity::tls::{IdentityPem, server_config};
 use aegis_identity::trust::{self, TrustedKey};
@@ -15,7 +18,8 @@ use rustls::ServerConfig;
 use serde_json::json;
 
 use super::Config;
-use super::config::{Tenant, Tls};
+use super::config::{Control, Tenant, Tls};
+use super::feed::{self, Certificates};
 use crate::ended::Ended;
 use crate::enforced::{Enforced, Offered};
 use crate::output::Output;
@@ -28,9 +32,27 @@ use crate::token::read_public_key;
 /// Larger than any PEM file of a node.
 const PEM_BYTES_MAX: usize = 4 << 20;
 
+/// How often it is looked whether the certificates of the feed have changed.
+const LOOK: Duration = Duration::from_secs(2);
+
 pub(super) fn run(config: &Config, output: Output) -> anyhow::Result<Ended> {
     let data_dir = DataDir::create(&config.data_dir)?;
     let _lock = data_dir.lock()?;
+    match &config.control {
+        Some(control) => fed(config, control, &data_dir, output),
+        None => from_files(config, &data_dir, output),
+    }
+}
+
+/// A node that follows a control plane, which also counts its starts.
+fn fed(config: &Config, control: &Control, data_dir: &DataDir, output: Output) -> anyhow::Result<Ended> {
+    let (feed, certificates) = feed::open(config, control, trusted_keys(config)?, data_dir)?;
+    let node_config = node_config(config, data_dir, 0)?;
+    let source = Source::Feed(Box::new(feed), certificates);
+    runtime()?.block_on(serve(node_config, source, config, output))
+}
+
+fn from_files(config: &Config, data_dir: &DataDir, output: Output) -> anyhow::Result<Ended> {
     let mut numbers = data_dir.numbers()?;
     let incarnation = numbers.next_incarnation()?;
     let mut enforced = Enforced::new(verifier(config)?, numbers);
@@ -41,9 +63,28 @@ pub(super) fn run(config: &Config, output: Output) -> anyhow::Result<Ended> {
     if !complete {
         return Ok(Ended::Refused);
     }
-    let node_config = node_config(config, &data_dir, incarnation)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting")?;
-    runtime.block_on(serve(node_config, enforced, config, output))
+    let node_config = node_config(config, data_dir, incarnation)?;
+    runtime()?.block_on(serve(node_config, Source::Files(enforced), config, output))
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting")
+}
+
+/// Where the policies of a node come from.
+enum Source {
+    /// From the files of its configuration, read again on SIGHUP.
+    Files(Enforced),
+    /// From a control plane.
+    Feed(Box<Feed>, Certificates),
+}
+
+/// What a running node can read again.
+enum Rereads {
+    /// Its policies.
+    Policies(Enforced),
+    /// The certificates of its feed.
+    Certificates(Certificates),
 }
 
 /// Reads a tenant's policies and offers them; prints what is wrong. Whether they are in force now.
@@ -70,12 +111,16 @@ fn load(enforced: &mut Enforced, tenant: &Tenant, output: Output) -> anyhow::Res
 }
 
 fn verifier(config: &Config) -> anyhow::Result<Verifier> {
+    let trust = trust::Trust::new(trusted_keys(config)?)?;
+    Ok(Verifier::new(Arc::new(trust), Arc::new(TokenCache::default())))
+}
+
+fn trusted_keys(config: &Config) -> anyhow::Result<Vec<TrustedKey>> {
     let keys = config.trust.iter().map(|trusted| {
         let issuer = trusted.issuer.parse().with_context(|| format!("the issuer `{}`", trusted.issuer))?;
         Ok(TrustedKey { issuer, key: read_public_key(&trusted.key)? })
     });
-    let trust = trust::Trust::new(keys.collect::<anyhow::Result<Vec<_>>>()?)?;
-    Ok(Verifier::new(Arc::new(trust), Arc::new(TokenCache::default())))
+    keys.collect()
 }
 
 fn node_config(config: &Config, data_dir: &DataDir, incarnation: u64) -> anyhow::Result<NodeConfig> {
@@ -112,7 +157,7 @@ fn tls(tls: &Tls) -> anyhow::Result<ServerConfig> {
 
 async fn serve(
     node_config: NodeConfig,
-    mut enforced: Enforced,
+    source: Source,
     config: &Config,
     output: Output,
 ) -> anyhow::Result<Ended> {
@@ -124,28 +169,47 @@ async fn serve(
             "calls and tokens travel in the clear: there is no `[tls]`, and not only this machine is listened to"
         );
     }
-    let snapshot = enforced.snapshot().context("no tenant has a policy")?;
-    let mut node = Node::start(node_config, snapshot).await?;
-    let addresses = node.addresses();
-    let told = json!({
-        "event": "ready", "node": config.node, "http": addresses.http, "grpc": addresses.grpc, "metrics": addresses.metrics,
-    });
-    let shown = |address: Option<std::net::SocketAddr>| {
-        address.map(|address| address.to_string()).unwrap_or_default()
+    let (mut node, mut rereads) = match source {
+        Source::Files(mut enforced) => {
+            let snapshot = enforced.snapshot().context("no tenant has a policy")?;
+            (Node::start(node_config, snapshot).await?, Rereads::Policies(enforced))
+        }
+        Source::Feed(feed, certificates) => {
+            let mut node = Node::start(node_config, Snapshot::awaiting()).await?;
+            node.follow(*feed);
+            (node, Rereads::Certificates(certificates))
+        }
     };
-    output.result(&told, || {
-        let (http, grpc, metrics) = (shown(addresses.http), shown(addresses.grpc), shown(addresses.metrics));
-        format!("{} is ready: HTTP {http}, gRPC {grpc}, metrics {metrics}", config.node)
-    });
+    let mut ready = node.is_ready();
+    tell(if ready { "ready" } else { "started" }, &node, config, output);
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let fault = loop {
         let wish = tokio::select! {
             wish = signals.next() => wish,
+            () = node.ready(), if !ready => {
+                ready = true;
+                if node.is_ready() {
+                    tell("ready", &node, config, output);
+                }
+                continue;
+            }
+            _ = looks.tick() => match &rereads {
+                Rereads::Certificates(certificates) if certificates.have_changed() => Wish::Reload,
+                Rereads::Certificates(_) | Rereads::Policies(_) => continue,
+            },
             task = node.faulted() => break Some(task),
         };
-        match wish {
-            Wish::Stop => break None,
-            Wish::Reload => enforced = reload(enforced, config, &node, output).await?,
-        }
+        rereads = match (wish, rereads) {
+            (Wish::Stop, _) => break None,
+            (Wish::Reload, Rereads::Policies(enforced)) => {
+                Rereads::Policies(reload(enforced, config, &node, output).await?)
+            }
+            (Wish::Reload, Rereads::Certificates(mut certificates)) => {
+                certificates.reload();
+                Rereads::Certificates(certificates)
+            }
+        };
     };
     let ended = node.shutdown().await;
     if ended.cut_off > 0 {
@@ -159,6 +223,22 @@ async fn serve(
         Some(task) => bail!("the node stopped, since {task} ended"),
         None => Ok(Ended::Done),
     }
+}
+
+/// Says where the node listens: that it has started, or that it takes calls.
+fn tell(event: &str, node: &Node, config: &Config, output: Output) {
+    let addresses = node.addresses();
+    let told = json!({
+        "event": event, "node": config.node, "http": addresses.http, "grpc": addresses.grpc, "metrics": addresses.metrics,
+    });
+    let shown = |address: Option<std::net::SocketAddr>| {
+        address.map(|address| address.to_string()).unwrap_or_default()
+    };
+    output.result(&told, || {
+        let (http, grpc, metrics) = (shown(addresses.http), shown(addresses.grpc), shown(addresses.metrics));
+        let is = if event == "ready" { "is ready" } else { "waits for the control plane" };
+        format!("{} {is}: HTTP {http}, gRPC {grpc}, metrics {metrics}", config.node)
+    });
 }
 
 /// Reads all policies again, away from the threads that answer calls; what is broken keeps its last good version.

@@ -1,20 +1,30 @@
-//! The policies of `aegis dev`: from the folder into the node, and the last good version when an edit is broken.
+//! The policies of `aegis dev`: from the folder into the control plane, which keeps every good version; a broken edit
+//! leaves in force what was in force.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
 
-use aegis_dataplane::node::Node;
-use aegis_dataplane::snapshot::Snapshot;
-use aegis_model::decision::PolicyRef;
+use aegis_controlplane::feed::Acks;
+use aegis_controlplane::node::Parts;
+use aegis_controlplane::publish::build::set_of;
+use aegis_controlplane::publish::{Content, Progress, Publication, PublishError, Rejected, stored};
+use aegis_controlplane::state::{activations, versions};
+use aegis_model::digest::Digest;
 use aegis_policy::ast::{PolicySet, SourceFile};
+use aegis_policy::enforce;
 use aegis_policy::tests_file::PolicyTest;
-use anyhow::Context;
+use aegis_proto::control::{Activate, Version, done};
+use anyhow::{Context, bail};
+use futures_util::StreamExt;
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::plane::actor;
 use super::tenant;
-use crate::enforced::{Enforced, Offered};
 use crate::output::{Output, Tone};
-use crate::policy::{Loaded, of_sources, read_tests};
+use crate::policy::{Loaded, compile, of_sources, read_tests};
 use crate::problems::Problems;
 use crate::sources::{self, Sources};
 use crate::state::{DataDir, LastGood};
@@ -22,12 +32,18 @@ use crate::state::{DataDir, LastGood};
 /// What stands for the folder where there is none.
 const BUILT_IN: &str = "built-in demo policy";
 
-/// The policy folder and what is in force.
-#[derive(Debug)]
+/// How long a version that was activated may take until the data node enforces it. Longer: it is told.
+const LIVE_WITHIN: Duration = Duration::from_secs(20);
+
+/// Pause before it is looked again whether a data node follows.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The policy folder, and the control plane that it is published to.
 pub(super) struct Policies {
     /// `None`: the built-in demo.
     folder: Option<PathBuf>,
-    enforced: Enforced,
+    parts: Parts,
+    acks: Acks,
     data_dir: DataDir,
     /// What was seen at the last look, so that the same problems are not told twice.
     seen: Option<Result<Sources, Vec<String>>>,
@@ -37,17 +53,25 @@ pub(super) struct Policies {
 #[derive(Debug)]
 pub(super) struct First {
     pub(super) place: String,
-    pub(super) policy: PolicyRef,
+    pub(super) policy: InForce,
     pub(super) set: PolicySet,
     pub(super) tests: Vec<PolicyTest>,
 }
 
+/// A version that is in force.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub(super) struct InForce {
+    pub(super) version: u64,
+    pub(super) digest: String,
+    pub(super) activation: u64,
+}
+
 /// What became of the folder's content.
 enum Look {
-    /// It will be in force with the next snapshot.
-    Taken(PolicyRef, Box<Loaded>),
+    /// It was put into force.
+    Taken(InForce),
     /// It is in force already.
-    Same,
+    Same(InForce),
     /// It is as it was at the last look.
     Unchanged,
     /// It is broken; why was printed.
@@ -55,30 +79,188 @@ enum Look {
 }
 
 impl Policies {
-    pub(super) fn new(folder: Option<PathBuf>, enforced: Enforced, data_dir: DataDir) -> Self {
-        Self { folder, enforced, data_dir, seen: None }
+    pub(super) fn new(folder: Option<PathBuf>, parts: Parts, acks: Acks, data_dir: DataDir) -> Self {
+        Self { folder, parts, acks, data_dir, seen: None }
     }
 
-    /// Loads the folder, or the last good version of the same folder. Nothing: both are missing or broken.
+    /// Puts the folder into force, or leaves in force what came from the same folder. Nothing: both are missing or broken.
     ///
     /// # Errors
-    /// The data directory cannot be written.
-    pub(super) fn load_first(&mut self, output: Output) -> anyhow::Result<Option<First>> {
-        let (policy, loaded) = match self.look(output)? {
-            Look::Taken(policy, loaded) => (policy, *loaded),
-            Look::Same | Look::Unchanged | Look::Broken => match self.load_last_good()? {
-                Some((policy, loaded)) => {
-                    output.problem(format!(
-                        "policy version {}, the last good one, is in force",
-                        policy.version
-                    ));
-                    (policy, loaded)
+    /// The control plane does not take it.
+    pub(super) async fn load_first(&mut self, output: Output) -> anyhow::Result<Option<First>> {
+        match self.look(output).await? {
+            Look::Taken(policy) | Look::Same(policy) => self.first(policy, output).map(Some),
+            Look::Unchanged | Look::Broken => {
+                let same_folder =
+                    self.data_dir.last_good().is_some_and(|last| last.folder == self.identity());
+                match self.in_force()? {
+                    Some((policy, version)) if same_folder => {
+                        output.problem(format!(
+                            "policy version {}, the last good one, is in force",
+                            policy.version
+                        ));
+                        self.last_good(policy, &version).map(Some)
+                    }
+                    Some(_) | None => Ok(None),
                 }
-                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Looks at the folder again, and puts it into force if it is sound.
+    ///
+    /// # Errors
+    /// The work panicked.
+    pub(super) async fn reload(&mut self, output: Output) -> anyhow::Result<()> {
+        let began = Instant::now();
+        match self.look(output).await {
+            Ok(Look::Taken(policy)) => match self.live(&policy).await {
+                Ok(()) => tell_live(&policy, began, output),
+                Err(error) => output.error(&error),
             },
-        };
+            Ok(Look::Same(policy)) => tell_again(&policy, output),
+            Ok(Look::Unchanged) => {}
+            Ok(Look::Broken) => self.tell_kept(output),
+            Err(error) => {
+                output.error(&error);
+                // So that the next look tries again.
+                self.seen = None;
+                self.tell_kept(output);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the data node enforces `policy`.
+    ///
+    /// # Errors
+    /// It cannot, or not in time.
+    async fn live(&self, policy: &InForce) -> anyhow::Result<()> {
+        let deadline = Instant::now() + LIVE_WITHIN;
+        while Instant::now() < deadline {
+            let mut progress = pin!(self.acks.wait_for(tenant(), policy.activation, LIVE_WITHIN));
+            while let Some(progress) = progress.next().await {
+                if let Some(trouble) = progress.troubled.values().find(|trouble| !trouble.retrying) {
+                    bail!("policy version {} is not put into force: {}", policy.version, trouble.message);
+                }
+                if progress.is_complete() && !progress.in_force.is_empty() {
+                    return Ok(());
+                }
+            }
+            // The data node is between two streams.
+            tokio::time::sleep(PAUSE).await;
+        }
+        bail!("policy version {} was not put into force within {} s", policy.version, LIVE_WITHIN.as_secs())
+    }
+
+    fn place(&self) -> PathBuf {
+        self.folder.clone().unwrap_or_else(|| PathBuf::from(BUILT_IN))
+    }
+
+    /// The folder without links, where it is there: the name under which it is known again.
+    fn identity(&self) -> PathBuf {
         let place = self.place();
-        let tests = match read_tests(&place, loaded.tests) {
+        place.canonicalize().unwrap_or(place)
+    }
+
+    async fn look(&mut self, output: Output) -> anyhow::Result<Look> {
+        let (place, folder) = (self.place(), self.folder.clone());
+        let read = tokio::task::spawn_blocking(move || match &folder {
+            Some(folder) => sources::read(folder),
+            None => Ok(built_in(&place)),
+        });
+        let sources = read.await.context("looking at the policy folder")?;
+        if self.seen.as_ref() == Some(&sources) {
+            return Ok(Look::Unchanged);
+        }
+        self.seen = Some(sources.clone());
+        match sources {
+            Ok(sources) => self.publish(sources, output).await,
+            Err(unreadable) => {
+                Problems::unreadable(&self.place(), unreadable).print(output);
+                Ok(Look::Broken)
+            }
+        }
+    }
+
+    /// Publishes and activates what was read.
+    async fn publish(&mut self, sources: Sources, output: Output) -> anyhow::Result<Look> {
+        let message = format!("reloaded from {}", self.place().display());
+        let publication = Publication {
+            tenant: tenant(),
+            content: Content::Sources(sources.policy.clone()),
+            message: message.clone(),
+            force: false,
+            only_if_newest: None,
+            once: None,
+        };
+        let progress = watch::Sender::new(Progress::Waiting);
+        let published = match self.parts.publisher.publish(publication, &actor(), &progress).await {
+            Ok(published) => published,
+            Err(PublishError::Rejected(rejected)) => {
+                tokio::task::spawn_blocking(move || explain(sources, &rejected, output))
+                    .await
+                    .context("checking the policy folder")?;
+                return Ok(Look::Broken);
+            }
+            Err(error) => return Err(error).context("publishing the policy folder"),
+        };
+        if !published.warnings.findings.is_empty() {
+            let warned = tokio::task::spawn_blocking(move || of_sources(sources)).await;
+            if let Ok(loaded) = warned.context("checking the policy folder")? {
+                loaded.warnings.print(output);
+            }
+        }
+        let (version, digest) = (published.version.number, shown_digest(&published.version));
+        let look = match self.in_force()? {
+            Some((policy, _)) if policy.version == version && !self.has_canary()? => Look::Same(policy),
+            Some(_) | None => {
+                let activation = self.activate(version, message).await?;
+                Look::Taken(InForce { version, digest, activation })
+            }
+        };
+        if let Err(error) = self.data_dir.write_last_good(&LastGood { folder: self.identity() }) {
+            // It is in force all the same; only a broken folder at the next start would miss it.
+            output.error(&error);
+        }
+        Ok(look)
+    }
+
+    async fn activate(&self, version: u64, message: String) -> anyhow::Result<u64> {
+        let command =
+            Activate { tenant: tenant().to_string(), enforced: version, message, ..Activate::default() };
+        let answer = self.parts.control.propose(command, &actor()).await;
+        match answer.context("activating the policy folder")?.done.result {
+            Some(done::Result::Activation(activation)) => Ok(activation.number),
+            Some(_) | None => bail!("the activation was answered with something else"),
+        }
+    }
+
+    /// What is in force for the demo tenant.
+    fn in_force(&self) -> anyhow::Result<Option<(InForce, Version)>> {
+        let view = self.parts.control.view()?;
+        let Some(activation) = activations::in_force(&view, &tenant())? else { return Ok(None) };
+        let version = versions::version(&view, &tenant(), activation.enforced)?;
+        Ok(version.map(|version| {
+            let (number, digest) = (activation.number, shown_digest(&version));
+            (InForce { version: version.number, digest, activation: number }, version)
+        }))
+    }
+
+    /// Whether somebody has activated more than one version by hand: the folder stands for all agents.
+    fn has_canary(&self) -> anyhow::Result<bool> {
+        let activation = activations::in_force(&self.parts.control.view()?, &tenant())?;
+        Ok(activation.is_some_and(|activation| activation.canary.is_some() || !activation.shadow.is_empty()))
+    }
+
+    /// What the welcome needs to know of the folder, which was found sound.
+    fn first(&self, policy: InForce, output: Output) -> anyhow::Result<First> {
+        let place = self.place();
+        let Some(Ok(sources)) = self.seen.clone() else { bail!("the policy folder was not read") };
+        let Ok(Loaded { set, tests, .. }) = of_sources(sources) else {
+            bail!("the control plane took a policy that is broken here");
+        };
+        let tests = match read_tests(&place, tests) {
             Ok(tests) => tests.tests,
             // They only serve to find calls to show.
             Err(problems) => {
@@ -86,134 +268,34 @@ impl Policies {
                 Vec::new()
             }
         };
-        Ok(Some(First { place: place.display().to_string(), policy, set: loaded.set, tests }))
+        Ok(First { place: place.display().to_string(), policy, set, tests })
     }
 
-    /// Everything in force, if it changed since the last time.
-    pub(super) fn snapshot(&mut self) -> Option<Snapshot> {
-        self.enforced.snapshot()
-    }
-
-    /// Looks at the folder again, and puts it into force at `node` if it is sound. Works on a thread of its own, so
-    /// that calls are answered meanwhile.
-    ///
-    /// # Errors
-    /// The work panicked, or the node refused to go on from what it enforces.
-    pub(super) async fn reload(mut self, node: &Node, output: Output) -> anyhow::Result<Self> {
-        let began = Instant::now();
-        let work = tokio::task::spawn_blocking(move || {
-            let look = self.look(output);
-            (self, look)
-        });
-        let (mut policies, look) = work.await.context("looking at the policy folder")?;
-        if let Some(snapshot) = policies.snapshot() {
-            node.swap(snapshot)?;
-        }
-        match look {
-            Ok(Look::Taken(policy, _)) => tell_live(&policy, began, output),
-            Ok(Look::Same) => policies.tell_again(output),
-            Ok(Look::Unchanged) => {}
-            Ok(Look::Broken) => policies.tell_kept(output),
-            Err(error) => {
-                output.error(&error);
-                policies.tell_kept(output);
-            }
-        }
-        Ok(policies)
-    }
-
-    fn place(&self) -> PathBuf {
-        self.folder.clone().unwrap_or_else(|| PathBuf::from(BUILT_IN))
-    }
-
-    fn look(&mut self, output: Output) -> anyhow::Result<Look> {
-        let place = self.place();
-        let sources = match &self.folder {
-            Some(folder) => sources::read(folder),
-            None => Ok(built_in(&place)),
-        };
-        if self.seen.as_ref() == Some(&sources) {
-            return Ok(Look::Unchanged);
-        }
-        self.seen = Some(sources.clone());
-        let loaded =
-            sources.map_err(|unreadable| Problems::unreadable(&place, unreadable)).and_then(of_sources);
-        let loaded = match loaded {
-            Ok(loaded) => loaded,
-            Err(problems) => {
-                problems.print(output);
-                return Ok(Look::Broken);
-            }
-        };
-        let look = self.offer(&place, loaded, output)?;
-        if let Look::Taken(_, loaded) = &look
-            && let Err(error) = self.keep(&place, loaded)
-        {
-            // It is in force all the same; only the next start would miss it.
-            output.error(&error);
-        }
-        Ok(look)
-    }
-
-    fn offer(&mut self, place: &Path, loaded: Loaded, output: Output) -> anyhow::Result<Look> {
-        match self.enforced.offer(&tenant(), &loaded.set)? {
-            Offered::Taken(policy) => {
-                loaded.warnings.print(output);
-                Ok(Look::Taken(policy, Box::new(loaded)))
-            }
-            Offered::Same => Ok(Look::Same),
-            Offered::Refused(diagnostics) => {
-                Problems::found(place, &loaded.set.files, diagnostics, 0).print(output);
-                Ok(Look::Broken)
-            }
-        }
-    }
-
-    /// Keeps what was just taken as the last good version.
-    fn keep(&self, place: &Path, loaded: &Loaded) -> anyhow::Result<()> {
-        let files = loaded.set.files.iter().chain(&loaded.tests);
-        let files = files.map(|file| (file.path.clone(), file.text.to_string())).collect();
-        self.data_dir.write_last_good(&LastGood { folder: identity(place), files })
-    }
-
-    fn load_last_good(&mut self) -> anyhow::Result<Option<(PolicyRef, Loaded)>> {
-        let place = self.place();
-        let Some(last) = self.data_dir.last_good().filter(|last| last.folder == identity(&place)) else {
-            return Ok(None);
-        };
-        let files = last.files.into_iter().map(|(path, text)| SourceFile { path, text: text.into() });
-        let (tests, policy) = files.partition(|file| {
-            aegis_policy::sources::FileKind::of(&file.path) == aegis_policy::sources::FileKind::Test
-        });
-        let Ok(loaded) = of_sources(Sources { place, policy, tests }) else { return Ok(None) };
-        match self.enforced.offer(&tenant(), &loaded.set)? {
-            Offered::Taken(policy) => Ok(Some((policy, loaded))),
-            Offered::Same | Offered::Refused(_) => Ok(None),
-        }
-    }
-
-    fn version(&self) -> u64 {
-        self.enforced.policy(&tenant()).map_or(0, |policy| policy.version)
+    /// The same from what was published earlier; the tests were not.
+    fn last_good(&self, policy: InForce, version: &Version) -> anyhow::Result<First> {
+        let bundle = stored::bundle(&self.parts.control.view()?, version)?;
+        let place = self.place().display().to_string();
+        Ok(First { place, policy, set: set_of(&bundle)?, tests: Vec::new() })
     }
 
     fn tell_kept(&self, output: Output) {
-        let version = self.version();
+        let version = self.in_force().ok().flatten().map_or(0, |(policy, _)| policy.version);
         if output.is_json() {
             output.line(json!({"event": "policy_kept", "version": version}));
         }
         output.problem(format!("policy version {version} stays in force"));
     }
-
-    /// The folder holds again what is in force.
-    fn tell_again(&self, output: Output) {
-        let version = self.version();
-        output.result(&json!({"event": "policy_same", "version": version}), || {
-            format!("policy version {version} is what the folder holds again")
-        });
-    }
 }
 
-fn tell_live(policy: &PolicyRef, began: Instant, output: Output) {
+/// The folder holds again what is in force.
+fn tell_again(policy: &InForce, output: Output) {
+    let version = policy.version;
+    output.result(&json!({"event": "policy_same", "version": version}), || {
+        format!("policy version {version} is what the folder holds again")
+    });
+}
+
+fn tell_live(policy: &InForce, began: Instant, output: Output) {
     let millis = began.elapsed().as_millis();
     let told = json!({"event": "policy_live", "policy": policy, "load_ms": u64::try_from(millis).unwrap_or(u64::MAX)});
     output.result(&told, || {
@@ -222,9 +304,28 @@ fn tell_live(policy: &PolicyRef, began: Instant, output: Output) {
     });
 }
 
-/// The folder without links, where it is there: the name under which the last good version is kept.
-fn identity(place: &Path) -> PathBuf {
-    place.canonicalize().unwrap_or_else(|_| place.to_path_buf())
+/// Prints why the control plane rejected what was read, with places in the folder.
+fn explain(sources: Sources, rejected: &Rejected, output: Output) {
+    let place = sources.place.clone();
+    let problems = match of_sources(sources) {
+        Err(problems) => Some(problems),
+        Ok(Loaded { set, .. }) => {
+            let unenforced = enforce::unenforced(&set);
+            match unenforced.is_empty() {
+                false => Some(Problems::found(&place, &set.files, unenforced, 0)),
+                true => compile(&place, &set).err(),
+            }
+        }
+    };
+    match problems {
+        Some(problems) => problems.print(output),
+        None => output.problem(format!("error: {rejected}\n1 error in {}", place.display())),
+    }
+}
+
+fn shown_digest(version: &Version) -> String {
+    let bytes: Option<[u8; 32]> = version.bundle_digest.as_slice().try_into().ok();
+    bytes.map(|bytes| Digest::from_bytes(bytes).to_string()).unwrap_or_default()
 }
 
 /// The policy that the documentation begins with, and its tests.

@@ -1,6 +1,7 @@
 //! What `aegis dev` says when it is ready: addresses, a token, and commands to paste.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use aegis_dataplane::node::Addresses;
 use aegis_model::clock::Clock;
@@ -9,7 +10,8 @@ use aegis_model::ids::AgentId;
 use aegis_policy::cases::Case;
 use serde_json::{Value, json};
 
-use super::policies::First;
+use super::plane::Plane;
+use super::policies::{First, InForce};
 use super::samples::{self, SHOWN};
 use super::shell::{program, quoted, quoted_path};
 use crate::output::{Output, Tone};
@@ -21,8 +23,12 @@ use crate::token::{Bearer, mint_from_data_dir};
 pub(super) struct Welcome {
     agent: AgentId,
     place: String,
-    policy: aegis_model::decision::PolicyRef,
+    policy: InForce,
     addresses: Addresses,
+    /// Where the control plane answers HTTP.
+    control: Option<SocketAddr>,
+    /// Where the token of its administrator is.
+    token_file: PathBuf,
     /// A command per outcome of [`SHOWN`], where a call has it.
     commands: [Option<String>; 3],
     mint: String,
@@ -32,7 +38,7 @@ pub(super) struct Welcome {
 
 impl Welcome {
     /// Finds the calls to show.
-    pub(super) fn prepare(first: &First, addresses: Addresses, data_dir: &DataDir) -> Self {
+    pub(super) fn prepare(first: &First, addresses: Addresses, plane: &Plane, data_dir: &DataDir) -> Self {
         let samples = samples::find(&first.set, &first.tests, Clock::System.now());
         let (program, by_name) = program();
         let data_dir = quoted_path(data_dir.root());
@@ -41,7 +47,8 @@ impl Welcome {
         let mint = format!("{program} token mint --data-dir {data_dir} --agent {}", quoted(agent.as_str()));
         let commands = samples.map(|case| case.map(|case| command(&case, &program, &data_dir)));
         let (place, policy) = (first.place.clone(), first.policy.clone());
-        Self { agent, place, policy, addresses, commands, mint, by_name }
+        let (control, token_file) = (plane.node.addresses().http, plane.token_file.clone());
+        Self { agent, place, policy, addresses, control, token_file, commands, mint, by_name }
     }
 
     /// The agent that the token is for.
@@ -68,7 +75,8 @@ impl Welcome {
             .collect();
         json!({
             "event": "ready", "http": url(self.addresses.http), "grpc": url(self.addresses.grpc),
-            "metrics": url(self.addresses.metrics), "policies": self.place, "policy": self.policy,
+            "metrics": url(self.addresses.metrics), "control": url(self.control), "admin_token_file": self.token_file,
+            "policies": self.place, "policy": self.policy,
             "data_dir": data_dir.root(), "agent": self.agent, "token": token, "mint": self.mint, "commands": commands,
         })
     }
@@ -76,8 +84,8 @@ impl Welcome {
     fn to_text(&self, token: &str, data_dir: &DataDir, output: Output) -> String {
         let strong = |text: &str| output.paint(text, Tone::Strong);
         let mut text = format!(
-            "{}\n\n  HTTP      {}\n  gRPC      {}\n  metrics   {}/metrics\n  policies  {} (version {}, activation {})\n  data      {}\n",
-            strong("aegis dev: one process, on this machine only"),
+            "{}\n\n  HTTP      {}\n  gRPC      {}\n  metrics   {}/metrics\n  policies  {} (version {}, activation {})\n  data      {}\n  control   {} (its administrator's token: {})\n",
+            strong("aegis dev: control plane and data node in one process, on this machine only"),
             url(self.addresses.http),
             url(self.addresses.grpc),
             url(self.addresses.metrics),
@@ -85,6 +93,8 @@ impl Welcome {
             self.policy.version,
             self.policy.activation,
             data_dir.root().display(),
+            url(self.control),
+            self.token_file.display(),
         );
         text.push_str(&format!(
             "\n{}\n\n{token}\n\n{}\n\n  {}\n",

@@ -107,6 +107,7 @@ fn principal(options: &Options, now: UnixNanos) -> Principal {
         callers: options.callers.clone(),
         claims: options.token_claims.clone(),
         token_id: "eval".to_owned(),
+        issued_at: now,
         expires_at: now,
     }
 }

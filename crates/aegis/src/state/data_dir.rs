@@ -1,4 +1,4 @@
-//! The data directory of a node: signing key (dev only), numbers, decision log, the last good policy.
+//! The data directory of a node: numbers and decision log, and for `aegis dev` its signing key and what it says of itself.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -7,7 +7,6 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use aegis_identity::keys::SigningKey;
-use aegis_model::caps;
 use aegis_model::ids::{AgentId, OrgId, TenantId};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
@@ -42,16 +41,17 @@ pub(crate) struct DevNode {
     pub(crate) agent: AgentId,
     pub(crate) http: Option<SocketAddr>,
     pub(crate) grpc: Option<SocketAddr>,
+    /// Where the control plane answers HTTP.
+    #[serde(default)]
+    pub(crate) control: Option<SocketAddr>,
 }
 
-/// The sources of the last policy that was in force.
+/// Where the policy that is in force came from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LastGood {
-    /// Where they came from.
+    /// The folder, without links.
     pub(crate) folder: PathBuf,
-    /// Path and text of each file.
-    pub(crate) files: Vec<(String, String)>,
 }
 
 impl DataDir {
@@ -112,6 +112,11 @@ impl DataDir {
         self.root.join("decisions.jsonl")
     }
 
+    /// Where `aegis dev` keeps the token of its administrator.
+    pub(crate) fn admin_token(&self) -> PathBuf {
+        self.root.join("admin.token")
+    }
+
     /// The numbers of the node.
     ///
     /// # Errors
@@ -161,14 +166,13 @@ impl DataDir {
         self.write_json("dev.json", node)
     }
 
-    /// The last good policy, if it is there and can be read.
+    /// Where the last good policy came from, if that is known.
     pub(crate) fn last_good(&self) -> Option<LastGood> {
-        // Texts in JSON take at most six bytes for one.
-        let bytes = read_bounded(&self.root.join("last-good.json"), 6 * caps::POLICY_SET_BYTES_MAX).ok()?;
+        let bytes = read_bounded(&self.root.join("last-good.json"), DEV_NODE_BYTES_MAX).ok()?;
         serde_json::from_slice(&bytes).ok()
     }
 
-    /// Keeps the last good policy.
+    /// Keeps where the last good policy came from.
     ///
     /// # Errors
     /// What the system says.

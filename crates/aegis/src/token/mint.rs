@@ -13,10 +13,13 @@ use aegis_model::scope::Scope;
 use clap::Args;
 use serde_json::json;
 
+use crate::admin_client::{Server, block_on, segment};
 use crate::arguments::{self, Claim};
 use crate::ended::{Ended, WrongUse};
+use crate::listing::text;
 use crate::output::Output;
 use crate::state::{DataDir, read_signing_key};
+use crate::tenant::told;
 
 /// Who signs the tokens of `aegis dev`.
 pub(crate) const DEV_ISSUER: &str = "aegis-dev";
@@ -27,14 +30,13 @@ const DEV_SCOPE: &str = "*:* aegis:explain";
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   aegis token mint --data-dir .aegis --agent finance-agent --claim purpose=care
+  aegis token mint --server https://control-1:7070 --server-ca certs/ca.pem --person-token-file admin.token \\
+    --tenant acme --agent finance-agent --scope 'stripe-payments:*'
   aegis token mint --key-file key.pem --issuer https://issuer.example --org acme --tenant acme --agent finance-agent \\
     --scope 'stripe-payments:*' --life 5m
 
 A key file is made with: openssl genpkey -algorithm ed25519 -out key.pem")]
 pub(crate) struct Options {
-    /// The data directory of `aegis dev`, whose key signs
-    #[arg(long, env = "AEGIS_DATA_DIR", default_value = ".aegis", value_name = "DIR")]
-    data_dir: PathBuf,
     /// A private key (Ed25519, PKCS#8 PEM) that signs instead
     #[arg(long, env = "AEGIS_KEY_FILE", requires = "issuer", value_name = "FILE")]
     key_file: Option<PathBuf>,
@@ -43,6 +45,8 @@ pub(crate) struct Options {
     issuer: Option<Issuer>,
     #[command(flatten)]
     bearer: Bearer,
+    #[command(flatten)]
+    server: Server,
 }
 
 /// Whom a token is for, and what it says.
@@ -90,13 +94,46 @@ impl Bearer {
 pub(super) fn run(options: &Options, output: Output) -> anyhow::Result<Ended> {
     let minted = match (&options.key_file, &options.issuer) {
         (Some(key_file), Some(issuer)) => mint_from_file(key_file, issuer.clone(), &options.bearer)?,
-        _ => mint_from_data_dir(&DataDir::open(&options.data_dir)?, &options.bearer)?,
+        _ if options.server.is_named() => return mint_by_control_plane(options, output),
+        _ => mint_from_data_dir(&DataDir::open(options.server.dev_dir_path())?, &options.bearer)?,
     };
     let token = minted.token.expose();
     let told =
         json!({"token": token, "token_id": minted.token_id, "expires_at": minted.expires_at.seconds()});
     output.result(&told, || token.clone());
     Ok(Ended::Done)
+}
+
+/// A token that the control plane signs, for those who may ask it for one.
+fn mint_by_control_plane(options: &Options, output: Output) -> anyhow::Result<Ended> {
+    let bearer = &options.bearer;
+    let asked = |option: &str| WrongUse(format!("a token of the control plane needs `{option}`"));
+    let tenant = bearer.tenant.as_ref().ok_or_else(|| asked("--tenant"))?;
+    let agent = bearer.agent.as_ref().ok_or_else(|| asked("--agent"))?;
+    let scope = bearer.scope.as_ref().ok_or_else(|| asked("--scope"))?;
+    if bearer.org.is_some() || !bearer.callers.is_empty() {
+        return Err(WrongUse(
+            "the control plane knows the organization itself, and callers come from token exchange only"
+                .to_owned(),
+        )
+        .into());
+    }
+    let mut claims = Vec::new();
+    for (name, value) in further(bearer)? {
+        let Some(text) = value.as_str() else {
+            return Err(WrongUse(format!(
+                "the control plane takes claims that are texts, and `{name}` is none"
+            ))
+            .into());
+        };
+        claims.push(json!({"name": name, "value": text}));
+    }
+    let body =
+        json!({"agent": agent, "scope": scope, "life_seconds": bearer.life.as_secs(), "claims": claims});
+    let admin = options.server.client()?;
+    let path = format!("/tenants/{}/tokens", segment(tenant.as_str()));
+    let minted = block_on(async { Ok(admin.post(&path, body).await) })?;
+    told(minted, output, |minted| text(minted, "token"))
 }
 
 /// A token signed with the key of `aegis dev`; what is not said is as its commands need it.

@@ -8,7 +8,7 @@ use std::process::Command;
 use aegis_testkit::TestProcess;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Dev, LONG, clean, decide, dev_command, finish, payment, run};
+use crate::support::{Answer, Dev, LONG, clean, decide, dev_command, dev_command_at, finish, payment, run};
 
 fn check(answer: &Answer, outcome: &str, codes: &[&str]) {
     let mut found = answer.codes();
@@ -194,6 +194,6 @@ fn one_process_per_data_directory_and_a_taken_port_is_named() {
     );
     let elsewhere = tempfile::tempdir().expect("a folder");
     let taken = dev.http().to_string();
-    let ran = run(&["dev", "--data-dir", elsewhere.path().to_str().expect("UTF-8"), "--listen-http", &taken]);
+    let ran = finish(&mut dev_command_at(elsewhere.path(), None, &taken));
     assert!(ran.code == Some(1) && ran.stderr.contains(&taken), "{ran:?}");
 }

@@ -8,7 +8,7 @@ use aegis_testkit::eventually;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{Dev, LONG, dev_command, finish, payment, wait_for_error_line};
+use crate::support::{Dev, LONG, dev_command, finish, payment, run, wait_for_error_line};
 
 /// How soon an edit has to be live.
 const LIVE: Duration = Duration::from_millis(200);
@@ -141,6 +141,36 @@ fn a_broken_edit_keeps_the_last_good_version_and_says_so() {
 }
 
 #[test]
+fn versions_of_the_folder_can_be_listed_and_rolled_back_like_any_other() {
+    let folder = folder(10);
+    let dev = Dev::start(Some(folder.path()));
+    fs::write(folder.path().join("p.yaml"), policy(20)).expect("a file");
+    assert_eq!(wait_for_version_after(&dev, 1), 2);
+    let data_dir = dev.data_dir.path().to_str().expect("UTF-8");
+    let ask = |arguments: &[&str]| {
+        let ran =
+            run(&[arguments, &["--tenant", "demo", "--data-dir", data_dir, "--output", "json"]].concat());
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.json()
+    };
+    let versions = ask(&["policy", "versions"]);
+    assert_eq!(versions["items"].as_array().map(Vec::len), Some(2), "{versions}");
+    let message = versions["items"][0]["message"].as_str().expect("a text");
+    assert_eq!(message, format!("reloaded from {}", folder.path().display()));
+    let back = ask(&["policy", "rollback", "--wait"]);
+    assert_eq!((&back["progress"]["state"], &back["in_force"]["enforced"]), (&json!("done"), &json!(1)));
+    assert_eq!(dev.decide(&payment(20)).outcome(), "deny");
+    // The next edit goes on from there; what the folder held before keeps its number.
+    fs::write(folder.path().join("p.yaml"), policy(30)).expect("a file");
+    assert_eq!(wait_for_version_after(&dev, 1), 3);
+    fs::write(folder.path().join("p.yaml"), policy(20)).expect("a file");
+    assert_eq!(wait_for_version_after(&dev, 3), 2);
+    let minted = run(&["token", "inspect", "--data-dir", data_dir, &dev.mint(&[])]);
+    assert_eq!(minted.code, Some(0), "{minted:?}");
+    dev.stop();
+}
+
+#[test]
 fn what_cannot_be_enforced_yet_is_refused_by_name() {
     let folder = folder(10);
     let dev = Dev::start(Some(folder.path()));
@@ -159,9 +189,9 @@ fn a_restart_continues_the_numbers_and_falls_back_to_the_last_good_version() {
     assert_eq!(wait_for_version_after(&dev, 1), 2);
     let data_dir = dev.stop();
 
-    // The same sources: the same version, put into force once more.
+    // The same sources: the same version, in force as it was.
     let dev = Dev::start_in(data_dir, Some(folder.path()));
-    assert_eq!((&dev.ready["policy"]["version"], &dev.ready["policy"]["activation"]), (&json!(2), &json!(3)));
+    assert_eq!((&dev.ready["policy"]["version"], &dev.ready["policy"]["activation"]), (&json!(2), &json!(2)));
     let id = dev.decide(&payment(1)).body["decision_id"].clone();
     assert_eq!(id, json!("d-dev-2-1"), "an incarnation of its own");
     let data_dir = dev.stop();

@@ -129,9 +129,15 @@ impl Dev {
 
 /// `aegis dev` with ports from the kernel.
 pub(crate) fn dev_command(data_dir: &Path, policies: Option<&Path>) -> Command {
+    dev_command_at(data_dir, policies, "127.0.0.1:0")
+}
+
+/// The same with an address for HTTP.
+pub(crate) fn dev_command_at(data_dir: &Path, policies: Option<&Path>, http: &str) -> Command {
     let mut command = aegis();
-    command.arg("dev").arg("--data-dir").arg(data_dir);
-    for listener in ["--listen-http", "--listen-grpc", "--listen-metrics"] {
+    command.arg("dev").arg("--data-dir").arg(data_dir).args(["--listen-http", http]);
+    let others = ["--listen-grpc", "--listen-metrics", "--listen-control-http", "--listen-control-grpc"];
+    for listener in others {
         command.args([listener, "127.0.0.1:0"]);
     }
     if let Some(policies) = policies {

@@ -1,0 +1,81 @@
+//! `aegis cluster status`: how the cluster is.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::admin_client::{Server, block_on};
+use crate::ended::Ended;
+use crate::listing::text;
+use crate::output::{Output, Tone};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  aegis cluster status --server https://control-1:7070,https://control-2:7070 --server-ca certs/ca.pem
+  aegis cluster status --output json
+
+Ends with 1 when no majority has confirmed what is shown.")]
+pub(crate) struct Options {
+    #[command(flatten)]
+    server: Server,
+}
+
+pub(super) fn run(options: &Options, output: Output) -> anyhow::Result<Ended> {
+    let admin = options.server.client()?;
+    let both = block_on(async {
+        let cluster = admin.get("/cluster").await;
+        // Without a leader the list of data nodes cannot be read; the cluster's own state can.
+        let nodes = admin.all("/data-nodes").await.unwrap_or_default();
+        Ok(cluster.map(|cluster| (cluster, nodes)))
+    })?;
+    let (cluster, nodes) = match both {
+        Ok(both) => both,
+        Err(failure) => return failure.told(output),
+    };
+    let fresh = cluster["fresh"] == Value::Bool(true);
+    output.result(&json!({"cluster": cluster, "data_nodes": nodes}), || describe(&cluster, &nodes, output));
+    Ok(if fresh { Ended::Done } else { Ended::Refused })
+}
+
+fn describe(cluster: &Value, nodes: &[Value], output: Output) -> String {
+    let mut lines = vec![format!(
+        "{} {}, history {}, term {}, applied {} at {}",
+        output.paint("cluster", Tone::Strong),
+        text(cluster, "id"),
+        text(cluster, "history"),
+        text(cluster, "term"),
+        text(cluster, "applied_index"),
+        text(cluster, "log_time"),
+    )];
+    if cluster["fresh"] != Value::Bool(true) {
+        lines.push(output.paint("no majority has confirmed this: no leader can be reached", Tone::Bad));
+    }
+    let leader = text(cluster, "leader");
+    lines.push(output.paint("control nodes", Tone::Strong));
+    for member in cluster["members"].as_array().into_iter().flatten() {
+        let leads = if text(member, "id") == leader { ", leads" } else { "" };
+        lines.push(format!(
+            "  {}  {}  {}  {}{leads}",
+            text(member, "id"),
+            text(member, "name"),
+            text(member, "address"),
+            text(member, "state"),
+        ));
+    }
+    lines.push(output.paint("data nodes", Tone::Strong));
+    for node in nodes {
+        let retired = if node["retired_at"].is_null() { "" } else { "  retired" };
+        let only = match text(node, "tenant") {
+            tenant if tenant.is_empty() => String::new(),
+            tenant => format!("  only {tenant}"),
+        };
+        lines.push(format!(
+            "  {}  {}  {}  start {}, {}{only}{retired}",
+            text(node, "id"),
+            text(node, "name"),
+            text(node, "address"),
+            text(node, "incarnation"),
+            text(node, "started_at"),
+        ));
+    }
+    lines.join("\n")
+}

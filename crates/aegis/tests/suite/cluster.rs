@@ -1,0 +1,469 @@
+//! A cluster of processes: made, joined, published to, rolled back, broken and mended, while data nodes go on answering.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::Command;
+
+use aegis_testkit::{TestProcess, eventually, loopback};
+use anyhow::Context;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{Answer, LONG, Ran, aegis, decide, finish, payment};
+
+/// Control nodes and data nodes with a folder of files.
+struct Cluster {
+    folder: TempDir,
+    controls: Vec<Node>,
+    data: Vec<Node>,
+}
+
+/// A place for a node, which may be running.
+struct Node {
+    name: String,
+    kind: &'static str,
+    http: SocketAddr,
+    grpc: SocketAddr,
+    process: Option<TestProcess>,
+}
+
+impl Cluster {
+    /// The files of so many nodes; none runs.
+    fn new(controls: usize, data: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        // A node keeps its address over restarts, so the ports that the kernel gives are written down. They are held until
+        // all of them are known.
+        let mut held = Vec::new();
+        let mut node = |kind: &'static str, number: usize| {
+            let (http, grpc) = (taken(&mut held), taken(&mut held));
+            Node { name: format!("{kind}-{number}"), kind, http, grpc, process: None }
+        };
+        let controls: Vec<Node> = (1..=controls).map(|number| node("control", number)).collect();
+        let data: Vec<Node> = (1..=data).map(|number| node("data", number)).collect();
+        let cluster = Self { folder, controls, data };
+        cluster.exchange_certificates();
+        cluster.controls.iter().for_each(|node| cluster.configure_control(node, ""));
+        cluster.data.iter().enumerate().for_each(|(turn, node)| cluster.configure_data(node, turn));
+        cluster
+    }
+
+    /// A cluster with a tenant, whose control nodes all take part, and whose data nodes run.
+    fn running(controls: usize, data: usize) -> Self {
+        let mut cluster = Self::new(controls, data);
+        let (config, token) = (cluster.path("control-1.toml"), cluster.path("admin.token"));
+        let init =
+            finish(aegis().args(["cluster", "init", "--config"]).arg(config).arg("--token-file").arg(token));
+        assert_eq!(init.code, Some(0), "{init:?}");
+        for at in 0..controls {
+            cluster.start_control(at);
+        }
+        cluster.controls[0].until_ready();
+        for at in 1..controls {
+            let (name, address) = (cluster.controls[at].name.clone(), cluster.controls[at].address());
+            cluster.done(&["cluster", "add", &name, &address]);
+            cluster.controls[at].until_ready();
+        }
+        for at in 0..data {
+            cluster.start_data(at);
+        }
+        cluster.done(&["tenant", "create", "acme"]);
+        cluster.done(&["agent", "create", "finance-agent", "--tenant", "acme"]);
+        cluster
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn exchange_certificates(&self) {
+        let names = |nodes: &[Node]| nodes.iter().map(|node| node.name.clone()).collect::<Vec<_>>().join(",");
+        let mut certs = aegis();
+        certs.args(["cluster", "certs", "--cluster", "test", "--dir"]).arg(self.path("certs"));
+        certs.args(["--control", &names(&self.controls)]);
+        if !self.data.is_empty() {
+            certs.args(["--data", &names(&self.data)]);
+        }
+        let ran = finish(&mut certs);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+
+    fn configure_control(&self, node: &Node, more: &str) {
+        let (name, http, grpc) = (&node.name, node.http, node.grpc);
+        let text = format!(
+            "node = '{name}'\ncluster = 'test'\ndata_dir = '{name}'\nadvertise = 'https://{grpc}'\n\
+             cluster_keys = ['certs/cluster.key']\n[listen]\nhttp = '{http}'\ngrpc = '{grpc}'\nmetrics = '127.0.0.1:0'\n\
+             [tls]\ncertificate = 'certs/{name}.pem'\nkey = 'certs/{name}-key.pem'\nauthorities = 'certs/ca.pem'\n{more}"
+        );
+        fs::write(self.path(&format!("{name}.toml")), text).expect("a file");
+    }
+
+    fn configure_data(&self, node: &Node, turn: usize) {
+        let (name, http, grpc) = (&node.name, node.http, node.grpc);
+        // Each data node begins with another control node.
+        let mut addresses: Vec<String> =
+            self.controls.iter().map(|node| format!("'{}'", node.address())).collect();
+        addresses.rotate_left(turn % self.controls.len());
+        let text = format!(
+            "node = '{name}'\ndata_dir = '{name}'\n[listen]\nhttp = '{http}'\ngrpc = '{grpc}'\nmetrics = '127.0.0.1:0'\n\
+             [control]\naddresses = [{}]\nauthorities = 'certs/ca.pem'\ncertificate = 'certs/{name}.pem'\n\
+             key = 'certs/{name}-key.pem'\ncluster = 'test'\nregion = 'eu'\n",
+            addresses.join(", ")
+        );
+        fs::write(self.path(&format!("{name}.toml")), text).expect("a file");
+    }
+
+    fn start_control(&mut self, at: usize) {
+        let config = self.path(&format!("{}.toml", self.controls[at].name));
+        self.controls[at].start(config, "\"started\"");
+    }
+
+    fn start_data(&mut self, at: usize) {
+        let config = self.path(&format!("{}.toml", self.data[at].name));
+        self.data[at].start(config, "\"ready\"");
+    }
+
+    /// Runs a command as the administrator.
+    fn run(&self, arguments: &[&str]) -> Ran {
+        let servers: Vec<String> =
+            self.controls.iter().map(|node| format!("https://{}", node.http)).collect();
+        let mut command = aegis();
+        command.args(arguments).args(["--output", "json", "--server", &servers.join(",")]);
+        command.arg("--server-ca").arg(self.path("certs/ca.pem"));
+        command.arg("--person-token-file").arg(self.path("admin.token"));
+        finish(&mut command)
+    }
+
+    /// Runs a command that has to succeed: what it printed.
+    #[track_caller]
+    fn done(&self, arguments: &[&str]) -> Value {
+        let ran = self.run(arguments);
+        assert_eq!(ran.code, Some(0), "{arguments:?}: {ran:?}");
+        ran.json()
+    }
+
+    /// Publishes a policy with this bound: its version.
+    fn publish(&self, max: u32) -> u64 {
+        let policy = self.path("policy");
+        fs::create_dir_all(&policy).expect("a folder");
+        fs::write(policy.join("p.yaml"), policy_text(max)).expect("a file");
+        let published =
+            self.done(&["policy", "publish", policy.to_str().expect("UTF-8"), "--tenant", "acme"]);
+        published["version"]["number"].as_u64().expect("a number")
+    }
+
+    fn token(&self, agent: &str) -> String {
+        let mint = ["token", "mint", "--tenant", "acme", "--agent", agent, "--scope", "*:*"];
+        self.done(&mint)["token"].as_str().expect("a token").to_owned()
+    }
+
+    /// What a data node answers an agent.
+    fn ask(&self, data: usize, token: &str, amount: u32) -> Answer {
+        decide(self.data[data].http, token, &payment(amount))
+    }
+
+    /// The place of the control node that leads.
+    fn leader(&self) -> usize {
+        let leader = || {
+            let ran = self.run(&["cluster", "status"]);
+            let cluster = if ran.code == Some(0) { ran.json()["cluster"].take() } else { return None };
+            let members = cluster["members"].as_array()?.iter();
+            let name =
+                members.filter(|it| it["id"] == cluster["leader"]).find_map(|it| it["name"].as_str())?;
+            self.controls.iter().position(|node| node.name == name && node.process.is_some())
+        };
+        eventually("a leader", LONG, leader).expect("a leader")
+    }
+}
+
+fn taken(held: &mut Vec<TcpListener>) -> SocketAddr {
+    let (socket, address) = loopback().expect("a free port");
+    held.push(socket);
+    address
+}
+
+fn policy_text(max: u32) -> String {
+    format!(
+        "agents: [finance-agent, 'agent-*']\nallowed_tools:\n- name: stripe-payments\n  conditions:\n    max_amount: {max}\n"
+    )
+}
+
+impl Node {
+    fn address(&self) -> String {
+        format!("https://{}", self.grpc)
+    }
+
+    fn start(&mut self, config: PathBuf, until: &str) {
+        let mut command = aegis();
+        command.arg(self.kind).args(["--output", "json", "--config"]).arg(config);
+        let mut process = TestProcess::start(&mut command).expect("it starts");
+        process.wait_for(until, LONG).with_context(|| self.name.clone()).expect("it starts");
+        self.process = Some(process);
+    }
+
+    fn until_ready(&mut self) {
+        let process = self.process.as_mut().expect("it runs");
+        process.wait_for("\"ready\"", LONG).with_context(|| self.name.clone()).expect("it becomes ready");
+    }
+
+    /// As a service manager ends it.
+    fn stop(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        process.terminate().expect("it runs");
+        let status = process.wait_end(LONG).expect("it ends");
+        assert_eq!(status.code(), Some(0), "{}: {:?}", self.name, process.error_lines());
+    }
+
+    /// As a failing machine ends it.
+    fn kill(&mut self) {
+        drop(self.process.take().expect("it runs"));
+    }
+}
+
+#[test]
+fn versions_travel_from_their_author_to_every_data_node_and_back() {
+    let cluster = Cluster::running(3, 3);
+    let wait = ["--tenant", "acme", "--wait", "30s"];
+    assert_eq!(cluster.publish(10), 1);
+    let in_force = cluster.done(&[&["policy", "activate", "1"], &wait[..]].concat());
+    assert_eq!(
+        (&in_force["progress"]["state"], &in_force["progress"]["in_force"]),
+        (&json!("done"), &json!(3))
+    );
+    let token = cluster.token("finance-agent");
+    for data in 0..3 {
+        let answer = cluster.ask(data, &token, 10);
+        assert_eq!((answer.outcome(), answer.version()), ("allow", 1), "{answer:?}");
+        assert_eq!(cluster.ask(data, &token, 11).outcome(), "deny");
+    }
+
+    // The same content keeps its version; a broken policy is refused with its place, and nothing changes.
+    assert_eq!(cluster.publish(10), 1);
+    fs::write(cluster.path("policy/p.yaml"), "agent: a\nallowed: []\n").expect("a file");
+    let policy = cluster.path("policy");
+    let broken = cluster.run(&["policy", "publish", policy.to_str().expect("UTF-8"), "--tenant", "acme"]);
+    assert!(broken.code == Some(1) && broken.stderr.contains("unknown field `allowed`"), "{broken:?}");
+    assert!(broken.stderr.contains("p.yaml:2:1"), "{broken:?}");
+
+    // A canary judges some agents, always the same ones at every data node.
+    assert_eq!(cluster.publish(20), 2);
+    cluster.done(&[&["policy", "activate", "1", "--canary", "2:50"], &wait[..]].concat());
+    let mut versions = BTreeSet::new();
+    for agent in (1..=8).map(|number| format!("agent-{number}")) {
+        cluster.done(&["agent", "create", &agent, "--tenant", "acme"]);
+        let token = cluster.token(&agent);
+        let answers: BTreeSet<u64> = (0..3).map(|data| cluster.ask(data, &token, 15).version()).collect();
+        assert_eq!(answers.len(), 1, "{agent} is judged by one version everywhere");
+        versions.extend(answers);
+    }
+    assert_eq!(
+        versions,
+        BTreeSet::from([1, 2]),
+        "one of 128 runs would see one version only, were the share drawn"
+    );
+
+    // Forward for everybody, back again, and a precondition that no longer holds.
+    cluster.done(&[&["policy", "activate", "2"], &wait[..]].concat());
+    assert_eq!(cluster.ask(0, &token, 15).outcome(), "allow");
+    let back = cluster.done(&[&["policy", "rollback"], &wait[..]].concat());
+    assert_eq!((&back["in_force"]["enforced"], &back["in_force"]["rollback"]), (&json!(1), &json!(true)));
+    for data in 0..3 {
+        let answer = cluster.ask(data, &token, 15);
+        assert_eq!((answer.outcome(), answer.version()), ("deny", 1), "{answer:?}");
+    }
+    let late = cluster.run(&["policy", "activate", "2", "--tenant", "acme", "--only-if-enforced", "2"]);
+    assert_eq!(late.code, Some(1), "{late:?}");
+    let versions = cluster.done(&["policy", "versions", "--tenant", "acme"]);
+    assert_eq!(versions["items"].as_array().map(Vec::len), Some(2), "{versions}");
+}
+
+#[test]
+fn nodes_may_die_while_decisions_go_on() {
+    let mut cluster = Cluster::running(3, 2);
+    assert_eq!(cluster.publish(10), 1);
+    cluster.done(&["policy", "activate", "1", "--tenant", "acme", "--wait", "30s"]);
+    let token = cluster.token("finance-agent");
+    let all_answer = |cluster: &Cluster, version: u64| {
+        for data in 0..2 {
+            let answer = cluster.ask(data, &token, 10);
+            assert_eq!((answer.outcome(), answer.version()), ("allow", version), "{answer:?}");
+        }
+    };
+
+    // The leader dies: decisions go on, and the others take writes again.
+    let leader = cluster.leader();
+    cluster.controls[leader].kill();
+    all_answer(&cluster, 1);
+    cluster.done(&["tenant", "create", "globex"]);
+    assert_eq!(cluster.publish(20), 2);
+    cluster.done(&["policy", "activate", "2", "--tenant", "acme", "--wait", "30s"]);
+    all_answer(&cluster, 2);
+    cluster.start_control(leader);
+    cluster.controls[leader].until_ready();
+
+    // A data node that starts anew enforces what it knows, without anybody publishing again.
+    cluster.data[0].stop();
+    cluster.start_data(0);
+    all_answer(&cluster, 2);
+
+    // All control nodes go and come back: decisions go on meanwhile, and nothing is lost.
+    cluster.controls.iter_mut().for_each(Node::stop);
+    all_answer(&cluster, 2);
+    (0..3).for_each(|at| cluster.start_control(at));
+    cluster.leader();
+    let tenants = cluster.done(&["tenant", "list"]);
+    let names: Vec<&str> =
+        tenants["items"].as_array().into_iter().flatten().filter_map(|row| row["name"].as_str()).collect();
+    assert_eq!(names, ["acme", "globex"]);
+    cluster.done(&["policy", "rollback", "--tenant", "acme", "--wait", "30s"]);
+    all_answer(&cluster, 1);
+
+    // A member that is gone for good is removed; a data node as well.
+    let gone = (cluster.leader() + 1) % 3;
+    cluster.controls[gone].kill();
+    let name = cluster.controls[gone].name.clone();
+    assert_eq!(cluster.done(&["cluster", "remove", &name])["state"], "removed");
+    cluster.data[1].stop();
+    cluster.done(&["cluster", "remove-data", "data-2"]);
+    let status = cluster.done(&["cluster", "status"]);
+    let voters = status["cluster"]["members"].as_array().into_iter().flatten();
+    assert_eq!(voters.filter(|member| member["state"] == "voter").count(), 2, "{status}");
+}
+
+#[test]
+fn a_cluster_goes_on_from_its_backup_in_a_new_history() {
+    let mut cluster = Cluster::running(1, 1);
+    assert_eq!(cluster.publish(10), 1);
+    cluster.done(&["policy", "activate", "1", "--tenant", "acme", "--wait", "30s"]);
+    let backup = cluster.path("backup.aegis");
+    let shown = backup.to_str().expect("UTF-8").to_owned();
+    let taken = cluster.done(&["cluster", "snapshot", "--file", &shown]);
+    assert_eq!(taken["history"], json!(1), "{taken}");
+    assert_eq!(finish(aegis().args(["cluster", "restore", "--check", &shown])).code, Some(0));
+    assert_eq!(cluster.run(&["cluster", "snapshot", "--file", &shown]).code, Some(2), "never written over");
+    cluster.done(&["tenant", "create", "later"]);
+    let old = cluster.token("finance-agent");
+    assert_eq!(cluster.ask(0, &old, 10).outcome(), "allow");
+
+    // The machine is lost; another one takes its place with the backup and the cluster key.
+    cluster.controls[0].kill();
+    let config = cluster.path("control-1.toml");
+    let restore = |at: &PathBuf| finish(aegis().args(["cluster", "restore", &shown, "--config"]).arg(at));
+    assert_eq!(restore(&config).code, Some(1), "a data directory that holds something is left alone");
+    fs::remove_dir_all(cluster.path("control-1")).expect("its data");
+    let restored = restore(&config);
+    assert_eq!(restored.code, Some(0), "{restored:?}");
+    let void = fs::read(cluster.path("admin.token")).expect("a token");
+    fs::remove_file(cluster.path("admin.token")).expect("the old token");
+    let token = cluster.path("admin.token");
+    let issued =
+        finish(aegis().args(["cluster", "token", "--config"]).arg(&config).arg("--token-file").arg(&token));
+    assert_eq!(issued.code, Some(0), "{issued:?}");
+    cluster.start_control(0);
+    cluster.controls[0].until_ready();
+    assert_eq!(cluster.done(&["cluster", "status"])["cluster"]["history"], json!(2));
+    let tenants = cluster.done(&["tenant", "list"]);
+    assert_eq!(tenants["items"].as_array().map(Vec::len), Some(1), "{tenants}");
+
+    // The data node follows into the new history; a person's token of the old one counts no more.
+    cluster.data[0].stop();
+    cluster.start_data(0);
+    assert_eq!(cluster.publish(20), 2);
+    cluster.done(&["policy", "activate", "2", "--tenant", "acme", "--wait", "30s"]);
+    let agent = cluster.token("finance-agent");
+    assert_eq!(cluster.ask(0, &agent, 15).outcome(), "allow");
+    // What was revoked after the backup is forgotten, so no token of before counts.
+    let void_answer = cluster.ask(0, &old, 10);
+    assert!(void_answer.outcome() != "allow", "{void_answer:?}");
+    fs::write(cluster.path("admin.token"), void).expect("the old token");
+    assert_eq!(cluster.run(&["tenant", "list"]).code, Some(1));
+}
+
+#[test]
+fn a_node_makes_its_cluster_once_and_waits_to_be_added_otherwise() {
+    let mut cluster = Cluster::new(2, 0);
+    let (first, second) = (0, 1);
+    let bootstrap = "[bootstrap]\ntoken_file = 'admin.token'\n";
+    cluster.configure_control(&cluster.controls[first], bootstrap);
+    cluster.start_control(first);
+    cluster.controls[first].until_ready();
+    assert_eq!(cluster.done(&["person", "whoami"])["person"], "admin");
+
+    // One that belongs to nobody yet says so.
+    cluster.start_control(second);
+    let ready = |node: &Node| {
+        let mut command = aegis();
+        command
+            .args(["ready", &format!("https://{}", node.http), "--tls-roots"])
+            .arg(cluster.path("certs/ca.pem"));
+        finish(&mut command)
+    };
+    assert_eq!(ready(&cluster.controls[first]).code, Some(0));
+    let alone = ready(&cluster.controls[second]);
+    assert!(alone.code == Some(1) && alone.stdout.contains("cluster"), "{alone:?}");
+
+    // Another start does not make it again; a node that lost its data must not either.
+    cluster.controls[first].stop();
+    let token = fs::read(cluster.path("admin.token")).expect("a token");
+    cluster.start_control(first);
+    cluster.controls[first].until_ready();
+    assert_eq!(fs::read(cluster.path("admin.token")).expect("a token"), token);
+    cluster.controls[first].stop();
+    fs::remove_dir_all(cluster.path("control-1")).expect("its data");
+    let mut command = aegis();
+    command.args(["control", "--config"]).arg(cluster.path("control-1.toml"));
+    // Bounded, since a node that made a second cluster would run for ever.
+    let mut again = TestProcess::start(&mut command).expect("it starts");
+    assert_eq!(again.wait_end(LONG).expect("it refuses").code(), Some(1));
+    let told = again.error_lines().join("\n");
+    assert!(told.contains("made the cluster before"), "{told}");
+}
+
+#[test]
+fn certificates_are_exchanged_while_a_node_runs() {
+    let mut cluster = Cluster::new(1, 1);
+    let init = finish(
+        aegis()
+            .args(["cluster", "init", "--token-file"])
+            .arg(cluster.path("admin.token"))
+            .arg("--config")
+            .arg(cluster.path("control-1.toml")),
+    );
+    assert_eq!(init.code, Some(0), "{init:?}");
+    cluster.start_control(0);
+    cluster.controls[0].until_ready();
+    cluster.start_data(0);
+    for file in ["ca.pem", "ca-key.pem"] {
+        fs::remove_file(cluster.path("certs").join(file)).expect("the old authority");
+    }
+    cluster.exchange_certificates();
+    // The new authority is trusted by the client at once, so the node has to show what it vouches for.
+    let (node, authority) = (cluster.controls[0].http, cluster.path("certs/ca.pem"));
+    let shown = || {
+        let mut command = aegis();
+        command.args(["ready", &format!("https://{node}"), "--tls-roots"]).arg(&authority);
+        (finish(&mut command).code == Some(0)).then_some(())
+    };
+    eventually("the new certificate", LONG, shown).expect("the new certificate");
+    let data = cluster.data[0].process.as_ref().expect("it runs");
+    crate::support::wait_for_error_line(data, "the certificates of the feed were read again");
+    // A stream of its own, so with the new certificates at both ends.
+    cluster.controls[0].stop();
+    cluster.start_control(0);
+    cluster.controls[0].until_ready();
+    let follows = || {
+        let process = cluster.controls[0].process.as_ref().expect("it runs");
+        process.error_lines().into_iter().find(|line| line.contains("a data node follows"))
+    };
+    eventually("the data node", LONG, follows).expect("the data node follows again");
+
+    // On a hang-up at once; what cannot be used keeps what is in use.
+    fs::write(cluster.path("certs/control-1.pem"), "no certificate").expect("a file");
+    let process = cluster.controls[0].process.as_ref().expect("it runs");
+    let kill = format!("kill -HUP {}", process.id());
+    assert!(Command::new("sh").arg("-c").arg(kill).status().expect("a shell").success());
+    crate::support::wait_for_error_line(process, "those before stay");
+    assert!(shown().is_some());
+    cluster.controls[0].stop();
+}
