@@ -4,6 +4,7 @@
 //! Start at [`tidy::all`] for what keeps the house in order and at [`bar`] for how figures are taken.
 
 pub mod bar;
+pub mod cluster;
 pub mod graph;
 pub mod machine;
 pub mod tidy;

@@ -1,20 +1,20 @@
 //! `cargo xtask`: the command line of the project's own checks, code generation and measurements.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use xtask::bar::{registry, report, run};
-use xtask::{tidy, tree};
+use xtask::{cluster, tidy, tree};
 
 /// The project's own checks, code generation and measurements.
 #[derive(Parser)]
 #[command(
     name = "cargo xtask",
     after_help = "Examples:\n  cargo xtask tidy\n  cargo xtask verify\n  \
-    cargo xtask fix\n  cargo xtask bar            list the bars\n  cargo xtask bar NAME       run one"
+    cargo xtask fix\n  cargo xtask bar            list the bars\n  cargo xtask bar NAME       run one\n  cargo xtask cluster up     a cluster on this machine"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -45,6 +45,35 @@ enum Task {
         /// The bar's name.
         name: Option<String>,
     },
+    /// Run three control nodes and three data nodes as processes of this machine.
+    #[command(
+        after_help = "Examples:\n  cargo xtask cluster up\n  cargo xtask cluster status\n  cargo xtask cluster down"
+    )]
+    Cluster {
+        /// What to do with it.
+        #[arg(value_enum)]
+        step: Step,
+        /// Where its files are; removed, the next cluster begins anew.
+        #[arg(long, default_value = "target/cluster")]
+        dir: PathBuf,
+        /// The `aegis` to run; otherwise one is built.
+        #[arg(long)]
+        program: Option<PathBuf>,
+        /// Build with optimization.
+        #[arg(long)]
+        release: bool,
+    },
+}
+
+/// What to do with the local cluster.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// Start it, and give it work.
+    Up,
+    /// End its processes; the files stay.
+    Down,
+    /// Say how it is.
+    Status,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -65,6 +94,7 @@ fn main() -> ExitCode {
         Task::Gen => generate(&root),
         Task::Bar { name: None } => list_bars(),
         Task::Bar { name: Some(name) } => run_bar(&root, &name),
+        Task::Cluster { step, dir, program, release } => run_cluster(&root, step, &dir, program, release),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -131,6 +161,38 @@ fn run_bar(root: &Path, name: &str) -> anyhow::Result<bool> {
     say(&report::markdown(&measured));
     say(&format!("written to {}", path.strip_prefix(root).unwrap_or(&path).display()));
     Ok(measured.goals.iter().all(|goal| goal.met))
+}
+
+fn run_cluster(
+    root: &Path,
+    step: Step,
+    dir: &Path,
+    program: Option<PathBuf>,
+    release: bool,
+) -> anyhow::Result<bool> {
+    let dir = root.join(dir);
+    if step == Step::Down {
+        cluster::down(&dir, &say)?;
+        return Ok(true);
+    }
+    let program = match program {
+        Some(program) => program,
+        None => {
+            let profile = if release { "release" } else { "dev" };
+            if !cargo(root, &[], &["build", "--package", "aegis", "--locked", "--profile", profile])? {
+                return Ok(false);
+            }
+            let target =
+                std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+            target.join(if release { "release" } else { "debug" }).join("aegis")
+        }
+    };
+    match step {
+        Step::Up => cluster::up(root, &dir, &program, &say)?,
+        Step::Status => cluster::status(&dir, &program, &say)?,
+        Step::Down => {}
+    }
+    Ok(true)
 }
 
 /// Runs cargo where the user sees its output; whether it succeeded.

@@ -27,6 +27,12 @@ pub const BARS: &[Bar] = &[
         ],
     },
     Bar {
+        name: "from-bundle",
+        question: "How long does a restarted node take to ready a kept bundle of 1,000 agents?",
+        commands: &[plain("cargo bench --locked -p aegis-policy --bench from_bundle")],
+        goals: &[at_most("from-bundle/ready_seconds", 2.0)],
+    },
+    Bar {
         name: "walk",
         question: "What does the whole walk of a call cost in process, JSON in and out and its record included?",
         commands: &[plain("cargo bench --locked -p aegis-dataplane --bench walk")],
@@ -52,6 +58,16 @@ pub const BARS: &[Bar] = &[
         goals: &[at_most("decide-over-echo/4000/cpu", 1.6)],
     },
     Bar {
+        name: "commits",
+        question: "What does a durable command of the control plane cost, on three nodes, beside a bare commit of redb?",
+        commands: &[plain("cargo bench --locked -p aegis-controlplane --bench commits")],
+        goals: &[
+            at_least("commits/256/per_second", 20_000.0),
+            at_most("commits/1/p50", 3.0),
+            at_most("commits/256/syncs_per_operation", 0.05),
+        ],
+    },
+    Bar {
         name: "json",
         question: "What does reading a call strictly cost beside `serde_json`?",
         commands: &[plain("cargo bench --locked -p aegis-model --bench json")],
@@ -69,6 +85,20 @@ pub const BARS: &[Bar] = &[
         commands: &[plain("cargo xtask tidy --output json")],
         goals: &[at_most("tidy", 10_000.0)],
     },
+    Bar {
+        name: "crash-images",
+        question: "Of 20,000 disks that lost power, on how many does a control node find anything but what it acknowledged?",
+        commands: &[plain(
+            "cargo run --release --locked -p aegis-raft-store --example crash_images -- 20000",
+        )],
+        goals: &[at_most("crash-images/lost", 0.0)],
+    },
+    Bar {
+        name: "append-apply",
+        question: "What does one node's store cost per batch, appended and synced and applied, and how many syncs is that?",
+        commands: &[plain("cargo run --release --locked -p aegis-raft-store --example append_apply")],
+        goals: &[at_most("append-apply/64_commands/syncs_per_operation", 0.05)],
+    },
 ];
 
 const fn plain(line: &'static str) -> Step {
@@ -77,6 +107,10 @@ const fn plain(line: &'static str) -> Step {
 
 const fn at_most(figure: &'static str, most: f64) -> Goal {
     Goal { figure, over: None, bound: Bound::AtMost(most) }
+}
+
+const fn at_least(figure: &'static str, least: f64) -> Goal {
+    Goal { figure, over: None, bound: Bound::AtLeast(least) }
 }
 
 const fn ratio(figure: &'static str, over: &'static str, most: f64) -> Goal {
