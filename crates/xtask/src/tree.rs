@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-/// Folders that hold nothing of ours: build output and what package managers fetch.
-const SKIPPED_FOLDERS: &[&str] = &[".git", "target", "node_modules", "__pycache__"];
+/// What holds nothing of ours: build output, what package managers fetch, the data of `aegis dev`, and git's own (a file
+/// in a linked worktree).
+const SKIPPED: &[&str] = &[".git", ".aegis", "target", "node_modules", "__pycache__"];
 
 /// Largest file that is read as text, in bytes. Anything larger is data, and no check reads it.
 const FILE_BYTES_MAX: u64 = 8 << 20;
@@ -32,8 +33,10 @@ impl Tree {
             for entry in entries {
                 let entry = entry?;
                 let kind = entry.file_type()?;
-                let skipped = SKIPPED_FOLDERS.iter().any(|name| entry.file_name() == *name);
-                if kind.is_dir() && !skipped {
+                if SKIPPED.iter().any(|name| entry.file_name() == *name) {
+                    continue;
+                }
+                if kind.is_dir() {
                     waiting.push(entry.path());
                 } else if kind.is_file() {
                     tree.take_file(root, &entry.path())?;
@@ -110,11 +113,15 @@ mod tests {
         std::fs::write(folder.path().join("a/one.rs"), "//! One.").unwrap();
         std::fs::write(folder.path().join("a/two.bin"), [0xff, 0xfe]).unwrap();
         std::fs::write(folder.path().join("a/target/three.rs"), "//! Built.").unwrap();
+        std::fs::create_dir_all(folder.path().join(".aegis")).unwrap();
+        std::fs::write(folder.path().join(".aegis/last-good.json"), "{}").unwrap();
+        std::fs::write(folder.path().join(".git"), "gitdir: elsewhere").unwrap();
 
         let tree = Tree::read(folder.path()).unwrap();
         assert_eq!(tree.texts().collect::<Vec<_>>(), [("a/one.rs", "//! One.")]);
         assert!(tree.has("a") && tree.has("a/") && tree.has("a/two.bin"));
         assert!(!tree.has("a/target/three.rs") && !tree.has("b"));
+        assert!(!tree.has(".aegis/last-good.json") && !tree.has(".git"));
     }
 
     #[test]
