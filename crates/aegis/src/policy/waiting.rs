@@ -48,8 +48,8 @@ impl Waiting {
     }
 }
 
-/// What several control nodes say of one activation, as one. Each of them hears only the data nodes that follow it, so
-/// the best news of each data node count.
+/// What several control nodes say of one activation, as one. Each hears its own data nodes first and asks the
+/// others for theirs, so the best news of each data node count.
 fn together<'v>(heard: impl Iterator<Item = &'v Value>) -> Value {
     let mut nodes: BTreeMap<String, Value> = BTreeMap::new();
     let mut states = Vec::new();
