@@ -11,6 +11,7 @@ mod house;
 mod http;
 mod metrics;
 mod pages;
+mod state_page;
 
 use std::io;
 use std::net::SocketAddr;

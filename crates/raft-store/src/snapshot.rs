@@ -54,7 +54,7 @@ impl Head {
             last_log_id: standing.last_applied,
             membership,
             log_time_ms: standing.log_time_ms,
-            digest: to_hex(&standing.digest.to_bytes()),
+            digest: standing.digest.to_string(),
         }
     }
 
@@ -119,15 +119,6 @@ fn check_whole(source: &mut Source<impl Read>) -> Result<Head, StoreError> {
 
 fn damaged(what: &str) -> StoreError {
     StoreError::Broken(format!("the snapshot is damaged: {what}"))
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn from_hex(text: &str) -> Option<[u8; 32]> {

@@ -3,6 +3,7 @@
 
 use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -379,6 +380,13 @@ impl StateDigest {
             let (rest, second) = rest.overflowing_sub(u64::from(borrow));
             (*word, borrow) = (rest, first || second);
         }
+    }
+}
+
+impl fmt::Display for StateDigest {
+    /// 64 hexadecimal digits in lower case: its bytes, the least significant first.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

@@ -46,6 +46,7 @@ fn describe(cluster: &Value, nodes: &[Value], output: Output) -> String {
         text(cluster, "applied_index"),
         text(cluster, "log_time"),
     )];
+    lines.push(format!("the state's digest there is {}", text(cluster, "state_digest")));
     if cluster["fresh"] != Value::Bool(true) {
         lines.push(output.paint("no majority has confirmed this: no leader can be reached", Tone::Bad));
     }

@@ -11,7 +11,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Answer, LONG, Ran, aegis, decide, finish, payment};
+use crate::support::{Answer, LONG, Ran, aegis, decide, finish, get, payment};
 
 /// Control nodes and data nodes with a folder of files.
 struct Cluster {
@@ -26,6 +26,8 @@ struct Node {
     kind: &'static str,
     http: SocketAddr,
     grpc: SocketAddr,
+    /// Where its metrics are while it runs; each start takes another port.
+    metrics: Option<SocketAddr>,
     process: Option<TestProcess>,
 }
 
@@ -38,7 +40,7 @@ impl Cluster {
         let mut held = Vec::new();
         let mut node = |kind: &'static str, number: usize| {
             let (http, grpc) = (taken(&mut held), taken(&mut held));
-            Node { name: format!("{kind}-{number}"), kind, http, grpc, process: None }
+            Node { name: format!("{kind}-{number}"), kind, http, grpc, metrics: None, process: None }
         };
         let controls: Vec<Node> = (1..=controls).map(|number| node("control", number)).collect();
         let data: Vec<Node> = (1..=data).map(|number| node("data", number)).collect();
@@ -198,8 +200,17 @@ impl Node {
         let mut command = aegis();
         command.arg(self.kind).args(["--output", "json", "--config"]).arg(config);
         let mut process = TestProcess::start(&mut command).expect("it starts");
-        process.wait_for(until, LONG).with_context(|| self.name.clone()).expect("it starts");
+        let told = process.wait_for(until, LONG).with_context(|| self.name.clone()).expect("it starts");
+        let told: Value = serde_json::from_str(&told).expect("a line of JSON");
+        self.metrics = told["metrics"].as_str().and_then(|address| address.parse().ok());
         self.process = Some(process);
+    }
+
+    /// How far the state of a control node has come, as it tells beside its metrics.
+    fn state(&self) -> Value {
+        let answer = get(self.metrics.expect("it runs"), "/state");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body
     }
 
     fn until_ready(&mut self) {
@@ -276,6 +287,26 @@ fn versions_travel_from_their_author_to_every_data_node_and_back() {
     assert_eq!(late.code, Some(1), "{late:?}");
     let versions = cluster.done(&["policy", "versions", "--tenant", "acme"]);
     assert_eq!(versions["items"].as_array().map(Vec::len), Some(2), "{versions}");
+}
+
+#[test]
+fn every_control_node_tells_its_state_and_they_are_equal() {
+    let cluster = Cluster::running(3, 0);
+    // Log time ticks each second, so now and then one node is asked just before it and another just after.
+    let equal = eventually("states of one index", LONG, || {
+        let states: Vec<Value> = cluster.controls.iter().map(Node::state).collect();
+        states.iter().all(|state| state["applied_index"] == states[0]["applied_index"]).then_some(states)
+    });
+    let equal = equal.expect("states of one index");
+    let digest = equal[0]["state_digest"].as_str().expect("a digest");
+    assert!(digest.len() == 64 && digest.contains(|digit| digit != '0'), "{digest}");
+    for (state, node) in equal.iter().zip(&cluster.controls) {
+        assert_eq!((&state["state_digest"], &state["history"]), (&json!(digest), &json!(1)));
+        assert_eq!(state["name"], json!(node.name));
+    }
+    let shown = cluster.done(&["cluster", "status"])["cluster"].take();
+    assert!(shown["applied_index"].as_u64() >= equal[0]["applied_index"].as_u64(), "{shown}");
+    assert_eq!(shown["state_digest"].as_str().map(str::len), Some(64), "{shown}");
 }
 
 #[test]

@@ -187,11 +187,20 @@ impl Answer {
 /// One call over HTTP/1.1, on a connection of its own.
 pub(crate) fn decide(http: SocketAddr, token: &str, call: &Value) -> Answer {
     let body = call.to_string();
-    let request = format!(
+    let head = format!(
         "POST /v1/decide HTTP/1.1\r\nHost: {http}\r\nAuthorization: Bearer {token}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+         Content-Type: application/json\r\nContent-Length: {}",
         body.len()
     );
+    exchange(http, &format!("{head}\r\nConnection: close\r\n\r\n{body}"))
+}
+
+/// What is at `path`, over HTTP/1.1 on a connection of its own.
+pub(crate) fn get(http: SocketAddr, path: &str) -> Answer {
+    exchange(http, &format!("GET {path} HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n\r\n"))
+}
+
+fn exchange(http: SocketAddr, request: &str) -> Answer {
     let mut stream = TcpStream::connect(http).expect("it listens");
     stream.write_all(request.as_bytes()).expect("it reads");
     let mut answer = String::new();

@@ -1,4 +1,4 @@
-//! `/metrics` of a control node, in the text form of Prometheus.
+//! `/metrics` of a control node, in the text form of Prometheus, and beside it [`/state`](super::state_page).
 
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -9,16 +9,21 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
-use super::Parts;
 use super::readiness::Readiness;
+use super::{Parts, state_page};
 
 /// Answers scrapes.
 pub(super) fn router(parts: Parts, store: StoreHandle, readiness: Readiness) -> Router {
+    let shown = parts.clone();
+    let state = move || {
+        let page = state_page::answer(&shown);
+        async move { page }
+    };
     let answer = move || {
         let page = page(&parts, &store, &readiness);
         async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response() }
     };
-    Router::new().route("/metrics", get(answer))
+    Router::new().route("/metrics", get(answer)).route("/state", get(state))
 }
 
 fn page(parts: &Parts, store: &StoreHandle, readiness: &Readiness) -> String {

@@ -2154,6 +2154,11 @@ pub struct ClusterStatus {
     #[prost(message, repeated, tag = "11")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub members: ::prost::alloc::vec::Vec<ClusterMember>,
+    /// The digest of the state with the entry `applied_index`: 64 hexadecimal digits, equal on every node of the same history at
+    /// the same index.
+    #[prost(string, tag = "12")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub state_digest: ::prost::alloc::string::String,
 }
 impl ::prost::Name for ClusterStatus {
     const NAME: &'static str = "ClusterStatus";

@@ -97,6 +97,7 @@ fn status(caller: &Caller, state: &StateView, fresh: bool) -> Result<ClusterStat
         log_time: form::time(applied.log_time_ms),
         fresh,
         members: all_members(state, &raft)?,
+        state_digest: applied.digest.to_string(),
     })
 }
 
