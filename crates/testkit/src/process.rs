@@ -95,11 +95,19 @@ impl TestProcess {
     /// # Errors
     /// When it has ended already.
     pub fn terminate(&mut self) -> anyhow::Result<()> {
+        self.signal("TERM")
+    }
+
+    /// Sends it a signal, named without `SIG`: `STOP`, `CONT`, `HUP`, …
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn signal(&mut self, signal: &str) -> anyhow::Result<()> {
         // Unless it was waited for, an ended child keeps its id; so this id is never somebody else's.
-        anyhow::ensure!(self.child.try_wait()?.is_none(), "`{}` has ended before it was asked to", self.name);
+        anyhow::ensure!(self.child.try_wait()?.is_none(), "`{}` has ended before SIG{signal}", self.name);
         // The shell's own `kill`: a slim system has no program of that name, and we no unsafe code.
-        let status = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.id())).status()?;
-        anyhow::ensure!(status.success(), "`{}` could not be asked to stop", self.name);
+        let status = Command::new("sh").arg("-c").arg(format!("kill -{signal} {}", self.id())).status()?;
+        anyhow::ensure!(status.success(), "`{}` got no SIG{signal}", self.name);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! The real binary, from the outside: commands, `aegis dev`, `aegis data`, and every example.
 
+mod nodes;
 mod support;
 
 mod cli;
@@ -7,6 +8,7 @@ mod cluster;
 mod data;
 mod dev;
 mod examples;
+mod faults;
 mod policy;
 mod reload;
 mod token;

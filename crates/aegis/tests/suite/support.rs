@@ -1,5 +1,6 @@
 //! Runs the binary and talks to it.
 
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -14,9 +15,17 @@ use tempfile::TempDir;
 /// A bound for broken code, not a measure.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
+/// The binary: another build of it where `AEGIS_FAULTS_PROGRAM` names one, as the bars do.
+pub(crate) fn program() -> OsString {
+    match std::env::var_os("AEGIS_FAULTS_PROGRAM") {
+        Some(other) => aegis_testkit::root().join(other).into(),
+        None => env!("CARGO_BIN_EXE_aegis").into(),
+    }
+}
+
 /// The binary, with nothing of ours in its environment.
 pub(crate) fn aegis() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_aegis"));
+    let mut command = Command::new(program());
     clean(&mut command);
     command
 }

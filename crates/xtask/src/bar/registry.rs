@@ -99,7 +99,74 @@ pub const BARS: &[Bar] = &[
         commands: &[plain("cargo run --release --locked -p aegis-raft-store --example append_apply")],
         goals: &[at_most("append-apply/64_commands/syncs_per_operation", 0.05)],
     },
+    Bar {
+        name: "kills",
+        question: "Over 200 kills of control nodes under load, is anything lost that was acknowledged?",
+        commands: &[
+            plain("cargo build --release --locked -p aegis"),
+            Step {
+                line: "cargo test --locked -p aegis --test suite -- --nocapture --exact faults::kills::nothing_acknowledged_is_lost_to_kills",
+                variables: &KILLS,
+            },
+        ],
+        goals: &[at_least("kills/rounds", 200.0), at_most("kills/lost", 0.0)],
+    },
+    Bar {
+        name: "leader-loss",
+        question: "How long after the loss of the leader is a write acknowledged again, and do decisions go on?",
+        commands: &[
+            plain("cargo build --release --locked -p aegis"),
+            Step {
+                line: "cargo test --locked -p aegis --test suite -- --nocapture --exact faults::leaders::writes_go_on_soon_after_the_leader_is_lost",
+                variables: &LEADERS,
+            },
+        ],
+        goals: &[
+            at_least("leader-loss/rounds", 30.0),
+            at_most("leader-loss/median", 1.0),
+            at_most("leader-loss/worst", 3.0),
+            at_most("leader-loss/errors", 0.0),
+        ],
+    },
+    Bar {
+        name: "partitions",
+        question: "While the leader is cut off, is a write accepted twice or lost, and how soon does its data node refuse?",
+        commands: &[
+            plain("cargo build --release --locked -p aegis"),
+            Step {
+                line: "cargo test --locked -p aegis --test suite -- --nocapture --exact faults::partitions::a_leader_that_is_cut_off_accepts_nothing",
+                variables: &LEADERS,
+            },
+        ],
+        goals: &[at_most("partitions/lost", 0.0), at_most("partitions/refused_after_worst", 7.0)],
+    },
+    Bar {
+        name: "rollback",
+        question: "How long until three data nodes enforce a rollback of a policy for 1,000 agents?",
+        commands: &[
+            plain("cargo build --release --locked -p aegis"),
+            Step {
+                line: "cargo test --locked -p aegis --test suite -- --nocapture --exact faults::rollbacks::a_rollback_reaches_every_data_node_as_a_whole",
+                variables: &ROLLBACKS,
+            },
+        ],
+        goals: &[
+            at_least("rollback/agents", 1_000.0),
+            at_most("rollback/p99", 500.0),
+            at_most("rollback/mixed", 0.0),
+        ],
+    },
 ];
+
+/// The whole of what `.ci/run` runs a sample of.
+const KILLS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "200"), ("AEGIS_FAULTS_AGENTS", "0")];
+const LEADERS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "30"), ("AEGIS_FAULTS_AGENTS", "0")];
+const ROLLBACKS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "200"), ("AEGIS_FAULTS_AGENTS", "1000")];
+
+/// The nodes are what users run; the test itself needs no optimization.
+const RELEASE: (&str, &str) = ("AEGIS_FAULTS_PROGRAM", "target/release/aegis");
+
+type Variables = [(&'static str, &'static str); 3];
 
 const fn plain(line: &'static str) -> Step {
     Step { line, variables: &[] }
