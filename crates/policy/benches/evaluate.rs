@@ -67,6 +67,12 @@ fn judge(criterion: &mut Criterion, name: &str, set: &PolicySet, agent: &str, to
     let mut group = criterion.benchmark_group("evaluate");
     group.bench_function(format!("{name}/allow"), |bench| bench.iter(|| black_box(ask(black_box(&allowed)))));
     group.bench_function(format!("{name}/deny"), |bench| bench.iter(|| black_box(ask(black_box(&denied)))));
+    // As in the load test: one call in ten is denied.
+    let calls: Vec<&ToolCall> = (0..10).map(|turn| if turn == 9 { &denied } else { &allowed }).collect();
+    let mut turns = calls.iter().cycle();
+    group.bench_function(format!("{name}/one_in_ten_denied"), |bench| {
+        bench.iter(|| black_box(ask(black_box(turns.next().expect("it goes round")))))
+    });
     group.finish();
 }
 
