@@ -25,6 +25,7 @@ use aegis_controlplane::raft::timings::Timings;
 use aegis_controlplane::raft::tls::{TlsIdentity, TlsPem};
 use aegis_identity::tls::IdentityPem;
 use aegis_model::clock::Clock;
+use aegis_raft_store::checkpoint::Checkpoint;
 use aegis_raft_store::machine::{Machine, Place};
 use aegis_raft_store::store::{Store, StoreHandle, StoreOptions};
 use aegis_raft_store::tables::{StateWrite, StoreError, Table};
@@ -195,6 +196,10 @@ impl Local for PutsState {
 
     fn is_retired(&self, _: NodeId) -> bool {
         false
+    }
+
+    fn checkpoints(&self) -> Vec<Checkpoint> {
+        self.0.checkpoints()
     }
 
     fn retire(&self, _: NodeId, _: &Peer) -> Vec<Vec<u8>> {

@@ -285,10 +285,11 @@ impl ControlNode {
                 End::Stopped => "raft was stopped".to_owned(),
                 End::Failed(why) => why,
             },
-            Some(ended) = self.tasks.join_next() => match ended {
+            // A task may end because of the fault, and be seen before it.
+            Some(ended) = self.tasks.join_next() => raft.fault().unwrap_or_else(|| match ended {
                 Ok(name) => format!("{name} ended"),
                 Err(_panic) => "a task panicked".to_owned(),
-            },
+            }),
         }
     }
 

@@ -604,6 +604,20 @@ pub const SNAPSHOT_CHUNKS_AHEAD: usize = 4;
 /// Longest wait for the next chunk of a snapshot, or for room to send it, in seconds. Longer: given up and begun anew.
 pub const SNAPSHOT_CHUNK_SECONDS: u64 = 10;
 
+/// A control node keeps the digest of its state at every index that is a multiple of this, for the others to compare. Under
+/// load nodes are apart by less than all that are kept ([`STATE_CHECKPOINTS_SPACED`]).
+pub const STATE_CHECKPOINT_ENTRIES: u64 = 64;
+
+/// How many of those are kept. Beyond: the oldest are let go, and a node that is further behind is compared when it has
+/// caught up.
+pub const STATE_CHECKPOINTS_SPACED: usize = 32;
+
+/// Of how many of the last entries the digest is kept, one by one. Idle nodes are at the same entry, or one apart.
+pub const STATE_CHECKPOINTS_LAST: usize = 8;
+
+/// Most digests that one control node tells another at once. More: the answer is refused.
+pub const STATE_CHECKPOINTS_MAX: usize = STATE_CHECKPOINTS_SPACED + STATE_CHECKPOINTS_LAST;
+
 /// Longest time from the first byte of a snapshot until it is installed, in seconds. Longer: given up and begun anew.
 pub const SNAPSHOT_SECONDS: u64 = 600;
 

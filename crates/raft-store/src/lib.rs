@@ -11,6 +11,7 @@ pub mod tables;
 pub mod types;
 
 pub mod backup;
+pub mod checkpoint;
 pub mod failure;
 pub mod identity;
 pub mod log;

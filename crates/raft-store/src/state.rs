@@ -7,7 +7,7 @@ mod disk;
 mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use aegis_model::caps;
 use aegis_model::ids::ClusterId;
@@ -19,6 +19,7 @@ use openraft::{
 use redb::{Database, ReadTransaction, ReadableDatabase};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::codec::Standing;
 use crate::failure::Failure;
 use crate::machine::Machine;
@@ -63,6 +64,7 @@ struct Shared {
     /// The thread holds the database, so that the file is closed when the thread ends.
     database: Weak<Database>,
     applied: watch::Sender<Applied>,
+    checkpoints: Mutex<Checkpoints>,
     /// The index after the last applied entry that is synced.
     synced_next: AtomicU64,
     failure: Failure,
@@ -91,9 +93,15 @@ pub(crate) struct Parts {
 pub(crate) fn start(parts: Parts) -> std::io::Result<(StateStore, Arc<StateCounters>)> {
     let Parts { database, placed, machine, snapshots, failure, strict, lock } = parts;
     let database = Arc::new(database);
+    let applied = Applied::of(&placed.standing);
+    let mut checkpoints = Checkpoints::default();
+    if placed.standing.last_applied.is_some() {
+        checkpoints.note(applied.into());
+    }
     let shared = Arc::new(Shared {
         database: Arc::downgrade(&database),
-        applied: watch::Sender::new(Applied::of(&placed.standing)),
+        applied: watch::Sender::new(applied),
+        checkpoints: Mutex::new(checkpoints),
         synced_next: AtomicU64::new(placed.next()),
         failure,
     });
@@ -129,6 +137,12 @@ impl StateHandle {
     /// How far the state has come; changes after each transaction, once a view shows it. Several entries may be one change.
     pub fn applied(&self) -> watch::Receiver<Applied> {
         self.shared.applied.subscribe()
+    }
+
+    /// Digests of the state at the last entries and at agreed ones before them, the oldest first: what this node has applied
+    /// since it was opened, and where it was then.
+    pub fn checkpoints(&self) -> Vec<Checkpoint> {
+        self.shared.checkpoints().all()
     }
 
     /// Whether the disk has the state with entry `index` applied.
@@ -185,6 +199,10 @@ impl StateHandle {
 impl Shared {
     fn check(&self) -> Result<(), StoreError> {
         self.failure.get().map_or(Ok(()), |what| Err(StoreError::Failed(what)))
+    }
+
+    fn checkpoints(&self) -> MutexGuard<'_, Checkpoints> {
+        self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why the thread does not answer.

@@ -21,6 +21,7 @@ use aegis_model::ids::ClusterId;
 use redb::Database;
 use tokio::sync::{Mutex, watch};
 
+use crate::checkpoint::Checkpoint;
 use crate::failure::Failure;
 use crate::identity::Role;
 use crate::log::{self, LogCounters, LogReader, LogStore};
@@ -335,6 +336,11 @@ impl StoreHandle {
     /// How far the state has come.
     pub fn applied(&self) -> watch::Receiver<Applied> {
         self.state.applied()
+    }
+
+    /// Digests of the state at the last entries and at agreed ones before them, the oldest first.
+    pub fn checkpoints(&self) -> Vec<Checkpoint> {
+        self.state.checkpoints()
     }
 
     /// How much was written since the store was opened.

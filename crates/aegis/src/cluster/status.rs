@@ -13,7 +13,7 @@ use crate::output::{Output, Tone};
   aegis cluster status --server https://control-1:7070,https://control-2:7070 --server-ca certs/ca.pem
   aegis cluster status --output json
 
-Ends with 1 when no majority has confirmed what is shown.")]
+Ends with 1 when no majority has confirmed what is shown, or when the states of control nodes differ.")]
 pub(crate) struct Options {
     #[command(flatten)]
     server: Server,
@@ -33,7 +33,8 @@ pub(super) fn run(options: &Options, output: Output) -> anyhow::Result<Ended> {
     };
     let fresh = cluster["fresh"] == Value::Bool(true);
     output.result(&json!({"cluster": cluster, "data_nodes": nodes}), || describe(&cluster, &nodes, output));
-    Ok(if fresh { Ended::Done } else { Ended::Refused })
+    let equal = !members(&cluster).any(differs);
+    Ok(if fresh && equal { Ended::Done } else { Ended::Refused })
 }
 
 fn describe(cluster: &Value, nodes: &[Value], output: Output) -> String {
@@ -52,15 +53,26 @@ fn describe(cluster: &Value, nodes: &[Value], output: Output) -> String {
     }
     let leader = text(cluster, "leader");
     lines.push(output.paint("control nodes", Tone::Strong));
-    for member in cluster["members"].as_array().into_iter().flatten() {
+    for member in members(cluster) {
         let leads = if text(member, "id") == leader { ", leads" } else { "" };
+        let applied = match text(member, "applied_index") {
+            index if index.is_empty() => String::new(),
+            index => format!(", applied {index}"),
+        };
         lines.push(format!(
-            "  {}  {}  {}  {}{leads}",
+            "  {}  {}  {}  {}{leads}{applied}",
             text(member, "id"),
             text(member, "name"),
             text(member, "address"),
             text(member, "state"),
         ));
+        if differs(member) {
+            let name = text(member, "name");
+            let found = format!(
+                "  the state of {name} differs from that of the node that answers: one of them is wrong"
+            );
+            lines.push(output.paint(&found, Tone::Bad));
+        }
     }
     lines.push(output.paint("data nodes", Tone::Strong));
     for node in nodes {
@@ -79,4 +91,33 @@ fn describe(cluster: &Value, nodes: &[Value], output: Output) -> String {
         ));
     }
     lines.join("\n")
+}
+
+fn members(cluster: &Value) -> impl Iterator<Item = &Value> {
+    cluster["members"].as_array().into_iter().flatten()
+}
+
+fn differs(member: &Value) -> bool {
+    member["differs"] == Value::Bool(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Format;
+
+    #[test]
+    fn a_state_that_differs_is_shown() {
+        let mut cluster = json!({
+            "id": "c", "fresh": true, "leader": "1", "state_digest": "ab",
+            "members": [{"id": "1", "name": "control-1", "state": "voter", "applied_index": 7, "differs": false},
+                        {"id": "2", "name": "control-2", "state": "voter", "differs": false}],
+        });
+        let shown = |cluster: &Value| describe(cluster, &[], Output::new(Format::Text));
+        assert!(shown(&cluster).contains("voter, leads, applied 7\n"), "{}", shown(&cluster));
+        assert!(!shown(&cluster).contains("differs"));
+        cluster["members"][1]["differs"] = json!(true);
+        assert!(shown(&cluster).contains("the state of control-2 differs"), "{}", shown(&cluster));
+        assert!(members(&cluster).any(differs));
+    }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aegis_model::caps;
+use aegis_raft_store::checkpoint::Checkpoint;
 use aegis_raft_store::types::Peer;
 use futures_util::future::{BoxFuture, FutureExt};
 
@@ -52,6 +53,10 @@ pub struct RaftMember {
     pub address: String,
     /// Whether it decides.
     pub voter: bool,
+    /// How far its state has come, as far as the node that answers knows, and the digest there.
+    pub checkpoint: Option<Checkpoint>,
+    /// Whether its state differs from that of the node that answers after the same entry.
+    pub differs: bool,
 }
 
 /// Why the membership was not changed.
@@ -75,11 +80,14 @@ pub struct MembershipError {
 impl Membership for RaftNode {
     fn status(&self) -> RaftStatus {
         let status = Self::status(self);
+        let (mut agreement, own) = (self.agreement(), self.checkpoint());
         let member = |(id, (peer, voter)): (u64, (Peer, bool))| RaftMember {
             id,
             name: peer.name,
             address: peer.address,
             voter,
+            checkpoint: if id == status.node { own } else { agreement.told.remove(&id) },
+            differs: agreement.differing.contains_key(&id),
         };
         RaftStatus {
             node: status.node,

@@ -14,9 +14,9 @@ use super::{Parts, state_page};
 
 /// Answers scrapes.
 pub(super) fn router(parts: Parts, store: StoreHandle, readiness: Readiness) -> Router {
-    let shown = parts.clone();
+    let (shown, of) = (parts.clone(), store.clone());
     let state = move || {
-        let page = state_page::answer(&shown);
+        let page = state_page::answer(&shown, &of);
         async move { page }
     };
     let answer = move || {
@@ -49,6 +49,17 @@ fn page(parts: &Parts, store: &StoreHandle, readiness: &Readiness) -> String {
         "Log time at the newest applied entry; a majority has confirmed it.",
         applied.log_time_ms,
     );
+    let agreement = parts.raft.agreement();
+    page.gauge(
+        "state_differing_members",
+        "Members whose state differs from this node's after the same entry.",
+        agreement.differing.len() as u64,
+    );
+    page.gauge(
+        "state_in_doubt",
+        "Whether one differs and nobody can tell whose is right.",
+        u64::from(agreement.is_in_doubt()),
+    );
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     page.counter(
         "raft_entries_total",
@@ -63,6 +74,16 @@ fn page(parts: &Parts, store: &StoreHandle, readiness: &Readiness) -> String {
         "raft_read_rounds_total",
         "Rounds of questions that answered them.",
         count(&counters.read_rounds),
+    );
+    page.counter(
+        "state_comparisons_total",
+        "Comparisons of another member's state with this node's.",
+        count(&counters.state_comparisons),
+    );
+    page.counter(
+        "state_differences_total",
+        "Comparisons that found a difference which was not known.",
+        count(&counters.state_differences),
     );
     page.counter("store_log_syncs_total", "Synced transactions of the log.", written.log_synced);
     page.counter("store_log_entries_total", "Entries written to the log.", written.log_entries);

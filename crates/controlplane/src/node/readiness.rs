@@ -26,6 +26,8 @@ pub enum Standing {
     NoState,
     /// It knows of no leader.
     NoLeader,
+    /// Its state differs from another member's after the same entry, and nobody can tell which is right.
+    InDoubt,
     /// A majority has confirmed nothing that reached it for some seconds.
     Stale,
     /// It was told to stop.
@@ -42,6 +44,9 @@ impl fmt::Display for Standing {
             }
             Self::NoState => "the node has not received the cluster's state yet",
             Self::NoLeader => "the node knows of no leader",
+            Self::InDoubt => {
+                "the node's state differs from another control node's after the same entry, and nobody can tell which is right"
+            }
             Self::Stale => "no news that a majority confirmed have reached the node for some seconds",
             Self::Stopping => "the node is stopping",
         })
@@ -135,6 +140,9 @@ impl News {
             // A storage that fails ends the node.
             Ok(None) | Err(_) => return Standing::NoState,
             Ok(Some(_)) => {}
+        }
+        if parts.raft.agreement().is_in_doubt() {
+            return Standing::InDoubt;
         }
         match self.since {
             Some(since) if since.elapsed() < FRESH => Standing::Ready,

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use aegis_proto::v1;
+use aegis_raft_store::checkpoint::Checkpoint;
 use aegis_raft_store::types::{NodeId, Peer};
 use tokio::time::Instant;
 
 use super::peers::{CallError, Lane, Peers};
+use super::wire;
 
 /// How another node is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub(super) struct Answer {
     pub(super) applied_index: u64,
     /// Whether it has ever been part of a cluster.
     pub(super) initialized: bool,
+    /// Digests of its state, the oldest first.
+    pub(super) checkpoints: Vec<Checkpoint>,
 }
 
 /// Asks the node at the address of `peer`; `node` is 0 when its id is not known yet.
@@ -43,7 +47,8 @@ pub(super) async fn status(
     let found = answer.sender.as_ref().map_or(0, |sender| sender.node);
     let expected = if node == 0 { found } else { node };
     let checked = peers.envelope().check_answer(answer.sender.as_ref(), expected);
-    checked.map_err(|refused| peers.misanswered(node, Lane::Ask, &refused))?;
+    let read = checked.and_then(|()| Ok(wire::read_checkpoints(&answer.checkpoints)?));
+    let checkpoints = read.map_err(|refused| peers.misanswered(node, Lane::Ask, &refused))?;
     peers.answered(node, Lane::Ask);
     Ok(Answer {
         node: found,
@@ -52,5 +57,6 @@ pub(super) async fn status(
         at: asked + asked.elapsed() / 2,
         applied_index: answer.applied_index,
         initialized: answer.initialized,
+        checkpoints,
     })
 }

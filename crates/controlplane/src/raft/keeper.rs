@@ -1,25 +1,32 @@
-//! What a node does without being asked: it looks at the members' clocks, lets log time tick while it leads, and finishes
-//! a change of the membership that another leader left half done.
+//! What a node does without being asked: it looks at the members' clocks and states, lets log time tick while it leads, and
+//! finishes a change of the membership that another leader left half done.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use aegis_raft_store::checkpoint::Checkpoint;
 use aegis_raft_store::types::{Batch, NodeId};
 use openraft::ServerState;
 use tokio::task::JoinSet;
 
+use super::agreement::Difference;
 use super::ask;
 use super::clocks::Verdict;
 use super::shared::{Leader, Shared, count};
 use super::submit::{Submitted, submit};
 
-/// Looks at the members' clocks until the node stops, and keeps a node whose clock is off from leading.
-pub(super) async fn watch_clocks(shared: Arc<Shared>) {
+/// Looks at the members' clocks and states until the node stops; keeps a node whose clock is off from leading, and ends one
+/// whose state is wrong.
+pub(super) async fn watch_members(shared: Arc<Shared>) {
     loop {
         let asked = ask_all(&shared);
         tokio::select! {
             () = shared.stop.cancelled() => return,
             () = asked => {}
+        }
+        // First, so that a node which was started anew with a wrong state does not stand for election.
+        if let Some(wrong) = compare_states(&shared) {
+            return shared.fail(wrong).await;
         }
         let (before, now) = shared.judge();
         follow_verdict(&shared, before, now);
@@ -39,6 +46,7 @@ async fn ask_all(shared: &Arc<Shared>) {
     let members = shared.membership();
     shared.peers.keep(|node| node == 0 || members.get_node(&node).is_some());
     shared.clocks().keep(|node| members.get_node(&node).is_some());
+    shared.states().keep(|node| members.get_node(&node).is_some());
     let within = shared.timings.tick / 2;
     let mut asked = JoinSet::new();
     for (node, peer) in members.nodes().filter(|(node, _)| **node != shared.me()) {
@@ -46,10 +54,54 @@ async fn ask_all(shared: &Arc<Shared>) {
         asked.spawn(async move {
             if let Ok(answer) = ask::status(&shared.peers, node, &peer, within).await {
                 shared.clocks().note(node, answer.wall_ms, answer.at);
+                shared.states().note(node, answer.checkpoints);
             }
         });
     }
     while asked.join_next().await.is_some() {}
+}
+
+/// Compares what the members said of their states with this node's (RAFT-2): why this node has to end, if it has to.
+fn compare_states(shared: &Shared) -> Option<String> {
+    let compared = shared.states().compare(&shared.local.checkpoints());
+    count(&shared.counters.state_comparisons, compared.members);
+    count(&shared.counters.state_differences, compared.began.len());
+    if let Some(wrong) = compared.wrong {
+        let members: Vec<String> = wrong.members.iter().map(|node| format!("{node:016x}")).collect();
+        let Checkpoint { index, history, digest } = wrong.point;
+        tracing::error!(index, history, %digest, theirs = %wrong.theirs, ?members, "the state of this node is wrong");
+        return Some(format!(
+            "the state of this node is wrong: after entry {index} of history {history} its digest differs from the one on \
+             which {} other nodes agree ({}); replace it like a node that lost its data, and keep its data directory to find out why",
+            members.len(),
+            members.join(", ")
+        ));
+    }
+    for (node, Difference { history, index, doubt }) in compared.began {
+        let node = format!("{node:016x}");
+        match doubt {
+            true => tracing::error!(
+                node,
+                index,
+                history,
+                "the states of this node and another differ after the same entry, and nobody can tell which is right"
+            ),
+            false => tracing::error!(
+                node,
+                index,
+                history,
+                "the state of another node is wrong: it differs after the same entry from the one on which this node agrees \
+                 with others"
+            ),
+        }
+    }
+    for node in compared.ended {
+        tracing::warn!(
+            node = format!("{node:016x}"),
+            "the state of another node, which differed, is equal again"
+        );
+    }
+    None
 }
 
 /// Stands for election and sends heartbeats only with a fit clock.

@@ -8,6 +8,7 @@ use aegis_model::caps;
 use aegis_model::clock::Clock;
 use aegis_model::ids::ClusterId;
 use aegis_proto::v1::raft_server::RaftServer;
+use aegis_raft_store::checkpoint::Checkpoint;
 use aegis_raft_store::types::{NodeId, Peer, Raft, TypeConfig};
 use openraft::ServerState;
 use openraft::error::Fatal;
@@ -15,6 +16,7 @@ use openraft::storage::{RaftLogStorage, RaftStateMachine};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::agreement::Agreement;
 use super::clocks::Verdict;
 use super::envelope::Envelope;
 use super::keeper;
@@ -66,7 +68,7 @@ pub enum StartError {
 pub enum End {
     /// It was told to.
     Stopped,
-    /// Its storage failed, or Raft is broken. The process has to end; trying again would only hide it.
+    /// Its storage failed, Raft is broken, or its state is wrong. The process has to end; trying again would only hide it.
     Failed(String),
 }
 
@@ -126,7 +128,7 @@ impl RaftNode {
         let (reads, rounds) = Reads::new(Arc::clone(&shared));
         shared.tasks.spawn(batches);
         shared.tasks.spawn(rounds);
-        shared.tasks.spawn(keeper::watch_clocks(Arc::clone(&shared)));
+        shared.tasks.spawn(keeper::watch_members(Arc::clone(&shared)));
         shared.tasks.spawn(keeper::tick(Arc::clone(&shared)));
         shared.tasks.spawn(keeper::finish_changes(Arc::clone(&shared)));
         Ok(Self { shared, proposer, reads })
@@ -192,6 +194,21 @@ impl RaftNode {
         self.shared.stop.cancelled().await;
     }
 
+    /// Why the node has to end, if a fault was found that is neither the storage's nor Raft's.
+    pub fn fault(&self) -> Option<String> {
+        self.shared.fault().map(str::to_owned)
+    }
+
+    /// What it knows of the other members' states.
+    pub fn agreement(&self) -> Agreement {
+        self.shared.states().agreement()
+    }
+
+    /// The newest point of its own state; nothing before anything was applied.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        self.shared.local.checkpoints().last().copied()
+    }
+
     /// Waits until the node has ended, and says why.
     pub async fn ended(&self) -> End {
         let mut metrics = self.shared.raft.metrics();
@@ -204,7 +221,7 @@ impl RaftNode {
             Err(_closed) => Some("raft ended unexpectedly".to_owned()),
         };
         drop(ended);
-        match failed {
+        match self.fault().or(failed) {
             None => End::Stopped,
             Some(why) => {
                 self.shared.stop.cancel();

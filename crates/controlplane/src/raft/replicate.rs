@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use aegis_model::caps;
 use aegis_proto::control::{AdvanceHistory, RetireMember, SetMember};
+use aegis_raft_store::checkpoint::Checkpoint;
 use aegis_raft_store::store::StoreHandle;
 use aegis_raft_store::tables::{StateRead, StateView, StoreError};
 use aegis_raft_store::types::{NodeId, Peer};
@@ -45,6 +46,10 @@ impl Local for ControlState {
     fn is_retired(&self, node: NodeId) -> bool {
         let member = self.store.view().and_then(|view| members::member(&view, node));
         matches!(member, Ok(Some(member)) if member.retired_ms > 0)
+    }
+
+    fn checkpoints(&self) -> Vec<Checkpoint> {
+        self.store.checkpoints()
     }
 
     fn retire(&self, node: NodeId, peer: &Peer) -> Vec<Vec<u8>> {

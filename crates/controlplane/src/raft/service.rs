@@ -222,6 +222,7 @@ impl RaftRpc for RaftService {
             applied_index: status.applied_index,
             log_time_ms: status.log_time_ms,
             initialized: !status.members.is_empty(),
+            checkpoints: wire::checkpoints(&self.shared.local.checkpoints()),
         }))
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aegis_model::clock::Clock;
+use aegis_raft_store::checkpoint::Checkpoint;
 use aegis_raft_store::types::{NodeId, Peer, Raft};
 use openraft::{Membership, ServerState};
 use tokio::sync::watch;
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::agreement::States;
 use super::clocks::{Clocks, Verdict};
 use super::log_time::{LogTime, Stamp};
 use super::peers::Peers;
@@ -26,6 +28,9 @@ pub trait Local: Send + Sync + 'static {
 
     /// Whether this id was retired. Where the state cannot be read the answer is no: the node stops for that anyway.
     fn is_retired(&self, node: NodeId) -> bool;
+
+    /// Digests of the state at the last applied entries and at agreed ones before them, the oldest first.
+    fn checkpoints(&self) -> Vec<Checkpoint>;
 
     /// The commands that retire an id, one after the other, to be proposed before the node is removed.
     fn retire(&self, node: NodeId, peer: &Peer) -> Vec<Vec<u8>>;
@@ -45,7 +50,10 @@ pub(super) struct Shared {
     pub(super) changing: tokio::sync::Mutex<()>,
     /// Who answers when others ask what data nodes have put into force.
     pub(super) standings: OnceLock<Arc<dyn Standings>>,
+    /// Why the node has to end, though its storage and Raft are well.
+    fault: OnceLock<String>,
     clocks: Mutex<Clocks>,
+    states: Mutex<States>,
     log_time: Mutex<LogTime>,
     verdict: watch::Sender<Verdict>,
 }
@@ -65,6 +73,10 @@ pub struct Counters {
     pub reads: AtomicU64,
     /// Rounds of questions that answered them.
     pub read_rounds: AtomicU64,
+    /// How often another member's state was compared with this node's.
+    pub state_comparisons: AtomicU64,
+    /// How often it then differed, and was not known to.
+    pub state_differences: AtomicU64,
 }
 
 /// Who takes proposals and reads.
@@ -112,7 +124,9 @@ impl Shared {
             stop,
             changing: tokio::sync::Mutex::new(()),
             standings: OnceLock::new(),
+            fault: OnceLock::new(),
             clocks: Mutex::new(Clocks::default()),
+            states: Mutex::new(States::default()),
             log_time: Mutex::new(log_time),
             verdict: watch::Sender::new(Verdict::Unknown),
         }
@@ -138,6 +152,9 @@ impl Shared {
 
     /// Who takes proposals and reads now.
     pub(super) fn leader(&self) -> Leader {
+        if self.fault.get().is_some() {
+            return Leader::Nobody;
+        }
         let metrics = self.raft.server_metrics();
         let metrics = metrics.borrow();
         if metrics.state == ServerState::Leader {
@@ -184,6 +201,27 @@ impl Shared {
         let voters: Vec<NodeId> = self.voters().into_iter().collect();
         let now = self.clocks().judge(&voters, self.me(), self.wall_ms(), Instant::now());
         (self.verdict.send_replace(now), now)
+    }
+
+    /// What the members say of their states.
+    pub(super) fn states(&self) -> MutexGuard<'_, States> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why the node has to end, if a fault was found that is neither the storage's nor Raft's.
+    pub(super) fn fault(&self) -> Option<&str> {
+        self.fault.get().map(String::as_str)
+    }
+
+    /// Ends the node's part in Raft at once: it takes nothing more, votes for nobody and does not lead. Who owns the node
+    /// learns why from [`RaftNode::ended`](super::node::RaftNode::ended).
+    pub(super) async fn fail(&self, why: String) {
+        // The first fault is the cause.
+        let _later = self.fault.set(why);
+        self.stop.cancel();
+        if self.raft.shutdown().await.is_err() {
+            tracing::error!("raft broke while it was stopped");
+        }
     }
 
     pub(super) fn clocks(&self) -> MutexGuard<'_, Clocks> {

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aegis_model::caps;
 use aegis_proto::v1;
+use aegis_raft_store::checkpoint::Checkpoint;
+use aegis_raft_store::tables::StateDigest;
 use aegis_raft_store::types::{Batch, NodeId, Peer, TypeConfig};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
 use openraft::{
@@ -64,6 +67,26 @@ pub(super) fn read_membership(
         return Err(Malformed("membership"));
     }
     Ok(Membership::new(voters, members))
+}
+
+pub(super) fn checkpoints(checkpoints: &[Checkpoint]) -> Vec<v1::RaftCheckpoint> {
+    let one = |it: &Checkpoint| v1::RaftCheckpoint {
+        history: it.history,
+        index: it.index,
+        digest: it.digest.to_bytes().to_vec(),
+    };
+    checkpoints.iter().map(one).collect()
+}
+
+pub(super) fn read_checkpoints(checkpoints: &[v1::RaftCheckpoint]) -> Result<Vec<Checkpoint>, Malformed> {
+    if checkpoints.len() > caps::STATE_CHECKPOINTS_MAX {
+        return Err(Malformed("checkpoints"));
+    }
+    let one = |it: &v1::RaftCheckpoint| {
+        let digest = it.digest.as_slice().try_into().map_err(|_length| Malformed("checkpoint.digest"))?;
+        Ok(Checkpoint { history: it.history, index: it.index, digest: StateDigest::from_bytes(digest) })
+    };
+    checkpoints.iter().map(one).collect()
 }
 
 fn entry(entry: Entry<TypeConfig>) -> v1::RaftEntry {

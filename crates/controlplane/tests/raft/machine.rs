@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aegis_controlplane::raft::Local;
+use aegis_raft_store::checkpoint::Checkpoint;
 use aegis_raft_store::machine::{Machine, Place};
 use aegis_raft_store::store::StoreHandle;
 use aegis_raft_store::tables::{StateRead, StateWrite, StoreError, Table};
@@ -78,6 +79,10 @@ impl Local for PairsState {
 
     fn is_retired(&self, node: NodeId) -> bool {
         self.0.view().unwrap().get(RETIRED, &node.to_be_bytes()).unwrap().is_some()
+    }
+
+    fn checkpoints(&self) -> Vec<Checkpoint> {
+        self.0.checkpoints()
     }
 
     fn retire(&self, node: NodeId, _: &Peer) -> Vec<Vec<u8>> {

@@ -7,6 +7,7 @@ mod cluster;
 mod machine;
 mod stranger;
 
+mod agreement;
 mod certificates;
 mod clocks;
 mod control;

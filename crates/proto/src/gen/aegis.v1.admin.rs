@@ -2208,6 +2208,19 @@ pub struct ClusterMember {
     #[prost(string, optional, tag = "8")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed_at: ::core::option::Option<::prost::alloc::string::String>,
+    /// The index of the newest log entry that it had applied when it last said so to the node that answers, which it does once a
+    /// second. Absent: it has not said yet.
+    #[prost(uint64, optional, tag = "9")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied_index: ::core::option::Option<u64>,
+    /// The digest of its state with that entry: 64 hexadecimal digits.
+    #[prost(string, optional, tag = "10")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_digest: ::core::option::Option<::prost::alloc::string::String>,
+    /// Whether its state differs from that of the node that answers after the same entry: by a fault, since they never may.
+    #[prost(bool, tag = "11")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub differs: bool,
 }
 impl ::prost::Name for ClusterMember {
     const NAME: &'static str = "ClusterMember";

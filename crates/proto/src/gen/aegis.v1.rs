@@ -1861,7 +1861,7 @@ pub struct RaftStatusRequest {
     pub target: u64,
 }
 /// How a node is.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RaftStatusResponse {
     /// Who speaks.
     #[prost(message, optional, tag = "1")]
@@ -1887,6 +1887,23 @@ pub struct RaftStatusResponse {
     /// Whether it has ever been part of a cluster.
     #[prost(bool, tag = "8")]
     pub initialized: bool,
+    /// Digests of its state, the oldest first: at entries whose index is a multiple of 64, and at the last eight that it has
+    /// applied. At most 40.
+    #[prost(message, repeated, tag = "9")]
+    pub checkpoints: ::prost::alloc::vec::Vec<RaftCheckpoint>,
+}
+/// The digest of a state right after one entry: equal on every node of the same history.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftCheckpoint {
+    /// The history.
+    #[prost(uint64, tag = "1")]
+    pub history: u64,
+    /// The index of the entry.
+    #[prost(uint64, tag = "2")]
+    pub index: u64,
+    /// The digest: 32 bytes.
+    #[prost(bytes = "vec", tag = "3")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
 }
 /// Asks what data nodes have put into force.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

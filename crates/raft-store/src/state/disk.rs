@@ -5,12 +5,14 @@ use redb::{
     Database, ReadTransaction, ReadableDatabase, TableDefinition, TableError, TableHandle, WriteTransaction,
 };
 
+use crate::checkpoint::Checkpoint;
 use crate::codec::{
     Standing, membership_from_bytes, membership_to_bytes, standing_from_bytes, standing_to_bytes,
 };
 use crate::machine::{Machine, Place};
 use crate::sealed::{seal, unseal};
 use crate::snapshot::Source;
+use crate::state::Applied;
 use crate::tables::{StateView, StateWrite, StoreError};
 use crate::types::{Batch, NodeId, Peer, Response, TypeConfig};
 
@@ -55,8 +57,17 @@ pub(crate) fn read_standing(transaction: &ReadTransaction) -> Result<Option<Stan
     bytes.map(|bytes| standing_from_bytes(&bytes).map_err(|_| damaged())).transpose()
 }
 
-/// Applies `entries` to the tables within `transaction`, in order, and notes that in the same transaction: gives the
-/// answers and where the state stands then.
+/// What applying entries gave.
+pub(super) struct Advanced {
+    /// The answers to each entry's commands.
+    pub(super) answers: Vec<Vec<Response>>,
+    /// Where the state stands then.
+    pub(super) placed: Placed,
+    /// The digest after each entry.
+    pub(super) checkpoints: Vec<Checkpoint>,
+}
+
+/// Applies `entries` to the tables within `transaction`, in order, and notes that in the same transaction.
 ///
 /// # Errors
 /// The storage failed, or an entry is not the next one: it would be applied twice, or one left out.
@@ -66,20 +77,23 @@ pub(super) fn apply(
     machine: &dyn Machine,
     entries: &[Entry<TypeConfig>],
     strict: bool,
-) -> Result<(Vec<Vec<Response>>, Placed), StoreError> {
+) -> Result<Advanced, StoreError> {
     let mut next = placed.clone();
     let mut state = StateWrite::new(transaction, machine.tables(), placed.standing.digest)?
         .in_history(placed.standing.history);
     let mut answers = Vec::with_capacity(entries.len());
+    let mut checkpoints = Vec::with_capacity(entries.len());
     for entry in entries {
         check_order(&next, entry.log_id, strict)?;
         answers.push(apply_entry(&mut state, &mut next, machine, entry)?);
         next.standing.last_applied = Some(entry.log_id);
+        // How entries were put together differs from node to node; what the state is after each of them must not.
+        next.standing.digest = state.digest();
+        checkpoints.push(Applied::of(&next.standing).into());
     }
-    next.standing.digest = state.digest();
     drop(state);
     write(transaction, placed, &next)?;
-    Ok((answers, next))
+    Ok(Advanced { answers, placed: next, checkpoints })
 }
 
 fn apply_entry(

@@ -13,7 +13,9 @@ use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 
+use super::disk::Advanced;
 use super::{Applied, Frozen, Placed, Shared, disk};
+use crate::checkpoint::Checkpoint;
 use crate::codec::payload_bytes;
 use crate::identity::{self, Found};
 use crate::machine::Machine;
@@ -130,9 +132,9 @@ impl Writer {
         let full = unsynced.entries >= caps::RAFT_STATE_UNSYNCED_ENTRIES_MAX
             || unsynced.bytes >= caps::RAFT_STATE_UNSYNCED_BYTES_MAX;
         let transaction = self.database.begin_write()?;
-        let (answers, placed) =
-            disk::apply(&transaction, &self.placed, &*self.machine, entries, self.strict)?;
-        self.commit(transaction, placed, full, unsynced)?;
+        let advanced = disk::apply(&transaction, &self.placed, &*self.machine, entries, self.strict)?;
+        let Advanced { answers, placed, checkpoints } = advanced;
+        self.commit(transaction, placed, &checkpoints, full, unsynced)?;
         Ok(answers)
     }
 
@@ -141,6 +143,7 @@ impl Writer {
         &mut self,
         mut transaction: WriteTransaction,
         placed: Placed,
+        checkpoints: &[Checkpoint],
         durable: bool,
         unsynced: &mut Unsynced,
     ) -> Result<(), StoreError> {
@@ -158,6 +161,9 @@ impl Writer {
             *unsynced = Unsynced::default();
             self.shared.synced_next.store(self.placed.next(), Ordering::Release);
         }
+        let mut shown = self.shared.checkpoints();
+        checkpoints.iter().for_each(|checkpoint| shown.note(*checkpoint));
+        drop(shown);
         self.shared.applied.send_replace(Applied::of(&self.placed.standing));
         Ok(())
     }
@@ -171,7 +177,7 @@ impl Writer {
             let transaction = it.database.begin_write()?;
             let placed = it.placed.clone();
             // An empty transaction that is synced takes those before it along.
-            it.commit(transaction, placed, true, unsynced)
+            it.commit(transaction, placed, &[], true, unsynced)
         })
     }
 
@@ -197,7 +203,8 @@ impl Writer {
         }
         let transaction = self.database.begin_write()?;
         let placed = disk::replace(&transaction, &self.placed, &*self.machine, &mut source)?;
-        self.commit(transaction, placed, true, unsynced)
+        let checkpoint = Applied::of(&placed.standing).into();
+        self.commit(transaction, placed, &[checkpoint], true, unsynced)
     }
 
     /// Notes the cluster in the file's identity.

@@ -177,3 +177,38 @@ async fn a_snapshot_goes_from_node_to_node() {
     assert_eq!(*to_handle.applied().borrow(), *from_handle.applied().borrow());
     assert_eq!(to.get_current_snapshot().await.unwrap().unwrap().meta, made.meta);
 }
+
+#[tokio::test]
+async fn digests_of_each_entry_are_the_same_however_entries_were_put_together() {
+    let (one_by_one, at_once) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (_log, mut first, first_handle) = open(one_by_one.path());
+    let (_log, mut second, second_handle) = open(at_once.path());
+    assert_eq!(first_handle.checkpoints(), []);
+    let entries: Vec<_> = (0..6).map(|index| batch(1, index, index, &[&format!("put {index} x")])).collect();
+    for entry in entries.clone() {
+        apply(&mut first, vec![entry]).await;
+    }
+    apply(&mut second, entries).await;
+    let all = first_handle.checkpoints();
+    assert_eq!(all, second_handle.checkpoints());
+    assert_eq!(
+        all.iter().map(|it| (it.history, it.index)).collect::<Vec<_>>(),
+        [0, 1, 2, 3, 4, 5].map(|at| (1, at))
+    );
+    assert!(all.windows(2).all(|pair| pair[0].digest != pair[1].digest), "{all:?}");
+    let newest = *all.last().unwrap();
+    assert_eq!(newest.digest, first_handle.applied().borrow().digest);
+
+    // A node that is opened anew, or was given a snapshot, knows one point, and it is the same.
+    second_handle.close().await.unwrap();
+    let (_log, _second, reopened) = open(at_once.path());
+    assert_eq!(reopened.checkpoints(), [newest]);
+    let made = first.get_snapshot_builder().await.build_snapshot().await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (_log, mut third, third_handle) = open(directory.path());
+    let mut received = third.begin_receiving_snapshot().await.unwrap();
+    let mut sent = made.snapshot;
+    tokio::io::copy(&mut sent.file, &mut received.file).await.unwrap();
+    third.install_snapshot(&made.meta, received).await.unwrap();
+    assert_eq!(third_handle.checkpoints(), [newest]);
+}

@@ -131,6 +131,9 @@ fn belongs(raft: &RaftMember, row: Option<rows::Member>) -> ClusterMember {
         level: row.level,
         joined_at: form::maybe_time(row.joined_ms),
         removed_at: form::maybe_time(row.retired_ms),
+        applied_index: raft.checkpoint.map(|it| it.index),
+        state_digest: raft.checkpoint.map(|it| it.digest.to_string()),
+        differs: raft.differs,
     }
 }
 
@@ -144,6 +147,9 @@ fn gone(row: rows::Member) -> ClusterMember {
         level: row.level,
         joined_at: form::maybe_time(row.joined_ms),
         removed_at: form::maybe_time(row.retired_ms),
+        applied_index: None,
+        state_digest: None,
+        differs: false,
     }
 }
 

@@ -9,6 +9,8 @@ use aegis_proto::control as proto;
 use aegis_proto::control::{
     IssuePersonToken, LabelVersion, PutPerson, RevocationKind, Revoke, Role, SetMember, done,
 };
+use aegis_raft_store::checkpoint::Checkpoint;
+use aegis_raft_store::tables::StateDigest;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use http::HeaderMap;
@@ -74,6 +76,12 @@ impl Default for Members {
             name: format!("control-{id}"),
             address: format!("https://control-{id}:7071"),
             voter,
+            checkpoint: Some(Checkpoint {
+                history: 1,
+                index: 7 + id,
+                digest: StateDigest::from_bytes(&[0xab; 32]),
+            }),
+            differs: false,
         };
         let members = vec![member(1, true), member(3, false)];
         Self(Mutex::new(RaftStatus { node: 1, leader: Some(1), term: 3, members }), Mutex::default())
@@ -108,7 +116,14 @@ impl Membership for Members {
                 return Err(refused("name_taken", true));
             }
             let id = status.members.iter().map(|it| it.id).max().unwrap_or_default() + 1;
-            status.members.push(RaftMember { id, name, address, voter: false });
+            status.members.push(RaftMember {
+                id,
+                name,
+                address,
+                voter: false,
+                checkpoint: None,
+                differs: false,
+            });
             Ok(id)
         });
         ready(joined).boxed()
