@@ -41,13 +41,13 @@ impl Role {
     }
 
     /// The names that a node of this role proves itself by.
-    fn names(&self, node: &str, cluster: &ClusterId) -> anyhow::Result<Vec<String>> {
-        let data = DataNames::new(cluster)?;
-        Ok(match self {
+    fn names(&self, node: &str, cluster: &ClusterId) -> Vec<String> {
+        let data = DataNames::new(cluster);
+        match self {
             Self::Control => vec![format!("control.{cluster}"), format!("{node}.control.{cluster}")],
             Self::Data => data.of(node, None).to_vec(),
             Self::Sidecar(tenant) => data.of(node, Some(tenant)).to_vec(),
-        })
+        }
     }
 }
 
@@ -158,7 +158,7 @@ impl Authority {
     /// # Errors
     /// A name cannot stand in a certificate.
     pub(crate) fn issue(&self, subject: &Subject, life: Duration, now: UnixNanos) -> anyhow::Result<Issued> {
-        let mut names = subject.role.names(&subject.name, &self.cluster)?;
+        let mut names = subject.role.names(&subject.name, &self.cluster);
         names.extend(subject.hosts.iter().cloned());
         names.dedup();
         let context = || format!("the certificate of `{}`", subject.name);

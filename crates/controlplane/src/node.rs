@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::Admin;
 use crate::admin::rest::listen as http_port;
 use crate::control::Control;
-use crate::feed::{BadClusterName, FeedNode};
+use crate::feed::FeedNode;
 use crate::keys::ClusterKeys;
 use crate::machine::{self, ControlMachine};
 use crate::publish::Publisher;
@@ -134,9 +134,6 @@ pub enum StartError {
     /// The thread that opened the folder panicked.
     #[error("the folder could not be opened")]
     Panicked,
-    /// The cluster's name cannot stand in certificates.
-    #[error(transparent)]
-    ClusterName(#[from] BadClusterName),
     /// The cluster's name cannot issue tokens.
     #[error(transparent)]
     Issuer(#[from] TrustError),

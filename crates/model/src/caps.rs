@@ -380,6 +380,9 @@ pub const SWEEP_ROWS_MAX: usize = 1_000;
 /// Longest name of a cluster, in bytes: it stands in every manifest and person token.
 pub const CLUSTER_ID_BYTES_MAX: usize = 64;
 
+/// Longest part of a DNS name between two dots, in bytes (RFC 1035). Longer: no DNS name.
+pub const DNS_LABEL_BYTES_MAX: usize = 63;
+
 /// Largest bundle of a policy version, in bytes, gzipped. Larger: refused where it is published.
 pub const BUNDLE_BYTES_MAX: usize = 16 << 20;
 

@@ -149,8 +149,14 @@ mod tests {
         let two_keys = World::first_keys().into_iter().skip(1).collect();
         let mut same_twice = World::first_keys();
         same_twice.push(World::add_key(KeyKind::PersonToken, "manifest"));
+        let called = |id: &str| InitCluster { cluster_id: id.to_owned(), ..good.clone() };
         let bad = [
-            ("cluster_id", Code::Invalid, InitCluster { cluster_id: String::new(), ..good.clone() }),
+            ("cluster_id", Code::Invalid, called("")),
+            // Names of tenants, but none that could stand in a node's certificate.
+            ("cluster_id", Code::Invalid, called("Prod")),
+            ("cluster_id", Code::Invalid, called("prod/eu:1")),
+            ("cluster_id", Code::Invalid, called("prod-")),
+            ("cluster_id", Code::Invalid, called("1")),
             ("level", Code::Invalid, InitCluster { level: 0, ..good.clone() }),
             ("level", Code::Invalid, InitCluster { level: LEVEL + 1, ..good.clone() }),
             ("keys", Code::Invalid, InitCluster { keys: two_keys, ..good.clone() }),

@@ -50,7 +50,7 @@ use board::Board;
 use follower::Follower;
 
 pub use acks::{Acks, NodeStanding, Progress, TenantStanding, Trouble};
-pub use peer::{Admission, BadClusterName, DataNames};
+pub use peer::{Admission, DataNames};
 
 /// What a control node's feed is made from.
 #[derive(Debug, Clone)]

@@ -19,13 +19,13 @@ use crate::feed::{Admission, DataNames, FeedNode, FeedNodeConfig};
 /// The feed of the node that `config` describes.
 ///
 /// # Errors
-/// The cluster's name cannot stand in certificates, or cannot issue tokens.
+/// The cluster's name cannot issue tokens.
 pub(super) fn feed(config: &NodeConfig, parts: &Parts) -> Result<FeedNode, StartError> {
     let feed = FeedNodeConfig {
         name: config.name.clone(),
         id: parts.raft.status().node,
         issuer: config.cluster.as_str().parse()?,
-        admission: Admission::Certificates(DataNames::new(&config.cluster)?),
+        admission: Admission::Certificates(DataNames::new(&config.cluster)),
         settings: FeedSettings { staleness_max_seconds: config.staleness_seconds_max },
     };
     Ok(FeedNode::new(feed, parts.control.clone()))

@@ -46,7 +46,7 @@ async fn control(
     names: &[String],
     tasks: &mut JoinSet<()>,
 ) -> SocketAddr {
-    let data = DataNames::new(&World::cluster_id()).unwrap();
+    let data = DataNames::new(&World::cluster_id());
     let feed = feed_node(world, Admission::Certificates(data));
     let (chain, key) = authority.identity(names);
     let identity = IdentityPem { chain: chain.as_bytes(), key: key.as_bytes() };
@@ -89,7 +89,7 @@ async fn who_shows_the_right_certificate_follows() {
     world.activate(&acme, 1);
     let (authority, mut tasks) = (Authority::new(), JoinSet::new());
     let address = control(&world, &authority, &control_names(), &mut tasks).await;
-    let names = DataNames::new(&World::cluster_id()).unwrap();
+    let names = DataNames::new(&World::cluster_id());
     for only in [None, Some(&acme)] {
         let folder = tempfile::tempdir().unwrap();
         let shown = names.of("data-1", only);
@@ -106,7 +106,7 @@ async fn who_does_not_is_told_nothing() {
     world.activate(&acme, 1);
     let (authority, stranger, mut tasks) = (Authority::new(), Authority::new(), JoinSet::new());
     let address = control(&world, &authority, &control_names(), &mut tasks).await;
-    let names = DataNames::new(&World::cluster_id()).unwrap();
+    let names = DataNames::new(&World::cluster_id());
     let pretender = control(&world, &authority, &names.of("data-9", None), &mut tasks).await;
     let right = names.of("data-1", None);
     let other: TenantId = "other".parse().unwrap();

@@ -144,7 +144,7 @@ fn sizes_and_chunks_have_to_agree() {
     assert_eq!(describe(&vec![0; caps::BUNDLE_BYTES_MAX + 1]).unwrap_err(), ManifestRefusal::Size);
     let largest = vec![0; caps::BUNDLE_BYTES_MAX];
     let longest = Manifest::describe(
-        "c".repeat(caps::CLUSTER_ID_BYTES_MAX).parse().unwrap(),
+        format!("{}.c", "c".repeat(caps::CLUSTER_ID_BYTES_MAX - 2)).parse().unwrap(),
         "t".repeat(caps::NAME_BYTES_MAX).parse().unwrap(),
         u64::MAX,
         &largest,
@@ -180,8 +180,8 @@ proptest! {
 
     #[test]
     fn a_manifest_survives_its_bytes(
-        cluster in "[a-z0-9-]{1,64}", tenant in "[A-Za-z0-9_.:/-]{1,128}", version in 1_u64.., created in any::<u64>(),
-        size in 1_usize..2_000,
+        cluster in "([a-z0-9]{1,20}[.]){0,2}[a-z]([a-z0-9-]{0,18}[a-z0-9])?", tenant in "[A-Za-z0-9_.:/-]{1,128}",
+        version in 1_u64.., created in any::<u64>(), size in 1_usize..2_000,
     ) {
         let bundle = vec![7; size];
         let manifest = Manifest::describe(
