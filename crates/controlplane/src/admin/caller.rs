@@ -125,12 +125,6 @@ impl Caller {
         answer.done.result.ok_or_else(|| Problem::internal("a command was done without a result"))
     }
 
-    /// Proposes a further command of the same call, which does no harm when it is repeated.
-    pub(crate) async fn write_also(&self, command: impl Into<Request>) -> Result<done::Result, Problem> {
-        let answer = self.admin.control().propose(command, &self.actor).await?;
-        answer.done.result.ok_or_else(|| Problem::internal("a command was done without a result"))
-    }
-
     /// How a write of this call is known again, for those who propose by themselves.
     pub(crate) fn once<R: Message + Name>(&self, operation: &'static str, request: &R) -> Option<Once> {
         let request_digest = Some(digest(operation, request));

@@ -55,6 +55,7 @@ into_command!(
     AddKey,
     RetireKey,
     RewrapKey,
+    RotateKey,
     PutPerson,
     GrantRole,
     RevokeRole,

@@ -54,6 +54,7 @@ mod retire_data_node;
 mod add_key;
 mod retire_key;
 mod rewrap_key;
+mod rotate_key;
 
 mod grant_role;
 mod issue_person_token;
@@ -116,6 +117,7 @@ pub(crate) fn apply(
         Command::AddKey(it) => run::run(it, on),
         Command::RetireKey(it) => run::run(it, on),
         Command::RewrapKey(it) => run::run(it, on),
+        Command::RotateKey(it) => run::run(it, on),
         Command::PutPerson(it) => run::run(it, on),
         Command::GrantRole(it) => run::run(it, on),
         Command::RevokeRole(it) => run::run(it, on),

@@ -5,8 +5,8 @@ use aegis_proto::control::{
     Activate, AddKey, AdvanceHistory, CreateTenant, DisableAgent, GrantRole, IssueAgentToken,
     IssuePersonToken, KeyKind, LabelVersion, NoteMembership, PutChunk, PutPerson, RaiseLevel, RegisterAgent,
     RegisterDataNode, RetireDataNode, RetireKey, RetireMember, RetireTenant, RetireVersion, RevocationKind,
-    Revoke, RevokePersonToken, RevokeRole, RewrapKey, Role, Rollback, SetAgentKeys, SetMember, SetTenant,
-    SweepChunks, SweepExpired, done,
+    Revoke, RevokePersonToken, RevokeRole, RewrapKey, Role, Rollback, RotateKey, SetAgentKeys, SetMember,
+    SetTenant, SweepChunks, SweepExpired, done,
 };
 use aegis_raft_store::tables::StoreError;
 use prost::Message;
@@ -143,6 +143,12 @@ fn samples(world: &World) -> Vec<Sample> {
         ),
         sample(RetireDataNode { id: 7 }.into(), &[Admin], false, false),
         sample(World::add_key(KeyKind::AgentToken, "another").into(), &[Admin], false, true),
+        sample(
+            RotateKey { key: Some(World::add_key(KeyKind::PersonToken, "the next")) }.into(),
+            &[Admin],
+            false,
+            true,
+        ),
         sample(RetireKey { id: manifest_key.clone(), revoke: true }.into(), &[Admin], false, true),
         sample(
             RewrapKey {

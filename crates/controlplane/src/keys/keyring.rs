@@ -8,7 +8,7 @@ use aegis_identity::manifest::{ManifestRefusal, ManifestTrust};
 use aegis_identity::mint::Minter;
 use aegis_identity::trust::{Issuer, Trust, TrustError, TrustedKey};
 use aegis_model::ids::ClusterId;
-use aegis_proto::control::{AddKey, Key, RetireKey, RewrapKey};
+use aegis_proto::control::{AddKey, Key, RewrapKey, RotateKey};
 use aegis_raft_store::tables::{StateRead, StoreError};
 use rand::CryptoRng;
 use sha2::{Digest, Sha256};
@@ -131,7 +131,7 @@ pub fn first_keys(
     KeyKind::ALL.into_iter().map(&mut add).collect()
 }
 
-/// The command that adds `key`: how a cluster gets its first keys, and a new one in a rotation.
+/// The command that adds `key`: how a cluster gets its first keys, and a new one in a [`rotation`].
 pub fn add_key(
     cluster_keys: &ClusterKeys,
     cluster: &ClusterId,
@@ -146,8 +146,8 @@ pub fn add_key(
     }
 }
 
-/// What a rotation proposes, in this order: the new key, which signs from then on, and the retirement of those before.
-/// What they signed stays good.
+/// The command that rotates: a new key, which signs from then on, in the place of those before. What they signed stays
+/// good.
 ///
 /// # Errors
 /// [`KeysError`]
@@ -156,12 +156,9 @@ pub fn rotation(
     cluster_keys: &ClusterKeys,
     kind: KeyKind,
     randomness: &mut (impl CryptoRng + ?Sized),
-) -> Result<(AddKey, Vec<RetireKey>), KeysError> {
+) -> Result<RotateKey, KeysError> {
     let new = SigningKey::generate(randomness);
-    let add = add_key(cluster_keys, &cluster_id(state)?, kind, &new, randomness);
-    let rows = keys::keys(state, &PageQuery::first())?.rows;
-    let old = rows.into_iter().filter(|row| row.kind() == kind.into() && keys::may_sign(row));
-    Ok((add, old.map(|row| RetireKey { id: row.id, revoke: false }).collect()))
+    Ok(RotateKey { key: Some(add_key(cluster_keys, &cluster_id(state)?, kind, &new, randomness)) })
 }
 
 /// What has to be proposed so that every private key is wrapped under the active cluster key; empty if all are. After
@@ -214,6 +211,7 @@ mod tests {
     use aegis_identity::person::verify_person;
     use aegis_identity::refusal::TokenRefusal;
     use aegis_model::clock::UnixNanos;
+    use aegis_proto::control::RetireKey;
     use rand::SeedableRng;
     use rand::rngs::StdRng;
 
@@ -239,10 +237,8 @@ mod tests {
         let cluster_keys = World::cluster_keys();
         let old = signed(&world, &cluster_keys);
         let view = world.direct.view().unwrap();
-        let (add, retire) = rotation(&view, &cluster_keys, KeyKind::Manifest, &mut random(1)).unwrap();
-        assert_eq!(retire.len(), 1);
-        world.apply(add, &World::root()).unwrap();
-        world.apply(retire[0].clone(), &World::root()).unwrap();
+        let rotate = rotation(&view, &cluster_keys, KeyKind::Manifest, &mut random(1)).unwrap();
+        world.apply(rotate, &World::root()).unwrap();
         let new = signed(&world, &cluster_keys);
         let id = |signed: &aegis_identity::manifest::Signed| {
             Manifest::read_unverified(&signed.bytes).unwrap().key_id

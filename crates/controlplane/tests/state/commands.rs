@@ -8,8 +8,8 @@ use aegis_controlplane::testing::World;
 use aegis_proto::control::{
     Activate, AdvanceHistory, Canary, CreateTenant, DisableAgent, GrantRole, IssuePersonToken, KeyKind,
     LabelVersion, PublishVersion, PutChunk, PutPerson, RegisterAgent, RegisterDataNode, RetireDataNode,
-    RetireKey, RetireTenant, RetireVersion, Revoke, RevokePersonToken, RevokeRole, Role, Rollback, SetTenant,
-    SweepChunks, SweepExpired,
+    RetireKey, RetireTenant, RetireVersion, Revoke, RevokePersonToken, RevokeRole, Role, Rollback, RotateKey,
+    SetTenant, SweepChunks, SweepExpired,
 };
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
@@ -175,11 +175,13 @@ fn cluster() -> impl Strategy<Value = Request> {
     let retire_node = (1..4_u64).prop_map(|id| RetireDataNode { id }.into());
     let seed = || prop::sample::select(vec!["manifest", "agent token", "second", "third"]);
     let add = seed().prop_map(|seed| World::add_key(KeyKind::Manifest, seed).into());
+    let rotate =
+        seed().prop_map(|seed| RotateKey { key: Some(World::add_key(KeyKind::Manifest, seed)) }.into());
     let retire_key = (seed(), any::<bool>()).prop_map(|(seed, revoke)| {
         RetireKey { id: World::signing_key(seed).id().to_string(), revoke }.into()
     });
     let history = (1..3_u64).prop_map(|from| AdvanceHistory { from, to: 0 }.into());
-    prop_oneof![4 => node, 1 => retire_node, 2 => add, 1 => retire_key, 1 => history]
+    prop_oneof![4 => node, 1 => retire_node, 2 => add, 1 => rotate, 1 => retire_key, 1 => history]
 }
 
 fn people() -> impl Strategy<Value = Request> {

@@ -738,7 +738,7 @@ pub struct Envelope {
     /// What is wanted.
     #[prost(
         oneof = "envelope::Command",
-        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 32, 33, 34, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 72, 73, 74, 75, 76, 80, 81, 88, 89"
+        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 32, 33, 34, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 72, 73, 74, 75, 76, 80, 81, 88, 89"
     )]
     pub command: ::core::option::Option<envelope::Command>,
 }
@@ -793,6 +793,8 @@ pub mod envelope {
         RetireKey(super::RetireKey),
         #[prost(message, tag = "66")]
         RewrapKey(super::RewrapKey),
+        #[prost(message, tag = "67")]
+        RotateKey(super::RotateKey),
         #[prost(message, tag = "72")]
         PutPerson(super::PutPerson),
         #[prost(message, tag = "73")]
@@ -877,7 +879,7 @@ pub struct Done {
     /// The row that the command made or changed, as it is now.
     #[prost(
         oneof = "done::Result",
-        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31"
+        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32"
     )]
     pub result: ::core::option::Option<done::Result>,
 }
@@ -919,7 +921,17 @@ pub mod done {
         Swept(super::Swept),
         #[prost(message, tag = "31")]
         AgentToken(super::AgentToken),
+        /// Without their private parts.
+        #[prost(message, tag = "32")]
+        Keys(super::Keys),
     }
+}
+/// Keys that one command made or changed: a new one first.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Keys {
+    /// They.
+    #[prost(message, repeated, tag = "1")]
+    pub rows: ::prost::alloc::vec::Vec<Key>,
 }
 /// What a sweep removed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1272,6 +1284,13 @@ pub struct AddKey {
     /// The private key, wrapped under a cluster key.
     #[prost(bytes = "vec", tag = "3")]
     pub wrapped_private_key: ::prost::alloc::vec::Vec<u8>,
+}
+/// Adds a key of the cluster, and retires those of its kind that sign so far, in one step.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateKey {
+    /// The new key.
+    #[prost(message, optional, tag = "1")]
+    pub key: ::core::option::Option<AddKey>,
 }
 /// A key of the cluster signs nothing more.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
