@@ -144,7 +144,7 @@ pub const BARS: &[Bar] = &[
     },
     Bar {
         name: "rollback",
-        question: "How long until three data nodes enforce a rollback of a policy for 1,000 agents?",
+        question: "How long until three data nodes enforce a rollback of a policy for 1,000 agents, and one that was killed serves it again?",
         commands: &[
             plain("cargo build --release --locked -p aegis"),
             Step {
@@ -156,6 +156,7 @@ pub const BARS: &[Bar] = &[
             at_least("rollback/agents", 1_000.0),
             at_most("rollback/p99", 500.0),
             at_most("rollback/mixed", 0.0),
+            at_most("rollback/restart_worst", 2.0),
         ],
     },
 ];

@@ -1,4 +1,5 @@
 //! A policy goes back and forth while agents ask: how soon every data node enforces it, and that no answer mixes versions.
+//! And how soon a data node that was killed serves it again.
 
 use std::time::{Duration, Instant};
 
@@ -14,9 +15,12 @@ use crate::nodes::Cluster;
 /// Allowed by version 2, denied by version 1.
 const AMOUNT: u32 = 15;
 
+/// How often a data node is killed and started again.
+const RESTARTS: usize = 5;
+
 #[test]
 fn a_rollback_reaches_every_data_node_as_a_whole() {
-    let cluster = Cluster::running(3, 3);
+    let mut cluster = Cluster::running(3, 3);
     let agents_of_policy = number("AEGIS_FAULTS_AGENTS", 20);
     assert_eq!(cluster.publish_for(agents_of_policy, 10), 1);
     assert_eq!(cluster.publish_for(agents_of_policy, 20), 2);
@@ -36,12 +40,26 @@ fn a_rollback_reaches_every_data_node_as_a_whole() {
         taken.push(back.as_secs_f64() * 1e3);
     }
     let answered = runtime.block_on(agents.end());
+    let restarts: Vec<f64> = (0..RESTARTS).map(|_| restart(&mut cluster, &token).as_secs_f64()).collect();
     figure("rollback/rounds", rounds as f64, "");
     figure("rollback/agents", agents_of_policy as f64, "");
     figure("rollback/p50", quantile(&taken, 0.5), "ms");
     figure("rollback/p99", quantile(&taken, 0.99), "ms");
     figure("rollback/answered", answered as f64, "decisions");
     figure("rollback/mixed", 0.0, "decisions");
+    figure("rollback/restart_median", quantile(&restarts, 0.5), "s");
+    figure("rollback/restart_worst", quantile(&restarts, 1.0), "s");
+}
+
+/// From the start of a data node that was killed until it has answered an agent.
+fn restart(cluster: &mut Cluster, token: &str) -> Duration {
+    cluster.data[0].kill();
+    #[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
+    let began = Instant::now();
+    cluster.start_data(0);
+    let answer = cluster.ask(0, token, 5);
+    assert_eq!(answer.outcome(), "allow", "{answer:?}");
+    began.elapsed()
 }
 
 /// From the request until the answer says that all three data nodes enforce it.
