@@ -203,9 +203,11 @@ impl Cluster {
         fs::create_dir_all(&policy).expect("a folder");
         fs::write(policy.join("p.yaml"), policy_text(max)).expect("a file");
         for agent in 0..agents {
+            // Every agent has conditions of its own.
+            let own = u64::from(max) * 10_000 + agent;
             let text = format!(
                 "agent: other-{agent}\nallowed_tools:\n- name: stripe-payments\n  actions: [create_payment]\n  conditions:\n    \
-                 max_amount: {max}\n    params:\n      currency: [eur, usd]\n      vendor: {{matches: '[a-z0-9-]{{2,40}}'}}\n"
+                 max_amount: {own}\n    params:\n      currency: [eur, usd]\n      vendor: {{matches: '[a-z0-9-]{{2,40}}'}}\n"
             );
             fs::write(policy.join(format!("other-{agent}.yaml")), text).expect("a file");
         }
