@@ -23,6 +23,7 @@ pub mod feed;
 pub mod admin;
 
 pub mod node;
+pub mod readiness;
 
 #[doc(hidden)]
 pub mod testing;

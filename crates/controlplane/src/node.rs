@@ -1,10 +1,10 @@
 //! One control node: its storage, its part in Raft, and everything that is served on top; started, and ended in order.
 //!
 //! Start at [`ControlNode::start`]. What a cluster begins with is in [`found`]; when a node may be sent requests, in
-//! [`readiness`].
+//! `readiness`.
 
 pub mod found;
-pub mod readiness;
+mod readiness;
 
 mod backups;
 mod house;
@@ -44,9 +44,9 @@ use crate::raft::node::{End, RaftNode, Setup};
 use crate::raft::replicate::{ControlState, Replicated};
 use crate::raft::timings::Timings;
 use crate::raft::tls::{TlsIdentity, TlsPem};
+use crate::readiness::Readiness;
 use crate::store::{Shelf, StoreStatus, Worker};
 use http::HttpTls;
-use readiness::Readiness;
 
 /// What a control node is made from: plain data, but for what was read from files.
 pub struct NodeConfig {
@@ -225,11 +225,11 @@ impl ControlNode {
         };
         let feed = pages::feed(&config, &parts)?;
         pages::keep_feed(&mut tasks, feed.clone(), stop.clone());
-        let readiness = Readiness::watch(&mut tasks, &parts, stop.clone());
+        let readiness = readiness::watch(&mut tasks, &parts, stop.clone());
         house::keep(&mut tasks, parts.clone(), leads, stop.clone());
         let scratch = config.directory.with_extension("scratch");
         let backups = backups::backups(parts.raft.clone(), store.clone(), scratch);
-        let admin = pages::admin(&parts, &feed, backups);
+        let admin = pages::admin(&parts, &feed, backups, readiness.clone());
         let mut node =
             Self { parts, feed, admin, store, addresses, identity, http_tls, readiness, stop, tasks };
         node.serve(sockets);

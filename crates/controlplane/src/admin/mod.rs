@@ -45,6 +45,7 @@ use rand::rngs::StdRng;
 use crate::control::Control;
 use crate::keys::ClusterKeys;
 use crate::publish::Publisher;
+use crate::readiness::Readiness;
 use backups::Backups;
 use membership::Membership;
 use progress::Acknowledgements;
@@ -71,6 +72,8 @@ pub struct Setup {
     pub acknowledgements: Arc<dyn Acknowledgements>,
     /// Takes backups.
     pub backups: Arc<dyn Backups>,
+    /// Whether the node should be sent requests.
+    pub readiness: Readiness,
 }
 
 /// The admin API of one control node. Cheap to clone.
@@ -88,6 +91,7 @@ struct Inner {
     membership: Arc<dyn Membership>,
     acknowledgements: Arc<dyn Acknowledgements>,
     backups: Arc<dyn Backups>,
+    readiness: Readiness,
     rooms: Rooms,
 }
 
@@ -103,6 +107,7 @@ impl Admin {
             membership,
             acknowledgements,
             backups,
+            readiness,
         } = setup;
         let inner = Inner {
             control,
@@ -113,6 +118,7 @@ impl Admin {
             membership,
             acknowledgements,
             backups,
+            readiness,
             rooms: Rooms::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -148,6 +154,10 @@ impl Admin {
 
     pub(crate) fn backups(&self) -> &dyn Backups {
         self.inner.backups.as_ref()
+    }
+
+    pub(crate) fn readiness(&self) -> &Readiness {
+        &self.inner.readiness
     }
 
     pub(crate) fn rooms(&self) -> &Rooms {

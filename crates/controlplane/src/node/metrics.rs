@@ -9,8 +9,8 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
-use super::readiness::Readiness;
 use super::{Parts, state_page};
+use crate::readiness::Readiness;
 
 /// Answers scrapes.
 pub(super) fn router(parts: Parts, store: StoreHandle, readiness: Readiness) -> Router {

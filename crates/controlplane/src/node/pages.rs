@@ -15,6 +15,7 @@ use crate::admin::progress::ClusterAcknowledgements;
 use crate::admin::rest::Rest;
 use crate::admin::{Admin, Setup, grpc};
 use crate::feed::{Admission, DataNames, FeedNode, FeedNodeConfig};
+use crate::readiness::Readiness;
 
 /// The feed of the node that `config` describes.
 ///
@@ -42,7 +43,12 @@ pub(super) fn keep_feed(tasks: &mut JoinSet<&'static str>, feed: FeedNode, stop:
 }
 
 /// The admin API of a node.
-pub(super) fn admin(parts: &Parts, feed: &FeedNode, backups: Arc<dyn Backups>) -> Admin {
+pub(super) fn admin(
+    parts: &Parts,
+    feed: &FeedNode,
+    backups: Arc<dyn Backups>,
+    readiness: Readiness,
+) -> Admin {
     Admin::new(Setup {
         control: parts.control.clone(),
         cluster_keys: Arc::clone(&parts.cluster_keys),
@@ -52,6 +58,7 @@ pub(super) fn admin(parts: &Parts, feed: &FeedNode, backups: Arc<dyn Backups>) -
         membership: Arc::new(parts.raft.clone()),
         acknowledgements: Arc::new(ClusterAcknowledgements::new(feed.acks().clone(), parts.raft.clone())),
         backups,
+        readiness,
     })
 }
 

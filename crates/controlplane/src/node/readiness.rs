@@ -1,8 +1,10 @@
-//! Whether a control node should be sent requests: it belongs to a cluster, knows who leads, and its news are fresh.
+//! Looks whether a control node should be sent requests: it belongs to a cluster, knows who leads, its news are fresh, and its
+//! state and its clock are those of the others.
 
-use std::fmt;
 use std::time::Duration;
 
+use aegis_model::caps;
+use aegis_model::clock::UnixNanos;
 use openraft::ServerState;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -11,51 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Parts;
 use crate::raft::node::RaftNode;
+use crate::readiness::{Readiness, Standing};
 use crate::state::meta;
-
-/// How a control node is, for those who send requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It serves.
-    Ready,
-    /// It began a moment ago, and no news have reached it yet.
-    Starting,
-    /// It belongs to no cluster: it waits to be added, or for the cluster to be made.
-    Alone,
-    /// It has not received the cluster's state yet.
-    NoState,
-    /// It knows of no leader.
-    NoLeader,
-    /// Its state differs from another member's after the same entry, and nobody can tell which is right.
-    InDoubt,
-    /// A majority has confirmed nothing that reached it for some seconds.
-    Stale,
-    /// It was told to stop.
-    Stopping,
-}
-
-impl fmt::Display for Standing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ready => "the node is ready",
-            Self::Starting => "the node starts",
-            Self::Alone => {
-                "the node belongs to no cluster: it waits for `aegis cluster init` or `aegis cluster add`"
-            }
-            Self::NoState => "the node has not received the cluster's state yet",
-            Self::NoLeader => "the node knows of no leader",
-            Self::InDoubt => {
-                "the node's state differs from another control node's after the same entry, and nobody can tell which is right"
-            }
-            Self::Stale => "no news that a majority confirmed have reached the node for some seconds",
-            Self::Stopping => "the node is stopping",
-        })
-    }
-}
-
-/// Whether a control node should be sent requests. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Readiness(watch::Receiver<Standing>);
 
 /// How often the node is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -63,51 +22,27 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Log time ticks every second; so many missed ones are no hiccup any more.
 const FRESH: Duration = Duration::from_secs(5);
 
-impl Readiness {
-    /// Looks at the node again and again, until `stop`.
-    pub(super) fn watch(tasks: &mut JoinSet<&'static str>, parts: &Parts, stop: CancellationToken) -> Self {
-        let sender = watch::Sender::new(Standing::Starting);
-        let readiness = Self(sender.subscribe());
-        let parts = parts.clone();
-        tasks.spawn(async move {
-            let mut news = News::new(&parts);
-            while !stop.is_cancelled() {
-                let standing = news.look(&parts);
-                if sender.send_if_modified(|known| std::mem::replace(known, standing) != standing) {
-                    tracing::info!(%standing, "readiness changed");
-                }
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(LOOK) => {}
-                }
+/// Looks at the node again and again, until `stop`.
+pub(super) fn watch(tasks: &mut JoinSet<&'static str>, parts: &Parts, stop: CancellationToken) -> Readiness {
+    let sender = watch::Sender::new(Standing::Starting);
+    let readiness = Readiness::new(sender.subscribe());
+    let parts = parts.clone();
+    tasks.spawn(async move {
+        let mut news = News::new(&parts);
+        while !stop.is_cancelled() {
+            let standing = news.look(&parts);
+            if sender.send_if_modified(|known| std::mem::replace(known, standing) != standing) {
+                tracing::info!(%standing, "readiness changed");
             }
-            sender.send_replace(Standing::Stopping);
-            "the watch over readiness"
-        });
-        readiness
-    }
-
-    /// How the node is.
-    pub fn standing(&self) -> Standing {
-        *self.0.borrow()
-    }
-
-    /// Whether it should be sent requests.
-    pub fn is_ready(&self) -> bool {
-        self.standing() == Standing::Ready
-    }
-
-    /// Waits until it is ready, or stops.
-    pub async fn ready(&self) {
-        let mut standing = self.0.clone();
-        // Closed: it stopped.
-        let _ = standing.wait_for(|it| matches!(it, Standing::Ready | Standing::Stopping)).await;
-    }
-
-    /// Waits for the next change; false once there will be none.
-    pub async fn changed(&mut self) -> bool {
-        self.0.changed().await.is_ok()
-    }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+        sender.send_replace(Standing::Stopping);
+        "the watch over readiness"
+    });
+    readiness
 }
 
 /// The newest confirmed moment, and when it became known.
@@ -145,11 +80,17 @@ impl News {
             return Standing::InDoubt;
         }
         match self.since {
-            Some(since) if since.elapsed() < FRESH => Standing::Ready,
+            Some(since) if since.elapsed() < FRESH => clock_standing(parts.clock.now(), log_time_ms),
             None if self.began.elapsed() < FRESH => Standing::Starting,
             Some(_) | None => Standing::Stale,
         }
     }
+}
+
+/// What the node's clock says of it, once log time is fresh: tokens are judged by the clock.
+fn clock_standing(now: UnixNanos, log_time_ms: u64) -> Standing {
+    let off_ms = (now.0 / 1_000_000).abs_diff(log_time_ms);
+    if off_ms > caps::READY_LAG_SECONDS_MAX * 1_000 { Standing::ClockOff } else { Standing::Ready }
 }
 
 /// Whether this node leads, as it changes.
@@ -176,4 +117,22 @@ pub(super) fn watch_leading(
         }
     });
     leads
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_far_from_log_time_is_not_ready() {
+        let (now, seconds) = (UnixNanos::from_seconds(1_800_000_000), caps::READY_LAG_SECONDS_MAX);
+        for (log_time_s, standing) in [
+            (1_800_000_000, Standing::Ready),
+            (1_800_000_000 - seconds, Standing::Ready),
+            (1_800_000_001 + seconds, Standing::ClockOff),
+            (1_799_999_999 - seconds, Standing::ClockOff),
+        ] {
+            assert_eq!(clock_standing(now, log_time_s * 1_000), standing, "{log_time_s}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! A gRPC client of the admin API: answers, refusals with their problems, streams, health and reflection.
 
 use aegis_controlplane::admin::grpc::{self, problem_of};
+use aegis_controlplane::readiness::Standing;
 use aegis_proto::admin::admin_client::AdminClient;
 use aegis_proto::admin::{
     ActivateRequest, CreateTenantRequest, PolicySource, PublishVersionRequest, TenantRequest, VersionRequest,
@@ -132,7 +133,14 @@ async fn health_and_reflection_are_there_for_everybody() {
     let (mut client, channel, _tasks) = connected(&setting).await;
     let ask = HealthCheckRequest { service: "aegis.v1.Admin".into() };
     let mut health = HealthClient::new(channel.clone()).watch(ask).await.unwrap().into_inner();
-    while health.next().await.expect("another status").unwrap().status() != ServingStatus::Serving {}
+    let mut until = async |wanted| {
+        while health.next().await.expect("another status").unwrap().status() != wanted {}
+    };
+    until(ServingStatus::Serving).await;
+    setting.standing.send_replace(Standing::InDoubt);
+    until(ServingStatus::NotServing).await;
+    setting.standing.send_replace(Standing::Ready);
+    until(ServingStatus::Serving).await;
     let list = ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),

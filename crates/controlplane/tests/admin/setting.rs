@@ -8,14 +8,17 @@ use aegis_controlplane::admin::membership::{Membership, MembershipError, RaftSta
 use aegis_controlplane::admin::progress::NoAcknowledgements;
 use aegis_controlplane::admin::{Admin, Setup};
 use aegis_controlplane::publish::Publisher;
+use aegis_controlplane::readiness::{Readiness, Standing};
 use aegis_controlplane::testing::World;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use tokio::sync::watch;
 
 /// The admin API, and the first token.
 pub(crate) struct Setting {
     pub(crate) admin: Admin,
+    pub(crate) standing: watch::Sender<Standing>,
     pub(crate) token: String,
 }
 
@@ -26,6 +29,7 @@ impl Setting {
         let mut randomness = StdRng::seed_from_u64(1);
         let new = NewCluster { cluster: "fresh".parse().unwrap(), admin: "root".parse().unwrap() };
         let begun = bootstrap(&control, &cluster_keys, 1, new, &world.clock, &mut randomness).await.unwrap();
+        let standing = watch::Sender::new(Standing::Ready);
         let admin = Admin::new(Setup {
             publisher: Publisher::new(control.clone(), Arc::clone(&cluster_keys)),
             control,
@@ -35,8 +39,9 @@ impl Setting {
             membership: Arc::new(Alone),
             acknowledgements: Arc::<NoAcknowledgements>::default(),
             backups: Arc::new(NoBackups),
+            readiness: Readiness::new(standing.subscribe()),
         });
-        Self { admin, token: begun.token.expose().clone() }
+        Self { admin, standing, token: begun.token.expose().clone() }
     }
 }
 

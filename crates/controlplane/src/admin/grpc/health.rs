@@ -1,7 +1,5 @@
 //! gRPC health of a control node: the same truth as `/readyz`.
 
-use std::time::Duration;
-
 use aegis_proto::admin::admin_server::SERVICE_NAME;
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
@@ -9,10 +7,6 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::admin::Admin;
-use crate::admin::rest::readiness;
-
-/// How often the node looks at itself.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// The service, and what reports to it.
 pub fn health() -> (HealthReporter, HealthServer<HealthService>) {
@@ -27,12 +21,13 @@ pub async fn report_health(admin: Admin, reporter: HealthReporter, stop: Cancell
         reporter.set_service_status("", status).await;
         reporter.set_service_status(SERVICE_NAME, status).await;
     };
+    let mut readiness = admin.readiness().clone();
     loop {
-        let ready = readiness(&admin).ready;
+        let ready = readiness.is_ready();
         report(if ready { ServingStatus::Serving } else { ServingStatus::NotServing }).await;
         tokio::select! {
             () = stop.cancelled() => break,
-            () = tokio::time::sleep(LOOK) => {}
+            changes = readiness.changed() => if !changes { stop.cancelled().await },
         }
     }
     report(ServingStatus::NotServing).await;

@@ -48,7 +48,6 @@ use tower::ServiceExt;
 use super::problem::ApiCode;
 use super::{Admin, Problem};
 
-pub(crate) use health::readiness;
 pub use openapi::document as openapi_document;
 
 /// Where the admin API begins.

@@ -31,15 +31,21 @@ use crate::admin::{Admin, Setup};
 use crate::keys::{KeyKind, keyring};
 use crate::publish::build::build;
 use crate::publish::{Content, Publisher};
+use crate::readiness::{Readiness, Standing};
 use crate::testing::World;
 
 /// The admin API over `world`, with one control node and no data node that says anything.
 pub(crate) fn admin_over(world: &World) -> Admin {
-    admin_with(world, Arc::new(Members::default()), Arc::new(Acks::default()))
+    admin_with(world, Arc::new(Members::default()), Arc::new(Acks::default()), &ready_node())
 }
 
 /// The same with these members and acknowledgements.
-pub(crate) fn admin_with(world: &World, membership: Arc<Members>, acks: Arc<Acks>) -> Admin {
+pub(crate) fn admin_with(
+    world: &World,
+    membership: Arc<Members>,
+    acks: Arc<Acks>,
+    standing: &watch::Sender<Standing>,
+) -> Admin {
     let cluster_keys = Arc::new(World::cluster_keys());
     let control = world.direct.control();
     Admin::new(Setup {
@@ -51,7 +57,13 @@ pub(crate) fn admin_with(world: &World, membership: Arc<Members>, acks: Arc<Acks
         membership,
         acknowledgements: acks,
         backups: Arc::new(FixedBackup),
+        readiness: Readiness::new(standing.subscribe()),
     })
+}
+
+/// The standing of a node that is ready, until it is changed.
+fn ready_node() -> watch::Sender<Standing> {
+    watch::Sender::new(Standing::Ready)
 }
 
 /// A backup that is a text.
@@ -201,6 +213,7 @@ pub(crate) struct Setting {
     pub(crate) world: World,
     pub(crate) members: Arc<Members>,
     pub(crate) acks: Arc<Acks>,
+    pub(crate) standing: watch::Sender<Standing>,
     pub(crate) rest: Rest,
     pub(crate) grpc: AdminService,
     tokens: AtomicU64,
@@ -305,9 +318,10 @@ impl Setting {
         }
         world.done(World::add_key(proto::KeyKind::Manifest, "spare"), &World::root());
         let (members, acks) = (Arc::<Members>::default(), Arc::<Acks>::default());
-        let admin = admin_with(&world, Arc::clone(&members), Arc::clone(&acks));
-        let grpc = AdminService::new(admin.clone());
-        let setting = Self { world, members, acks, rest: Rest::new(admin), grpc, tokens: AtomicU64::new(0) };
+        let standing = ready_node();
+        let admin = admin_with(&world, Arc::clone(&members), Arc::clone(&acks), &standing);
+        let (grpc, tokens) = (AdminService::new(admin.clone()), AtomicU64::new(0));
+        let setting = Self { world, members, acks, standing, rest: Rest::new(admin), grpc, tokens };
         setting.token("nobody");
         setting
     }

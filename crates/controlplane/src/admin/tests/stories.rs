@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::examples::examples;
 use super::setting::{Setting, first_bundle, policy};
 use crate::admin::progress::{Acknowledged, NotInForce};
-use crate::testing::World;
+use crate::readiness::Standing;
 
 /// What cannot be done twice, done twice under one key: the same answer, and done once.
 #[tokio::test]
@@ -281,21 +281,36 @@ async fn every_write_is_in_the_control_log_with_its_person() {
 }
 
 #[tokio::test]
-async fn readiness_tells_the_truth() {
+async fn readyz_says_what_the_node_knows_of_itself() {
     let setting = Setting::new();
-    let ready = async || {
-        let reply = setting.ask("GET", "/readyz", &[], b"").await;
-        (reply.status, reply.json()["because"].as_array().unwrap().len())
-    };
     assert_eq!(setting.ask("GET", "/healthz", &[], b"").await.status, 200);
-    assert_eq!(ready().await, (200, 0));
-    setting.world.pass_seconds(60);
-    assert_eq!(ready().await, (503, 1), "nothing was applied for a minute");
-    setting.members.0.lock().unwrap().leader = None;
-    assert_eq!(ready().await, (503, 2));
-    let empty = crate::admin::rest::Rest::new(super::setting::admin_over(&World::empty()));
-    let request = http::Request::get("/readyz").body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
-    assert_eq!(empty.answer(request).await.status(), 503);
+    for standing in Standing::ALL {
+        setting.standing.send_replace(standing);
+        let reply = setting.ask("GET", "/readyz", &[], b"").await;
+        let expected = match standing {
+            Standing::Ready => (200, json!({"ready": true, "because": []})),
+            other => (503, json!({"ready": false, "because": [other.to_string()]})),
+        };
+        assert_eq!((reply.status, reply.json()), expected);
+    }
+}
+
+#[tokio::test]
+async fn the_cluster_shows_what_each_member_said_of_its_state() {
+    let setting = Setting::new();
+    let token = setting.token("root");
+    {
+        let mut status = setting.members.0.lock().unwrap();
+        status.members[0].checkpoint = None;
+        status.members[1].differs = true;
+    }
+    let cluster = setting.call("GET", "/cluster", &token, None).await.done();
+    let own = setting.world.direct.digest();
+    assert_eq!(cluster["state_digest"], own.to_string(), "of the node that answers");
+    let [first, second] = cluster["members"].as_array().unwrap().as_slice() else { panic!("{cluster}") };
+    assert!(first.get("applied_index").is_none() && first.get("state_digest").is_none(), "{first}");
+    assert_eq!((&first["differs"], &second["differs"]), (&json!(false), &json!(true)));
+    assert_eq!((&second["applied_index"], &second["state_digest"]), (&json!(10), &json!("ab".repeat(32))));
 }
 
 #[test]
