@@ -223,6 +223,9 @@ impl ControlNode {
             me: Peer { name: config.name.clone(), address: reached_at(&config.advertise, addresses.grpc) },
             shelving,
         };
+        if let Some(shelving) = &parts.shelving {
+            parts.raft.answer_object_store(Arc::new(shelving.clone()));
+        }
         let feed = pages::feed(&config, &parts)?;
         pages::keep_feed(&mut tasks, feed.clone(), stop.clone());
         let readiness = readiness::watch(&mut tasks, &parts, stop.clone());

@@ -744,6 +744,10 @@ pub const ACTIVATION_WATCHES_MAX: usize = 64;
 /// Longer: its data nodes are waited for in the next round.
 pub const STANDINGS_ASK_MS: u64 = 500;
 
+/// Longest wait for what the leader says of the object store, in milliseconds. Longer: the call is refused as
+/// `unavailable`.
+pub const OBJECT_STORE_ASK_MS: u64 = 2_000;
+
 /// Pause between two rounds of asking the other control nodes, in milliseconds: a person sees each step, and the nodes
 /// hardly notice.
 pub const STANDINGS_PAUSE_MS: u64 = 50;

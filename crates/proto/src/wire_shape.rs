@@ -123,7 +123,7 @@ read_leniently!(
     RaftAppendEntriesRequest RaftAppendEntriesResponse RaftVoteRequest RaftVoteResponse
     RaftInstallSnapshotRequest RaftInstallSnapshotResponse RaftProposeRequest RaftProposeResponse
     RaftReadIndexRequest RaftReadIndexResponse RaftStatusRequest RaftStatusResponse
-    RaftStandingsRequest RaftStandingsResponse
+    RaftStandingsRequest RaftStandingsResponse RaftObjectStoreRequest RaftObjectStoreResponse
 );
 
 /// `aegis.v1.DecideRequest`.

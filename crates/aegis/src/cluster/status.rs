@@ -21,23 +21,25 @@ pub(crate) struct Options {
 
 pub(super) fn run(options: &Options, output: Output) -> anyhow::Result<Ended> {
     let admin = options.server.client()?;
-    let both = block_on(async {
+    let all = block_on(async {
         let cluster = admin.get("/cluster").await;
         // Without a leader the list of data nodes cannot be read; the cluster's own state can.
         let nodes = admin.all("/data-nodes").await.unwrap_or_default();
-        Ok(cluster.map(|cluster| (cluster, nodes)))
+        let store = admin.get("/cluster/object-store").await.unwrap_or_default();
+        Ok(cluster.map(|cluster| (cluster, nodes, store)))
     })?;
-    let (cluster, nodes) = match both {
-        Ok(both) => both,
+    let (cluster, nodes, store) = match all {
+        Ok(all) => all,
         Err(failure) => return failure.told(output),
     };
     let fresh = cluster["fresh"] == Value::Bool(true);
-    output.result(&json!({"cluster": cluster, "data_nodes": nodes}), || describe(&cluster, &nodes, output));
+    let told = json!({"cluster": cluster, "data_nodes": nodes, "object_store": store});
+    output.result(&told, || describe(&cluster, &nodes, &store, output));
     let equal = !members(&cluster).any(differs);
     Ok(if fresh && equal { Ended::Done } else { Ended::Refused })
 }
 
-fn describe(cluster: &Value, nodes: &[Value], output: Output) -> String {
+fn describe(cluster: &Value, nodes: &[Value], store: &Value, output: Output) -> String {
     let mut lines = vec![format!(
         "{} {}, history {}, term {}, applied {} at {}",
         output.paint("cluster", Tone::Strong),
@@ -90,7 +92,23 @@ fn describe(cluster: &Value, nodes: &[Value], output: Output) -> String {
             text(node, "started_at"),
         ));
     }
+    lines.extend(describe_store(store, output));
     lines.join("\n")
+}
+
+/// The object store, where one is kept and the leader could be asked.
+fn describe_store(store: &Value, output: Output) -> Vec<String> {
+    let place = text(store, "place");
+    if place.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![output.paint("object store", Tone::Strong)];
+    lines.push(format!("  {place}  {} objects are lacking", text(store, "pending")));
+    for problem in store["problems"].as_array().into_iter().flatten() {
+        let found = format!("  {}: {}", text(problem, "tenant"), text(problem, "message"));
+        lines.push(output.paint(&found, Tone::Bad));
+    }
+    lines
 }
 
 fn members(cluster: &Value) -> impl Iterator<Item = &Value> {
@@ -107,13 +125,25 @@ mod tests {
     use crate::output::Format;
 
     #[test]
+    fn an_object_store_is_shown_where_there_is_one() {
+        let store = json!({
+            "place": "s3://bundles", "pending": 2,
+            "problems": [{"tenant": "acme", "message": "something else lies there"}],
+        });
+        let shown = |store: &Value| describe_store(store, Output::new(Format::Text)).join("\n");
+        assert!(shown(&store).contains("s3://bundles  2 objects are lacking"), "{}", shown(&store));
+        assert!(shown(&store).contains("acme: something else lies there"), "{}", shown(&store));
+        assert_eq!(shown(&json!({"place": ""})), "");
+    }
+
+    #[test]
     fn a_state_that_differs_is_shown() {
         let mut cluster = json!({
             "id": "c", "fresh": true, "leader": "1", "state_digest": "ab",
             "members": [{"id": "1", "name": "control-1", "state": "voter", "applied_index": 7, "differs": false},
                         {"id": "2", "name": "control-2", "state": "voter", "differs": false}],
         });
-        let shown = |cluster: &Value| describe(cluster, &[], Output::new(Format::Text));
+        let shown = |cluster: &Value| describe(cluster, &[], &Value::Null, Output::new(Format::Text));
         assert!(shown(&cluster).contains("voter, leads, applied 7\n"), "{}", shown(&cluster));
         assert!(!shown(&cluster).contains("differs"));
         cluster["members"][1]["differs"] = json!(true);

@@ -23,6 +23,7 @@ pub mod problem;
 
 pub mod backups;
 pub mod membership;
+pub mod object_store;
 pub mod progress;
 
 pub(crate) mod access;
@@ -48,6 +49,7 @@ use crate::publish::Publisher;
 use crate::readiness::Readiness;
 use backups::Backups;
 use membership::Membership;
+use object_store::ObjectStore;
 use progress::Acknowledgements;
 use randomness::Randomness;
 use room::Rooms;
@@ -72,6 +74,8 @@ pub struct Setup {
     pub acknowledgements: Arc<dyn Acknowledgements>,
     /// Takes backups.
     pub backups: Arc<dyn Backups>,
+    /// How far the object store is.
+    pub object_store: Arc<dyn ObjectStore>,
     /// Whether the node should be sent requests.
     pub readiness: Readiness,
 }
@@ -91,6 +95,7 @@ struct Inner {
     membership: Arc<dyn Membership>,
     acknowledgements: Arc<dyn Acknowledgements>,
     backups: Arc<dyn Backups>,
+    object_store: Arc<dyn ObjectStore>,
     readiness: Readiness,
     rooms: Rooms,
 }
@@ -107,6 +112,7 @@ impl Admin {
             membership,
             acknowledgements,
             backups,
+            object_store,
             readiness,
         } = setup;
         let inner = Inner {
@@ -118,6 +124,7 @@ impl Admin {
             membership,
             acknowledgements,
             backups,
+            object_store,
             readiness,
             rooms: Rooms::default(),
         };
@@ -154,6 +161,10 @@ impl Admin {
 
     pub(crate) fn backups(&self) -> &dyn Backups {
         self.inner.backups.as_ref()
+    }
+
+    pub(crate) fn object_store(&self) -> &dyn ObjectStore {
+        self.inner.object_store.as_ref()
     }
 
     pub(crate) fn readiness(&self) -> &Readiness {

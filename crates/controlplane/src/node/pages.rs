@@ -58,6 +58,7 @@ pub(super) fn admin(
         membership: Arc::new(parts.raft.clone()),
         acknowledgements: Arc::new(ClusterAcknowledgements::new(feed.acks().clone(), parts.raft.clone())),
         backups,
+        object_store: Arc::new(parts.raft.clone()),
         readiness,
     })
 }

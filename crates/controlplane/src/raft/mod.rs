@@ -27,6 +27,7 @@ mod ask;
 mod clocks;
 mod keeper;
 mod log_time;
+pub mod object_store;
 mod shared;
 pub mod standings;
 

@@ -238,4 +238,14 @@ impl RaftRpc for RaftService {
             standings: standings.unwrap_or_default(),
         }))
     }
+
+    async fn object_store(
+        &self,
+        request: Request<v1::RaftObjectStoreRequest>,
+    ) -> Result<Response<v1::RaftObjectStoreResponse>, Status> {
+        let message = request.get_ref();
+        self.admit(&request, message.sender.as_ref(), message.target, Strangers::Refused)?;
+        let store = self.shared.object_store.get().and_then(|it| it.kept());
+        Ok(Response::new(v1::RaftObjectStoreResponse { sender: self.sender(), store }))
+    }
 }

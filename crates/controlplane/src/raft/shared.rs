@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::agreement::States;
 use super::clocks::{Clocks, Verdict};
 use super::log_time::{LogTime, Stamp};
+use super::object_store::StoreKeeper;
 use super::peers::Peers;
 use super::standings::Standings;
 use super::timings::Timings;
@@ -50,6 +51,8 @@ pub(super) struct Shared {
     pub(super) changing: tokio::sync::Mutex<()>,
     /// Who answers when others ask what data nodes have put into force.
     pub(super) standings: OnceLock<Arc<dyn Standings>>,
+    /// Who says how far the object store is.
+    pub(super) object_store: OnceLock<Arc<dyn StoreKeeper>>,
     /// Why the node has to end, though its storage and Raft are well.
     fault: OnceLock<String>,
     clocks: Mutex<Clocks>,
@@ -124,6 +127,7 @@ impl Shared {
             stop,
             changing: tokio::sync::Mutex::new(()),
             standings: OnceLock::new(),
+            object_store: OnceLock::new(),
             fault: OnceLock::new(),
             clocks: Mutex::new(Clocks::default()),
             states: Mutex::new(States::default()),

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aegis_model::caps;
 use aegis_model::ids::TenantId;
+use aegis_proto::v1;
 use serde::Serialize;
+use tokio::sync::watch;
 
 use super::shelf::ShelfError;
+use crate::raft::object_store::StoreKeeper;
 
 /// How far the object store is behind the state, as the worker of this node sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -70,7 +73,32 @@ pub enum Shelving {
     Unknown,
 }
 
+impl StoreKeeper for watch::Receiver<StoreStatus> {
+    fn kept(&self) -> Option<v1::RaftObjectStore> {
+        let status = self.borrow();
+        status.active.then(|| status.told())
+    }
+}
+
 impl StoreStatus {
+    fn told(&self) -> v1::RaftObjectStore {
+        let problem = |it: &Problem| v1::RaftObjectStoreProblem {
+            tenant: it.tenant.to_string(),
+            version: it.version,
+            code: it.code.to_owned(),
+            message: it.message.clone(),
+        };
+        v1::RaftObjectStore {
+            place: self.place.clone(),
+            pending: self.pending,
+            compared: self.compared,
+            complete_ms: self.complete_ms,
+            failures: self.failures,
+            problems: self.problems.iter().map(problem).collect(),
+            more_problems: self.more_problems,
+        }
+    }
+
     /// Where the tenant's version is.
     pub fn of(&self, tenant: &TenantId, version: u64) -> Shelving {
         if !self.active {

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use aegis_controlplane::admin::backups::NoBackups;
 use aegis_controlplane::admin::bootstrap::{NewCluster, bootstrap};
 use aegis_controlplane::admin::membership::{Membership, MembershipError, RaftStatus};
+use aegis_controlplane::admin::object_store::ObjectStore;
 use aegis_controlplane::admin::progress::NoAcknowledgements;
 use aegis_controlplane::admin::{Admin, Setup};
 use aegis_controlplane::publish::Publisher;
+use aegis_controlplane::raft::object_store::NotTold;
 use aegis_controlplane::readiness::{Readiness, Standing};
 use aegis_controlplane::testing::World;
+use aegis_proto::v1::RaftObjectStore;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -39,6 +42,7 @@ impl Setting {
             membership: Arc::new(Alone),
             acknowledgements: Arc::<NoAcknowledgements>::default(),
             backups: Arc::new(NoBackups),
+            object_store: Arc::new(Alone),
             readiness: Readiness::new(standing.subscribe()),
         });
         Self { admin, standing, token: begun.token.expose().clone() }
@@ -74,5 +78,11 @@ impl Membership for Alone {
 
     fn remove(&self, _node: u64) -> BoxFuture<'_, Result<(), MembershipError>> {
         ready(Err(alone())).boxed()
+    }
+}
+
+impl ObjectStore for Alone {
+    fn status(&self) -> BoxFuture<'_, Result<Option<RaftObjectStore>, NotTold>> {
+        ready(Ok(None)).boxed()
     }
 }

@@ -14,6 +14,7 @@ mod control;
 mod hazards;
 mod leaders;
 mod members;
+mod object_store;
 mod reads;
 mod refusals;
 mod standings;

@@ -2232,6 +2232,101 @@ impl ::prost::Name for ClusterMember {
         "/aegis.v1.ClusterMember".into()
     }
 }
+/// Asks for the object store.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetObjectStoreRequest {}
+impl ::prost::Name for GetObjectStoreRequest {
+    const NAME: &'static str = "GetObjectStoreRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.GetObjectStoreRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.GetObjectStoreRequest".into()
+    }
+}
+/// How far the object store is behind the state.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ObjectStoreStatus {
+    /// Where it is. Empty: the leader keeps none.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub place: ::prost::alloc::string::String,
+    /// Objects that should be there, and are not known to be: versions and enforced bundles.
+    #[prost(uint64, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub pending: u64,
+    /// Whether the state was compared with the store as a whole since the leader leads. `pending` counts from then on.
+    #[prost(bool, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub compared: bool,
+    /// When everything was there. Absent: never since the leader leads.
+    #[prost(string, optional, tag = "4")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complete_at: ::core::option::Option<::prost::alloc::string::String>,
+    /// After how many failures in a row the leader waits to try again. 0: the store answers.
+    #[prost(uint32, tag = "5")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub failures: u32,
+    /// What is wrong.
+    #[prost(message, repeated, tag = "6")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub problems: ::prost::alloc::vec::Vec<ObjectStoreProblem>,
+    /// How many more problems there are.
+    #[prost(uint64, tag = "7")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub more_problems: u64,
+}
+impl ::prost::Name for ObjectStoreStatus {
+    const NAME: &'static str = "ObjectStoreStatus";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.ObjectStoreStatus".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.ObjectStoreStatus".into()
+    }
+}
+/// Something at the object store that is not as it should be.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ObjectStoreProblem {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub tenant: ::prost::alloc::string::String,
+    /// The version. Absent: the enforced bundle, or all of the tenant's.
+    #[prost(uint64, optional, tag = "2")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: ::core::option::Option<u64>,
+    /// A stable word.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub code: ::prost::alloc::string::String,
+    /// The same for people.
+    #[prost(string, tag = "4")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub message: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ObjectStoreProblem {
+    const NAME: &'static str = "ObjectStoreProblem";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.ObjectStoreProblem".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.ObjectStoreProblem".into()
+    }
+}
 /// A control node that is to join. It has to run at that address, with an empty data folder.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -3585,6 +3680,31 @@ pub mod admin_client {
             req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Admin", "GetCluster"));
             self.inner.unary(req, path, codec).await
         }
+        /// Shows how far the object store is, from which stock OPAs fetch bundles. Asked of the leader, which keeps it.
+        pub async fn get_object_store(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetObjectStoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ObjectStoreStatus>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/GetObjectStore",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "GetObjectStore"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Lets a control node join. It receives everything, and decides nothing before it is promoted.
         pub async fn add_member(
             &mut self,
@@ -4050,6 +4170,14 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::GetClusterRequest>,
         ) -> std::result::Result<tonic::Response<super::ClusterStatus>, tonic::Status>;
+        /// Shows how far the object store is, from which stock OPAs fetch bundles. Asked of the leader, which keeps it.
+        async fn get_object_store(
+            &self,
+            request: tonic::Request<super::GetObjectStoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ObjectStoreStatus>,
+            tonic::Status,
+        >;
         /// Lets a control node join. It receives everything, and decides nothing before it is promoted.
         async fn add_member(
             &self,
@@ -6010,6 +6138,51 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetClusterSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/GetObjectStore" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetObjectStoreSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<super::GetObjectStoreRequest>
+                    for GetObjectStoreSvc<T> {
+                        type Response = super::ObjectStoreStatus;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetObjectStoreRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::get_object_store(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetObjectStoreSvc(inner);
                         let codec = crate::codec::ExactCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -1950,6 +1950,67 @@ pub struct RaftStanding {
     #[prost(bool, tag = "6")]
     pub retrying: bool,
 }
+/// Asks how far the object store is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftObjectStoreRequest {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub sender: ::core::option::Option<RaftSender>,
+    /// Whom it is meant for.
+    #[prost(fixed64, tag = "2")]
+    pub target: u64,
+}
+/// How far the object store is.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RaftObjectStoreResponse {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub sender: ::core::option::Option<RaftSender>,
+    /// How far it is. Absent: the node that answers does not keep it, or keeps none.
+    #[prost(message, optional, tag = "2")]
+    pub store: ::core::option::Option<RaftObjectStore>,
+}
+/// How far an object store is behind the state, as the node that keeps it sees it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RaftObjectStore {
+    /// Where it is.
+    #[prost(string, tag = "1")]
+    pub place: ::prost::alloc::string::String,
+    /// Objects that should be there, and are not known to be.
+    #[prost(uint64, tag = "2")]
+    pub pending: u64,
+    /// Whether the state was compared with the store as a whole since the node keeps it.
+    #[prost(bool, tag = "3")]
+    pub compared: bool,
+    /// When everything was there, in milliseconds since 1970; 0: never since the node keeps it.
+    #[prost(uint64, tag = "4")]
+    pub complete_ms: u64,
+    /// After how many failures in a row it waits to try again; 0: the store answers.
+    #[prost(uint32, tag = "5")]
+    pub failures: u32,
+    /// What is wrong.
+    #[prost(message, repeated, tag = "6")]
+    pub problems: ::prost::alloc::vec::Vec<RaftObjectStoreProblem>,
+    /// How many more problems there are.
+    #[prost(uint64, tag = "7")]
+    pub more_problems: u64,
+}
+/// Something at an object store that is not as it should be.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftObjectStoreProblem {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The version; absent: the enforced bundle, or all of the tenant's.
+    #[prost(uint64, optional, tag = "2")]
+    pub version: ::core::option::Option<u64>,
+    /// A stable word.
+    #[prost(string, tag = "3")]
+    pub code: ::prost::alloc::string::String,
+    /// The same for people.
+    #[prost(string, tag = "4")]
+    pub message: ::prost::alloc::string::String,
+}
 /// How entries were received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -2251,6 +2312,30 @@ pub mod raft_client {
             req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Raft", "Standings"));
             self.inner.unary(req, path, codec).await
         }
+        /// Says how far the object store is behind the state: the leader keeps it, and nobody else knows.
+        pub async fn object_store(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RaftObjectStoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RaftObjectStoreResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::StrictCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Raft/ObjectStore",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Raft", "ObjectStore"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2325,6 +2410,14 @@ pub mod raft_server {
             request: tonic::Request<super::RaftStandingsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RaftStandingsResponse>,
+            tonic::Status,
+        >;
+        /// Says how far the object store is behind the state: the leader keeps it, and nobody else knows.
+        async fn object_store(
+            &self,
+            request: tonic::Request<super::RaftObjectStoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RaftObjectStoreResponse>,
             tonic::Status,
         >;
     }
@@ -2707,6 +2800,51 @@ pub mod raft_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = StandingsSvc(inner);
+                        let codec = crate::codec::StrictCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Raft/ObjectStore" => {
+                    #[allow(non_camel_case_types)]
+                    struct ObjectStoreSvc<T: Raft>(pub Arc<T>);
+                    impl<
+                        T: Raft,
+                    > tonic::server::UnaryService<super::RaftObjectStoreRequest>
+                    for ObjectStoreSvc<T> {
+                        type Response = super::RaftObjectStoreResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RaftObjectStoreRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Raft>::object_store(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ObjectStoreSvc(inner);
                         let codec = crate::codec::StrictCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

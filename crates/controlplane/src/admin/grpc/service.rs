@@ -15,8 +15,8 @@ use crate::admin::caller::{self, Caller};
 use crate::admin::problem::ApiCode;
 use crate::admin::room::Place;
 use crate::admin::service::{
-    activation, agents, cluster, data_nodes, keys, labels, people, person_tokens, records, revocations,
-    roles, snapshot, tenants, tokens, versions, watch, whoami,
+    activation, agents, cluster, data_nodes, keys, labels, object_store, people, person_tokens, records,
+    revocations, roles, snapshot, tenants, tokens, versions, watch, whoami,
 };
 use crate::admin::{Admin, Problem};
 
@@ -203,6 +203,7 @@ methods! {
     get_data_node: NodeRequest -> DataNode = data_nodes::get;
     retire_data_node: NodeRequest -> DataNode = data_nodes::retire;
     get_cluster: GetClusterRequest -> ClusterStatus = cluster::get;
+    get_object_store: GetObjectStoreRequest -> ObjectStoreStatus = object_store::get;
     add_member: AddMemberRequest -> ClusterMember = cluster::add_member;
     promote_member: NodeRequest -> ClusterMember = cluster::promote_member;
     remove_member: NodeRequest -> ClusterMember = cluster::remove_member;

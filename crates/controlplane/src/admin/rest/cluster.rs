@@ -1,15 +1,15 @@
 //! `/cluster`.
 
 use aegis_proto::admin::{
-    AddMemberRequest, ClusterMember, ClusterStatus, GetClusterRequest, NodeRequest, RaiseLevelRequest,
-    TakeSnapshotRequest,
+    AddMemberRequest, ClusterMember, ClusterStatus, GetClusterRequest, GetObjectStoreRequest, NodeRequest,
+    ObjectStoreStatus, RaiseLevelRequest, TakeSnapshotRequest,
 };
 use axum::body::Body;
 use http::StatusCode;
 
 use super::call::Call;
 use super::reply::{self, Answer};
-use crate::admin::service::{cluster, snapshot};
+use crate::admin::service::{cluster, object_store, snapshot};
 
 /// Show the cluster
 ///
@@ -19,6 +19,16 @@ use crate::admin::service::{cluster, snapshot};
 pub(super) async fn get(mut call: Call) -> Answer {
     call.plain().await?;
     reply::ok(&cluster::get(&call.caller, GetClusterRequest {}).await?)
+}
+
+/// Show how far the object store is
+///
+/// As the leader says, which keeps it. Any role on `*`.
+#[utoipa::path(get, path = "/cluster/object-store", tag = "cluster", operation_id = "GetObjectStore",
+    responses((status = 200, description = "How far it is", body = ObjectStoreStatus)))]
+pub(super) async fn object_store(mut call: Call) -> Answer {
+    call.plain().await?;
+    reply::ok(&object_store::get(&call.caller, GetObjectStoreRequest {}).await?)
 }
 
 /// Let a control node join

@@ -80,6 +80,7 @@ operations! {
     "GetDataNode": data_nodes::get,
     "RetireDataNode": data_nodes::retire,
     "GetCluster": cluster::get,
+    "GetObjectStore": cluster::object_store,
     "AddMember": cluster::add_member,
     "PromoteMember": cluster::promote_member,
     "RemoveMember": cluster::remove_member,

@@ -11,6 +11,7 @@ pub(crate) mod cluster;
 pub(crate) mod data_nodes;
 pub(crate) mod keys;
 pub(crate) mod labels;
+pub(crate) mod object_store;
 pub(crate) mod people;
 pub(crate) mod person_tokens;
 pub(crate) mod records;

@@ -230,6 +230,7 @@ examples! {
     "RetireDataNode" "DELETE" "/data-nodes/0000000000000011" none none one retire_data_node
         NodeRequest { id: text(DATA_NODE) };
     "GetCluster" "GET" "/cluster" none none one get_cluster GetClusterRequest {};
+    "GetObjectStore" "GET" "/cluster/object-store" none none one get_object_store GetObjectStoreRequest {};
     "AddMember" "POST" "/cluster/members" json none one add_member
         AddMemberRequest { name: text("control-2"), address: text("https://control-2:7071"), promote: true };
     "PromoteMember" "POST" "/cluster/members/0000000000000003/promote" none none one promote_member

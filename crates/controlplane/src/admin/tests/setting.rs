@@ -9,6 +9,7 @@ use aegis_proto::control as proto;
 use aegis_proto::control::{
     IssuePersonToken, LabelVersion, PutPerson, RevocationKind, Revoke, Role, SetMember, done,
 };
+use aegis_proto::v1;
 use aegis_raft_store::checkpoint::Checkpoint;
 use aegis_raft_store::tables::StateDigest;
 use bytes::Bytes;
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 use crate::admin::backups::{Backup, Backups, NoBackup};
 use crate::admin::grpc::AdminService;
 use crate::admin::membership::{Membership, MembershipError, RaftMember, RaftStatus};
+use crate::admin::object_store::ObjectStore;
 use crate::admin::progress::{Acknowledged, Acknowledgements};
 use crate::admin::rest::Rest;
 use crate::admin::service::person_tokens;
@@ -31,6 +33,7 @@ use crate::admin::{Admin, Setup};
 use crate::keys::{KeyKind, keyring};
 use crate::publish::build::build;
 use crate::publish::{Content, Publisher};
+use crate::raft::object_store::NotTold;
 use crate::readiness::{Readiness, Standing};
 use crate::testing::World;
 
@@ -57,6 +60,7 @@ pub(crate) fn admin_with(
         membership,
         acknowledgements: acks,
         backups: Arc::new(FixedBackup),
+        object_store: Arc::new(FixedStore),
         readiness: Readiness::new(standing.subscribe()),
     })
 }
@@ -64,6 +68,28 @@ pub(crate) fn admin_with(
 /// The standing of a node that is ready, until it is changed.
 fn ready_node() -> watch::Sender<Standing> {
     watch::Sender::new(Standing::Ready)
+}
+
+/// An object store that lacks two objects.
+struct FixedStore;
+
+impl ObjectStore for FixedStore {
+    fn status(&self) -> BoxFuture<'_, Result<Option<v1::RaftObjectStore>, NotTold>> {
+        let problem = v1::RaftObjectStoreProblem {
+            tenant: "acme".into(),
+            version: Some(2),
+            code: "differs".into(),
+            message: "something else lies there".into(),
+        };
+        let store = v1::RaftObjectStore {
+            place: "file:///bundles".into(),
+            pending: 2,
+            compared: true,
+            problems: vec![problem],
+            ..Default::default()
+        };
+        ready(Ok(Some(store))).boxed()
+    }
 }
 
 /// A backup that is a text.
