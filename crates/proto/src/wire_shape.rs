@@ -124,6 +124,7 @@ read_leniently!(
     RaftInstallSnapshotRequest RaftInstallSnapshotResponse RaftProposeRequest RaftProposeResponse
     RaftReadIndexRequest RaftReadIndexResponse RaftStatusRequest RaftStatusResponse
     RaftStandingsRequest RaftStandingsResponse RaftObjectStoreRequest RaftObjectStoreResponse
+    RaftChangeMembersRequest RaftChangeMembersResponse
 );
 
 /// `aegis.v1.DecideRequest`.

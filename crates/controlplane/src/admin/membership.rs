@@ -1,32 +1,29 @@
 //! Who belongs to the cluster, as Raft knows it: what the admin API asks of replication beside commands.
 
-use std::time::Duration;
-
-use aegis_model::caps;
 use aegis_raft_store::checkpoint::Checkpoint;
 use aegis_raft_store::types::Peer;
 use futures_util::future::{BoxFuture, FutureExt};
 
-use crate::raft::membership::MemberError;
+use crate::raft::changes::{Change, NotChanged};
 use crate::raft::node::RaftNode;
 
 /// The membership and its changes. Raft in a cluster; a fixed one in tests.
 ///
 /// # Contract
-/// - All changes are made at the leader; elsewhere they fail with [`MembershipError::leader`].
+/// - A change is made at the leader, wherever it is asked for; when it is answered, [`Membership::status`] shows it.
 /// - A removed node's id is retired in the state before the membership changes.
 pub trait Membership: Send + Sync + 'static {
     /// How it is, as far as this node knows.
     fn status(&self) -> RaftStatus;
 
     /// Lets the node at `address` join as a learner: its id.
-    fn join(&self, name: String, address: String) -> BoxFuture<'_, Result<u64, MembershipError>>;
+    fn join(&self, name: String, address: String) -> BoxFuture<'_, Result<u64, NotChanged>>;
 
     /// Waits until `node` has caught up, and makes it a voter.
-    fn promote(&self, node: u64) -> BoxFuture<'_, Result<(), MembershipError>>;
+    fn promote(&self, node: u64) -> BoxFuture<'_, Result<(), NotChanged>>;
 
     /// Removes `node` for good.
-    fn remove(&self, node: u64) -> BoxFuture<'_, Result<(), MembershipError>>;
+    fn remove(&self, node: u64) -> BoxFuture<'_, Result<(), NotChanged>>;
 }
 
 /// The membership as one node knows it.
@@ -59,24 +56,6 @@ pub struct RaftMember {
     pub differs: bool,
 }
 
-/// Why the membership was not changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct MembershipError {
-    /// A stable word, e.g. `not_leader`.
-    pub code: &'static str,
-    /// Why, for people.
-    pub message: String,
-    /// Whether the same may succeed later.
-    pub retryable: bool,
-    /// Whether it is as wanted already: the node is a member, a voter or removed.
-    pub already: bool,
-    /// Whether it may be changed nevertheless, now or later.
-    pub in_doubt: bool,
-    /// Where it has to be done instead: the name and the address of the leader.
-    pub leader: Option<(String, String)>,
-}
-
 impl Membership for RaftNode {
     fn status(&self) -> RaftStatus {
         let status = Self::status(self);
@@ -97,47 +76,15 @@ impl Membership for RaftNode {
         }
     }
 
-    fn join(&self, name: String, address: String) -> BoxFuture<'_, Result<u64, MembershipError>> {
-        async move { Ok(self.members().join(Peer { name, address }, CHANGE).await?) }.boxed()
+    fn join(&self, name: String, address: String) -> BoxFuture<'_, Result<u64, NotChanged>> {
+        self.change_members(Change::Join(Peer { name, address })).boxed()
     }
 
-    fn promote(&self, node: u64) -> BoxFuture<'_, Result<(), MembershipError>> {
-        async move {
-            let members = self.members();
-            members.caught_up(node, Duration::from_secs(caps::MEMBER_CATCH_UP_SECONDS)).await?;
-            Ok(members.promote(node, CHANGE).await?)
-        }
-        .boxed()
+    fn promote(&self, node: u64) -> BoxFuture<'_, Result<(), NotChanged>> {
+        async move { self.change_members(Change::Promote(node)).await.map(drop) }.boxed()
     }
 
-    fn remove(&self, node: u64) -> BoxFuture<'_, Result<(), MembershipError>> {
-        async move { Ok(self.members().remove(node, CHANGE).await?) }.boxed()
-    }
-}
-
-const CHANGE: Duration = Duration::from_secs(caps::MEMBER_CHANGE_SECONDS);
-
-impl From<MemberError> for MembershipError {
-    fn from(error: MemberError) -> Self {
-        let already = matches!(
-            error,
-            MemberError::AlreadyMember(_)
-                | MemberError::AlreadyVoter(_)
-                | MemberError::Removed(_)
-                | MemberError::NameTaken(_)
-                | MemberError::AddressTaken(_)
-        );
-        let leader = match &error {
-            MemberError::NotLeader(Some(peer)) => Some((peer.name.clone(), peer.address.clone())),
-            _ => None,
-        };
-        Self {
-            code: error.code(),
-            message: error.to_string(),
-            retryable: error.retryable(),
-            already,
-            in_doubt: matches!(error, MemberError::InDoubt),
-            leader,
-        }
+    fn remove(&self, node: u64) -> BoxFuture<'_, Result<(), NotChanged>> {
+        async move { self.change_members(Change::Remove(node)).await.map(drop) }.boxed()
     }
 }

@@ -17,6 +17,7 @@ mod submit;
 
 mod read;
 
+pub mod changes;
 pub mod membership;
 
 pub mod backup;

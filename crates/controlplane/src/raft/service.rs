@@ -14,8 +14,10 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::changes;
 use super::envelope::{Refused, Strangers, check_member};
 use super::listen::Caller;
+use super::membership::Members;
 use super::node::describe;
 use super::proposal::Route;
 use super::proposer::{Proposer, outcome_message};
@@ -247,5 +249,20 @@ impl RaftRpc for RaftService {
         self.admit(&request, message.sender.as_ref(), message.target, Strangers::Refused)?;
         let store = self.shared.object_store.get().and_then(|it| it.kept());
         Ok(Response::new(v1::RaftObjectStoreResponse { sender: self.sender(), store }))
+    }
+
+    async fn change_members(
+        &self,
+        request: Request<v1::RaftChangeMembersRequest>,
+    ) -> Result<Response<v1::RaftChangeMembersResponse>, Status> {
+        let message = request.get_ref();
+        self.admit(&request, message.sender.as_ref(), message.target, Strangers::Refused)?;
+        let members = Members::new(Arc::clone(&self.shared), self.proposer.clone());
+        let change = request.into_inner().change;
+        // Whoever asked may go away: a change is not left half done for that.
+        let making = self.shared.tasks.spawn(async move { changes::answer(&members, change).await });
+        let outcome = making.await.map_err(|_ended| Refused::Stopped)?.map_err(Refused::from)?;
+        let sender = self.sender();
+        Ok(Response::new(v1::RaftChangeMembersResponse { sender, outcome: Some(outcome) }))
     }
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use aegis_controlplane::admin::backups::NoBackups;
 use aegis_controlplane::admin::bootstrap::{NewCluster, bootstrap};
-use aegis_controlplane::admin::membership::{Membership, MembershipError, RaftStatus};
+use aegis_controlplane::admin::membership::{Membership, RaftStatus};
 use aegis_controlplane::admin::object_store::ObjectStore;
 use aegis_controlplane::admin::progress::NoAcknowledgements;
 use aegis_controlplane::admin::{Admin, Setup};
 use aegis_controlplane::publish::Publisher;
+use aegis_controlplane::raft::changes::NotChanged;
 use aegis_controlplane::raft::object_store::NotTold;
 use aegis_controlplane::readiness::{Readiness, Standing};
 use aegis_controlplane::testing::World;
@@ -52,14 +53,13 @@ impl Setting {
 /// One control node, for ever.
 struct Alone;
 
-fn alone() -> MembershipError {
-    MembershipError {
-        code: "alone",
+fn alone() -> NotChanged {
+    NotChanged {
+        code: "alone".to_owned(),
         message: "this node stays alone".to_owned(),
         retryable: false,
         already: false,
         in_doubt: false,
-        leader: None,
     }
 }
 
@@ -68,15 +68,15 @@ impl Membership for Alone {
         RaftStatus { node: 1, leader: Some(1), term: 1, members: Vec::new() }
     }
 
-    fn join(&self, _name: String, _address: String) -> BoxFuture<'_, Result<u64, MembershipError>> {
+    fn join(&self, _name: String, _address: String) -> BoxFuture<'_, Result<u64, NotChanged>> {
         ready(Err(alone())).boxed()
     }
 
-    fn promote(&self, _node: u64) -> BoxFuture<'_, Result<(), MembershipError>> {
+    fn promote(&self, _node: u64) -> BoxFuture<'_, Result<(), NotChanged>> {
         ready(Err(alone())).boxed()
     }
 
-    fn remove(&self, _node: u64) -> BoxFuture<'_, Result<(), MembershipError>> {
+    fn remove(&self, _node: u64) -> BoxFuture<'_, Result<(), NotChanged>> {
         ready(Err(alone())).boxed()
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aegis_controlplane::raft::backup::backup;
+use aegis_controlplane::raft::changes::Change;
 use aegis_controlplane::raft::membership::MemberError;
 use aegis_controlplane::raft::timings::Timings;
 use aegis_raft_store::backup::restore;
@@ -174,4 +175,31 @@ async fn a_backup_is_made_while_serving_and_becomes_a_cluster_of_its_own() {
     // The old cluster's nodes do not know it, and it does not know them.
     let id = cluster.seats[0].id();
     assert!(!seat.node().status().members.contains_key(&id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_membership_is_changed_from_any_node() {
+    let mut cluster = Cluster::start(3).await;
+    let at = cluster.seat(timings()).await;
+    let leader = cluster.leader("a leader");
+    let follower = cluster.seats[(leader + 1) % 3].node().clone();
+    let peer = cluster.seats[at].peer();
+    let id = follower.change_members(Change::Join(peer.clone())).await.unwrap();
+    assert_eq!(id, cluster.seats[at].id());
+    assert_eq!(follower.status().members[&id], (peer.clone(), false), "shown where it was asked for");
+    assert_eq!(follower.change_members(Change::Promote(id)).await, Ok(id));
+    assert_eq!(follower.status().members[&id], (peer.clone(), true));
+
+    // What the leader refuses is refused here, in its words.
+    let again = follower.change_members(Change::Promote(id)).await.unwrap_err();
+    assert!(again.already && again.code == "already_voter" && !again.in_doubt, "{again:?}");
+    let unknown = follower.change_members(Change::Remove(7)).await.unwrap_err();
+    assert_eq!((unknown.code.as_str(), unknown.retryable), ("unknown_node", false));
+    let own = cluster.seats[leader].node().change_members(Change::Remove(7)).await;
+    assert_eq!(own, Err(unknown));
+
+    assert_eq!(follower.change_members(Change::Remove(id)).await, Ok(id));
+    assert!(!follower.status().members.contains_key(&id));
+    let removed = follower.change_members(Change::Remove(id)).await.unwrap_err();
+    assert!(removed.already && removed.code == "removed_node", "{removed:?}");
 }

@@ -2011,6 +2011,77 @@ pub struct RaftObjectStoreProblem {
     #[prost(string, tag = "4")]
     pub message: ::prost::alloc::string::String,
 }
+/// A change of the membership.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftChangeMembersRequest {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub sender: ::core::option::Option<RaftSender>,
+    /// Whom it is meant for.
+    #[prost(fixed64, tag = "2")]
+    pub target: u64,
+    /// What is wanted.
+    #[prost(oneof = "raft_change_members_request::Change", tags = "3, 4, 5")]
+    pub change: ::core::option::Option<raft_change_members_request::Change>,
+}
+/// Nested message and enum types in `RaftChangeMembersRequest`.
+pub mod raft_change_members_request {
+    /// What is wanted.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Change {
+        /// A node of this name at this address joins as a learner; its id is not known yet, and 0.
+        #[prost(message, tag = "3")]
+        Join(super::RaftMember),
+        /// This node has caught up, or does within the time for it, and becomes a voter.
+        #[prost(fixed64, tag = "4")]
+        Promote(u64),
+        /// This node is removed for good.
+        #[prost(fixed64, tag = "5")]
+        Remove(u64),
+    }
+}
+/// What became of a change of the membership.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftChangeMembersResponse {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub sender: ::core::option::Option<RaftSender>,
+    /// The outcome.
+    #[prost(oneof = "raft_change_members_response::Outcome", tags = "2, 3")]
+    pub outcome: ::core::option::Option<raft_change_members_response::Outcome>,
+}
+/// Nested message and enum types in `RaftChangeMembersResponse`.
+pub mod raft_change_members_response {
+    /// The outcome.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Outcome {
+        /// It was made: the id of the node that it was about.
+        #[prost(fixed64, tag = "2")]
+        Changed(u64),
+        /// It was not made, or may not have been.
+        #[prost(message, tag = "3")]
+        NotChanged(super::RaftNotChanged),
+    }
+}
+/// Why the membership was not changed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaftNotChanged {
+    /// A stable word.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    /// The same for people.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+    /// Whether the same may succeed later.
+    #[prost(bool, tag = "3")]
+    pub retryable: bool,
+    /// Whether it is as wanted already.
+    #[prost(bool, tag = "4")]
+    pub already: bool,
+    /// Whether it may be changed nevertheless, now or later.
+    #[prost(bool, tag = "5")]
+    pub in_doubt: bool,
+}
 /// How entries were received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -2336,6 +2407,32 @@ pub mod raft_client {
             req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Raft", "ObjectStore"));
             self.inner.unary(req, path, codec).await
         }
+        /// Changes the membership at the leader, for a node that was asked to. Whether a person may want it was found out there, and is
+        /// recorded.
+        pub async fn change_members(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RaftChangeMembersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RaftChangeMembersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::StrictCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Raft/ChangeMembers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Raft", "ChangeMembers"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2418,6 +2515,15 @@ pub mod raft_server {
             request: tonic::Request<super::RaftObjectStoreRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RaftObjectStoreResponse>,
+            tonic::Status,
+        >;
+        /// Changes the membership at the leader, for a node that was asked to. Whether a person may want it was found out there, and is
+        /// recorded.
+        async fn change_members(
+            &self,
+            request: tonic::Request<super::RaftChangeMembersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RaftChangeMembersResponse>,
             tonic::Status,
         >;
     }
@@ -2845,6 +2951,51 @@ pub mod raft_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ObjectStoreSvc(inner);
+                        let codec = crate::codec::StrictCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Raft/ChangeMembers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChangeMembersSvc<T: Raft>(pub Arc<T>);
+                    impl<
+                        T: Raft,
+                    > tonic::server::UnaryService<super::RaftChangeMembersRequest>
+                    for ChangeMembersSvc<T> {
+                        type Response = super::RaftChangeMembersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RaftChangeMembersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Raft>::change_members(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChangeMembersSvc(inner);
                         let codec = crate::codec::StrictCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -11,10 +11,11 @@ use aegis_raft_store::tables::StateView;
 use super::row;
 use crate::admin::access::Read;
 use crate::admin::caller::Caller;
-use crate::admin::membership::{MembershipError, RaftMember, RaftStatus};
+use crate::admin::membership::{RaftMember, RaftStatus};
 use crate::admin::problem::ApiCode;
 use crate::admin::{Problem, form};
 use crate::command::{Code, Refused};
+use crate::raft::changes::NotChanged;
 use crate::state::page::PageQuery;
 use crate::state::{members, meta};
 
@@ -159,24 +160,20 @@ fn same_member(status: &RaftStatus, request: &AddMemberRequest) -> Option<u64> {
 }
 
 /// What is as wanted already was done, perhaps by an earlier attempt of the same call.
-fn unless_already(changed: Result<(), MembershipError>) -> Result<(), MembershipError> {
+fn unless_already(changed: Result<(), NotChanged>) -> Result<(), NotChanged> {
     match changed {
         Err(error) if !error.already => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
-impl From<MembershipError> for Problem {
-    fn from(error: MembershipError) -> Self {
+impl From<NotChanged> for Problem {
+    fn from(error: NotChanged) -> Self {
         let code = match (error.in_doubt, error.retryable) {
             (true, _) => ApiCode::OutcomeUnknown,
             (false, true) => ApiCode::Unavailable,
             (false, false) => ApiCode::MembershipRefused,
         };
-        let problem = Self::new(code, error.message).with("reason", error.code);
-        match error.leader {
-            Some((name, address)) => problem.with("leader", name).with("leader_address", address),
-            None => problem,
-        }
+        Self::new(code, error.message).with("reason", error.code)
     }
 }

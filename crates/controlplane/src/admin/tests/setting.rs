@@ -24,7 +24,7 @@ use tokio::sync::watch;
 
 use crate::admin::backups::{Backup, Backups, NoBackup};
 use crate::admin::grpc::AdminService;
-use crate::admin::membership::{Membership, MembershipError, RaftMember, RaftStatus};
+use crate::admin::membership::{Membership, RaftMember, RaftStatus};
 use crate::admin::object_store::ObjectStore;
 use crate::admin::progress::{Acknowledged, Acknowledgements};
 use crate::admin::rest::Rest;
@@ -33,6 +33,7 @@ use crate::admin::{Admin, Setup};
 use crate::keys::{KeyKind, keyring};
 use crate::publish::build::build;
 use crate::publish::{Content, Publisher};
+use crate::raft::changes::NotChanged;
 use crate::raft::object_store::NotTold;
 use crate::readiness::{Readiness, Standing};
 use crate::testing::World;
@@ -132,14 +133,13 @@ impl Members {
     }
 }
 
-fn refused(code: &'static str, already: bool) -> MembershipError {
-    MembershipError {
-        code,
+fn refused(code: &'static str, already: bool) -> NotChanged {
+    NotChanged {
+        code: code.to_owned(),
         message: code.replace('_', " "),
         retryable: false,
         already,
         in_doubt: false,
-        leader: None,
     }
 }
 
@@ -148,7 +148,7 @@ impl Membership for Members {
         self.change(|status| status.clone())
     }
 
-    fn join(&self, name: String, address: String) -> BoxFuture<'_, Result<u64, MembershipError>> {
+    fn join(&self, name: String, address: String) -> BoxFuture<'_, Result<u64, NotChanged>> {
         let joined = self.change(|status| {
             if status.members.iter().any(|it| it.name == name) {
                 return Err(refused("name_taken", true));
@@ -167,7 +167,7 @@ impl Membership for Members {
         ready(joined).boxed()
     }
 
-    fn promote(&self, node: u64) -> BoxFuture<'_, Result<(), MembershipError>> {
+    fn promote(&self, node: u64) -> BoxFuture<'_, Result<(), NotChanged>> {
         let promoted = self.change(|status| match status.members.iter_mut().find(|it| it.id == node) {
             None => Err(refused("unknown_node", false)),
             Some(member) if member.voter => Err(refused("already_voter", true)),
@@ -179,7 +179,7 @@ impl Membership for Members {
         ready(promoted).boxed()
     }
 
-    fn remove(&self, node: u64) -> BoxFuture<'_, Result<(), MembershipError>> {
+    fn remove(&self, node: u64) -> BoxFuture<'_, Result<(), NotChanged>> {
         let mut gone = self.1.lock().unwrap_or_else(PoisonError::into_inner);
         let removed = self.change(|status| {
             if gone.contains(&node) {
