@@ -7,6 +7,7 @@ mod add;
 mod certs;
 mod init;
 mod restore;
+mod rewrap;
 mod snapshot;
 mod status;
 mod token;
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Snapshot(snapshot::Options),
     /// Make the first node of a restored cluster from a backup
     Restore(restore::Options),
+    /// Wrap private keys under a new cluster key, so that the old one can be taken away
+    RewrapKeys(rewrap::Options),
     /// Give out a token of a person at a control node's machine, when nobody has one any more
     Token(token::Options),
     /// Make certificates for development and tests
@@ -56,6 +59,7 @@ pub(crate) fn run(command: Command, output: Output) -> anyhow::Result<Ended> {
         Command::RemoveData(options) => add::remove_data(&options, output),
         Command::Snapshot(options) => snapshot::run(&options, output),
         Command::Restore(options) => restore::run(&options, output),
+        Command::RewrapKeys(options) => rewrap::run(&options, output),
         Command::Token(options) => token::run(&options, output),
         Command::Certs(options) => certs::run(&options, output),
     }

@@ -59,6 +59,10 @@ pub const TOKEN_CLAIM_VALUES_MAX: usize = 256;
 /// Longest issuer (`iss`), in bytes: room for a URL. Longer: refused where trust is configured.
 pub const ISSUER_BYTES_MAX: usize = 256;
 
+/// How often private keys are read and wrapped again when others rotate keys meanwhile. More often: refused as
+/// `precondition_failed`.
+pub const REWRAP_ATTEMPTS_MAX: u32 = 4;
+
 /// Most keys that a node trusts: a few per issuer, while they rotate. More: refused where trust is configured.
 pub const TRUST_KEYS_MAX: usize = 1_024;
 

@@ -291,3 +291,46 @@ fn certificates_are_exchanged_while_a_node_runs() {
     assert!(shown().is_some());
     cluster.controls[0].stop();
 }
+
+#[test]
+fn a_cluster_key_is_replaced_and_taken_away() {
+    let mut cluster = Cluster::running(1, 0);
+    let with_keys = |cluster: &Cluster, keys: &str| {
+        let file = cluster.path("control-1.toml");
+        let text = fs::read_to_string(&file).expect("a file");
+        let other = text.lines().map(|line| match line.starts_with("cluster_keys") {
+            true => format!("cluster_keys = [{keys}]\n"),
+            false => format!("{line}\n"),
+        });
+        fs::write(&file, other.collect::<String>()).expect("a file");
+    };
+    // Another development authority brings another cluster key along.
+    let elsewhere = cluster.path("elsewhere");
+    let mut certs = aegis();
+    certs.args(["cluster", "certs", "--cluster", "other", "--control", "control-1", "--dir"]).arg(&elsewhere);
+    assert_eq!(finish(&mut certs).code, Some(0));
+    let before = cluster.done(&["cluster", "rewrap-keys"]);
+    assert_eq!(before["rewrapped"], json!([]), "all are under the only key");
+
+    cluster.controls[0].stop();
+    with_keys(&cluster, "'elsewhere/cluster.key', 'certs/cluster.key'");
+    cluster.start_control(0);
+    cluster.controls[0].until_ready();
+    let rewrapped = cluster.done(&["cluster", "rewrap-keys"]);
+    assert_eq!(rewrapped["rewrapped"].as_array().map(Vec::len), Some(3), "{rewrapped}");
+    assert_ne!(rewrapped["cluster_key"], before["cluster_key"]);
+    assert_eq!(cluster.done(&["cluster", "rewrap-keys"])["rewrapped"], json!([]), "again");
+
+    // The old one is not needed any more: tokens are signed without it. With it alone nothing is.
+    cluster.controls[0].stop();
+    with_keys(&cluster, "'elsewhere/cluster.key'");
+    cluster.start_control(0);
+    cluster.controls[0].until_ready();
+    assert!(!cluster.token("finance-agent").is_empty());
+    cluster.controls[0].stop();
+    with_keys(&cluster, "'certs/cluster.key'");
+    cluster.start_control(0);
+    cluster.controls[0].until_ready();
+    let mint = ["token", "mint", "--tenant", "acme", "--agent", "finance-agent", "--scope", "*:*"];
+    assert_eq!(cluster.run(&mint).code, Some(1));
+}

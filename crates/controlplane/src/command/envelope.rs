@@ -54,7 +54,7 @@ into_command!(
     RetireDataNode,
     AddKey,
     RetireKey,
-    RewrapKey,
+    RewrapKeys,
     RotateKey,
     PutPerson,
     GrantRole,

@@ -53,7 +53,7 @@ mod retire_data_node;
 
 mod add_key;
 mod retire_key;
-mod rewrap_key;
+mod rewrap_keys;
 mod rotate_key;
 
 mod grant_role;
@@ -116,7 +116,7 @@ pub(crate) fn apply(
         Command::RetireDataNode(it) => run::run(it, on),
         Command::AddKey(it) => run::run(it, on),
         Command::RetireKey(it) => run::run(it, on),
-        Command::RewrapKey(it) => run::run(it, on),
+        Command::RewrapKeys(it) => run::run(it, on),
         Command::RotateKey(it) => run::run(it, on),
         Command::PutPerson(it) => run::run(it, on),
         Command::GrantRole(it) => run::run(it, on),

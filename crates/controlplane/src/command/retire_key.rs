@@ -51,8 +51,7 @@ impl Kind for RetireKey {
 #[cfg(test)]
 mod tests {
     use aegis_model::caps;
-    use aegis_proto::control::{AddKey, KeyKind, RewrapKey};
-    use sha2::{Digest, Sha256};
+    use aegis_proto::control::{AddKey, KeyKind};
 
     use super::*;
     use crate::testing::World;
@@ -120,26 +119,5 @@ mod tests {
         assert_eq!(world.refused(one_more.clone(), &World::root()).code, Code::TooMany, "it still verifies");
         world.done(retire("manifest", true), &World::root());
         world.done(one_more, &World::root());
-    }
-
-    #[test]
-    fn a_wrapping_is_replaced_only_if_it_is_the_known_one() {
-        let world = World::new();
-        let digest = |seed: &str| Sha256::digest(key(&world, seed).wrapped_private_key).to_vec();
-        let rewrap =
-            |replaces: Vec<u8>| RewrapKey { id: id("manifest"), wrapped_private_key: vec![7], replaces };
-        let old = digest("manifest");
-        world.done(rewrap(old.clone()), &World::node());
-        assert_eq!(key(&world, "manifest").wrapped_private_key, [7]);
-        assert_eq!(world.refused(rewrap(old), &World::node()).code, Code::PreconditionFailed);
-        assert_eq!(world.refused(rewrap(vec![1]), &World::node()).code, Code::Invalid);
-        let empty = RewrapKey { wrapped_private_key: Vec::new(), ..rewrap(digest("manifest")) };
-        assert_eq!(world.refused(empty, &World::node()).code, Code::Invalid);
-        let unknown = RewrapKey { id: "unknown".to_owned(), ..rewrap(digest("manifest")) };
-        assert_eq!(world.refused(unknown, &World::node()).code, Code::UnknownKey);
-        world.done(World::add_key(KeyKind::Manifest, "next"), &World::root());
-        let before = digest("manifest");
-        world.done(retire("manifest", false), &World::root());
-        assert_eq!(world.refused(rewrap(before), &World::node()).code, Code::KeyRetired);
     }
 }

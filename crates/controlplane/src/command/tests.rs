@@ -5,8 +5,8 @@ use aegis_proto::control::{
     Activate, AddKey, AdvanceHistory, CreateTenant, DisableAgent, GrantRole, IssueAgentToken,
     IssuePersonToken, KeyKind, LabelVersion, NoteMembership, PutChunk, PutPerson, RaiseLevel, RegisterAgent,
     RegisterDataNode, RetireDataNode, RetireKey, RetireMember, RetireTenant, RetireVersion, RevocationKind,
-    Revoke, RevokePersonToken, RevokeRole, RewrapKey, Role, Rollback, RotateKey, SetAgentKeys, SetMember,
-    SetTenant, SweepChunks, SweepExpired, done,
+    Revoke, RevokePersonToken, RevokeRole, RewrapKey, RewrapKeys, Role, Rollback, RotateKey, SetAgentKeys,
+    SetMember, SetTenant, SweepChunks, SweepExpired, done,
 };
 use aegis_raft_store::tables::StoreError;
 use prost::Message;
@@ -151,13 +151,15 @@ fn samples(world: &World) -> Vec<Sample> {
         ),
         sample(RetireKey { id: manifest_key.clone(), revoke: true }.into(), &[Admin], false, true),
         sample(
-            RewrapKey {
-                id: manifest_key,
-                wrapped_private_key: vec![1],
-                replaces: Sha256::digest(&wrapped).to_vec(),
+            RewrapKeys {
+                keys: vec![RewrapKey {
+                    id: manifest_key,
+                    wrapped_private_key: vec![1],
+                    replaces: Sha256::digest(&wrapped).to_vec(),
+                }],
             }
             .into(),
-            &[],
+            &[Admin],
             false,
             true,
         ),

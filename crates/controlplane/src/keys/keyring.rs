@@ -8,7 +8,7 @@ use aegis_identity::manifest::{ManifestRefusal, ManifestTrust};
 use aegis_identity::mint::Minter;
 use aegis_identity::trust::{Issuer, Trust, TrustError, TrustedKey};
 use aegis_model::ids::ClusterId;
-use aegis_proto::control::{AddKey, Key, RewrapKey, RotateKey};
+use aegis_proto::control::{AddKey, Key, RewrapKey, RewrapKeys, RotateKey};
 use aegis_raft_store::tables::{StateRead, StoreError};
 use rand::CryptoRng;
 use sha2::{Digest, Sha256};
@@ -161,8 +161,7 @@ pub fn rotation(
     Ok(RotateKey { key: Some(add_key(cluster_keys, &cluster_id(state)?, kind, &new, randomness)) })
 }
 
-/// What has to be proposed so that every private key is wrapped under the active cluster key; empty if all are. After
-/// it, an older cluster key is of no more use to this state, but still opens older backups.
+/// The command after which every private key is wrapped under the active cluster key; without keys if all are. After it, an older cluster key is of no more use to this state, but still opens older backups.
 ///
 /// # Errors
 /// [`KeysError`]
@@ -170,7 +169,7 @@ pub fn rewrapping(
     state: &impl StateRead,
     cluster_keys: &ClusterKeys,
     randomness: &mut (impl CryptoRng + ?Sized),
-) -> Result<Vec<RewrapKey>, KeysError> {
+) -> Result<RewrapKeys, KeysError> {
     let mut commands = Vec::new();
     for row in keys::keys(state, &PageQuery::first())?.rows.into_iter().filter(keys::may_sign) {
         let kind = KeyKind::try_from(row.kind()).map_err(|()| KeysError::Row(row.id.clone()))?;
@@ -183,7 +182,7 @@ pub fn rewrapping(
             commands.push(RewrapKey { id: row.id, replaces, wrapped_private_key });
         }
     }
-    Ok(commands)
+    Ok(RewrapKeys { keys: commands })
 }
 
 fn issuer(state: &impl StateRead) -> Result<Issuer, KeysError> {
@@ -280,12 +279,10 @@ mod tests {
         assert_eq!(old.id(), World::cluster_keys().active().id());
         let both = ClusterKeys::new(ClusterKey::generate(&mut random(9)), vec![old]);
         let commands = rewrapping(&world.direct.view().unwrap(), &both, &mut random(1)).unwrap();
-        assert_eq!(commands.len(), 3);
-        for command in commands {
-            world.apply(command, &World::node()).unwrap();
-        }
+        assert_eq!(commands.keys.len(), 3);
+        world.apply(commands, &World::root()).unwrap();
         let view = world.direct.view().unwrap();
-        assert_eq!(rewrapping(&view, &both, &mut random(1)).unwrap(), []);
+        assert_eq!(rewrapping(&view, &both, &mut random(1)).unwrap().keys, []);
         let new = ClusterKeys::new(ClusterKey::generate(&mut random(9)), Vec::new());
         for kind in KeyKind::ALL {
             signing_key(&view, &new, kind).unwrap();

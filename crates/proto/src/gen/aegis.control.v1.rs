@@ -792,7 +792,7 @@ pub mod envelope {
         #[prost(message, tag = "65")]
         RetireKey(super::RetireKey),
         #[prost(message, tag = "66")]
-        RewrapKey(super::RewrapKey),
+        RewrapKeys(super::RewrapKeys),
         #[prost(message, tag = "67")]
         RotateKey(super::RotateKey),
         #[prost(message, tag = "72")]
@@ -1302,7 +1302,15 @@ pub struct RetireKey {
     #[prost(bool, tag = "2")]
     pub revoke: bool,
 }
-/// Replaces the wrapping of a private key, after the cluster key that it is wrapped under was replaced.
+/// Replaces the wrappings of private keys, after the cluster key that they are wrapped under was replaced: all of them, or
+/// none.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RewrapKeys {
+    /// Each key once. None: all are wrapped as they should be.
+    #[prost(message, repeated, tag = "1")]
+    pub keys: ::prost::alloc::vec::Vec<RewrapKey>,
+}
+/// Replaces the wrapping of one private key.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct RewrapKey {

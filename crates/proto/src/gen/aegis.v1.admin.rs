@@ -2407,6 +2407,11 @@ pub struct Key {
     #[prost(string, optional, tag = "6")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_at: ::core::option::Option<::prost::alloc::string::String>,
+    /// The id of the cluster key that its private part is wrapped under. Shown in lists; absent: nobody has its private part any
+    /// more.
+    #[prost(string, optional, tag = "7")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_key: ::core::option::Option<::prost::alloc::string::String>,
 }
 impl ::prost::Name for Key {
     const NAME: &'static str = "Key";
@@ -2488,6 +2493,48 @@ impl ::prost::Name for RotatedKey {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/aegis.v1.RotatedKey".into()
+    }
+}
+/// Asks for every private key to be wrapped under the present cluster key.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RewrapKeysRequest {}
+impl ::prost::Name for RewrapKeysRequest {
+    const NAME: &'static str = "RewrapKeysRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.RewrapKeysRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.RewrapKeysRequest".into()
+    }
+}
+/// Private keys that were wrapped anew.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RewrappedKeys {
+    /// The id of the cluster key that all private keys are wrapped under now.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub cluster_key: ::prost::alloc::string::String,
+    /// The ids of the keys that were wrapped under another one before.
+    #[prost(string, repeated, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub rewrapped: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for RewrappedKeys {
+    const NAME: &'static str = "RewrappedKeys";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.RewrappedKeys".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.RewrappedKeys".into()
     }
 }
 /// A key that is to sign nothing more.
@@ -3852,6 +3899,28 @@ pub mod admin_client {
             req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Admin", "RotateKey"));
             self.inner.unary(req, path, codec).await
         }
+        /// Wraps every private key under the cluster key that the node that answers wraps with, so that older cluster keys can be
+        /// taken away.
+        pub async fn rewrap_keys(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RewrapKeysRequest>,
+        ) -> std::result::Result<tonic::Response<super::RewrappedKeys>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/RewrapKeys",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Admin", "RewrapKeys"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Retires a key, and if wanted revokes what it signed.
         pub async fn retire_key(
             &mut self,
@@ -4222,6 +4291,12 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::RotateKeyRequest>,
         ) -> std::result::Result<tonic::Response<super::RotatedKey>, tonic::Status>;
+        /// Wraps every private key under the cluster key that the node that answers wraps with, so that older cluster keys can be
+        /// taken away.
+        async fn rewrap_keys(
+            &self,
+            request: tonic::Request<super::RewrapKeysRequest>,
+        ) -> std::result::Result<tonic::Response<super::RewrappedKeys>, tonic::Status>;
         /// Retires a key, and if wanted revokes what it signed.
         async fn retire_key(
             &self,
@@ -6487,6 +6562,49 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RotateKeySvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/RewrapKeys" => {
+                    #[allow(non_camel_case_types)]
+                    struct RewrapKeysSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::RewrapKeysRequest>
+                    for RewrapKeysSvc<T> {
+                        type Response = super::RewrappedKeys;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RewrapKeysRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::rewrap_keys(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RewrapKeysSvc(inner);
                         let codec = crate::codec::ExactCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

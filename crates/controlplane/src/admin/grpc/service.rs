@@ -210,6 +210,7 @@ methods! {
     raise_level: RaiseLevelRequest -> ClusterStatus = cluster::raise_level;
     list_keys: ListRequest -> KeyList = keys::list;
     rotate_key: RotateKeyRequest -> RotatedKey = keys::rotate;
+    rewrap_keys: RewrapKeysRequest -> RewrappedKeys = keys::rewrap;
     retire_key: RetireKeyRequest -> Key = keys::retire;
     list_records: ListRequest -> ControlRecordList = records::list;
     list_tenant_records: TenantListRequest -> ControlRecordList = records::of_tenant;

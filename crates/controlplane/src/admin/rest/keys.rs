@@ -1,6 +1,8 @@
 //! `/keys`.
 
-use aegis_proto::admin::{Key, KeyList, RetireKeyRequest, RotateKeyRequest, RotatedKey};
+use aegis_proto::admin::{
+    Key, KeyList, RetireKeyRequest, RewrapKeysRequest, RewrappedKeys, RotateKeyRequest, RotatedKey,
+};
 
 use super::call::Call;
 use super::reply::{self, Answer};
@@ -29,6 +31,17 @@ pub(super) async fn list(mut call: Call) -> Answer {
 pub(super) async fn rotate(mut call: Call) -> Answer {
     let request: RotateKeyRequest = call.body().await?;
     reply::done(&call.caller, &keys::rotate(&call.caller, request).await?)
+}
+
+/// Wrap private keys anew
+///
+/// Under the cluster key that the node wraps with, the first of its `cluster_keys`; afterwards no private key needs an older one.
+/// Role `admin` on `*`.
+#[utoipa::path(post, path = "/keys/rewrap", tag = "keys", operation_id = "RewrapKeys",
+    responses((status = 200, description = "What was wrapped anew", body = RewrappedKeys)))]
+pub(super) async fn rewrap(mut call: Call) -> Answer {
+    call.plain().await?;
+    reply::done(&call.caller, &keys::rewrap(&call.caller, RewrapKeysRequest {}).await?)
 }
 
 /// Retire a key

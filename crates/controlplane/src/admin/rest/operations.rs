@@ -88,6 +88,7 @@ operations! {
     "RaiseLevel": cluster::raise_level,
     "ListKeys": keys::list,
     "RotateKey": keys::rotate,
+    "RewrapKeys": keys::rewrap,
     "RetireKey": keys::retire,
     "ListRecords": records::list,
 }

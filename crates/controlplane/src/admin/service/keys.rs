@@ -1,20 +1,28 @@
-//! The cluster's keys: list, rotate, retire.
+//! The cluster's keys: list, rotate, wrap anew, retire.
 
-use aegis_proto::admin::{Key, KeyList, ListRequest, RetireKeyRequest, RotateKeyRequest, RotatedKey};
+use aegis_model::caps;
+use aegis_proto::admin::{
+    Key, KeyList, ListRequest, RetireKeyRequest, RewrapKeysRequest, RewrappedKeys, RotateKeyRequest,
+    RotatedKey,
+};
 use aegis_proto::control as rows;
 
 use super::row;
 use crate::admin::access::Read;
 use crate::admin::caller::Caller;
 use crate::admin::{Problem, form};
-use crate::keys::{KeyKind, keyring};
+use crate::command::Code;
+use crate::keys::{KeyKind, keyring, wrap};
 use crate::state::keys;
 
 /// The keys, by id, without their private parts.
 pub(crate) async fn list(caller: &Caller, request: ListRequest) -> Result<KeyList, Problem> {
     let query = form::page(request.limit, &request.cursor)?;
     let state = caller.reads(Read::Cluster).await?;
-    let (items, next) = form::listed(keys::keys(&state, &query)?, shown);
+    let (items, next) = form::listed(keys::keys(&state, &query)?, |row| {
+        let cluster_key = wrap::cluster_key_of(&row.wrapped_private_key).ok().map(|id| id.to_string());
+        Key { cluster_key, ..shown(row) }
+    });
     Ok(KeyList { items, next })
 }
 
@@ -29,6 +37,34 @@ pub(crate) async fn rotate(caller: &Caller, request: RotateKeyRequest) -> Result
     let mut rows = row!(caller.write("RotateKey", &request, command).await?, Keys)?.rows.into_iter();
     let new = rows.next().map(shown);
     Ok(RotatedKey { key: new, retired: rows.map(|key| key.id).collect() })
+}
+
+/// Wraps every private key under the cluster key that this node wraps with.
+pub(crate) async fn rewrap(caller: &Caller, request: RewrapKeysRequest) -> Result<RewrappedKeys, Problem> {
+    let admin = caller.admin();
+    let mut attempts = 1..=caps::REWRAP_ATTEMPTS_MAX;
+    loop {
+        attempts.next();
+        // The newest state: a key that another node has added a moment ago has to be among them.
+        let state = admin.control().read().await?;
+        let command = keyring::rewrapping(&state, admin.cluster_keys(), &mut admin.randomness())?;
+        match caller.write("RewrapKeys", &request, command).await {
+            // Keys were rotated or retired in between.
+            Err(problem) if is_overtaken(&problem) && !attempts.is_empty() => {}
+            written => {
+                let rows = row!(written?, Keys)?.rows;
+                let cluster_key = admin.cluster_keys().active().id().to_string();
+                return Ok(RewrappedKeys {
+                    cluster_key,
+                    rewrapped: rows.into_iter().map(|key| key.id).collect(),
+                });
+            }
+        }
+    }
+}
+
+fn is_overtaken(problem: &Problem) -> bool {
+    [Code::PreconditionFailed, Code::KeyRetired].iter().any(|code| problem.code == (*code).into())
 }
 
 /// Retires a key, and if wanted revokes what it signed.
@@ -51,5 +87,6 @@ fn shown(row: rows::Key) -> Key {
         created_at: form::time(row.created_ms),
         retired_at: form::maybe_time(row.retired_ms),
         revoked_at: form::maybe_time(row.revoked_ms),
+        cluster_key: None,
     }
 }

@@ -241,6 +241,7 @@ examples! {
     "RaiseLevel" "POST" "/cluster/level" json none one raise_level RaiseLevelRequest { to: 2 };
     "ListKeys" "GET" "/keys" none none one list_keys ListRequest::default();
     "RotateKey" "POST" "/keys/rotate" json none one rotate_key RotateKeyRequest { kind: text("manifest") };
+    "RewrapKeys" "POST" "/keys/rewrap" none none one rewrap_keys RewrapKeysRequest {};
     "RetireKey" "DELETE" "/keys/KEY?revoke=true" none none one retire_key
         RetireKeyRequest { id: spare_key(), revoke: true };
     "ListRecords" "GET" "/records" none none one list_records ListRequest::default();

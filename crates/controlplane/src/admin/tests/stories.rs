@@ -296,6 +296,21 @@ async fn readyz_says_what_the_node_knows_of_itself() {
 }
 
 #[tokio::test]
+async fn keys_show_which_cluster_key_their_private_parts_are_under() {
+    let setting = Setting::new();
+    let token = setting.token("root");
+    let rewrapped = setting.call("POST", "/keys/rewrap", &token, None).await.done();
+    let id = crate::testing::World::cluster_keys().active().id().to_string();
+    assert_eq!(rewrapped, json!({"cluster_key": id, "rewrapped": []}));
+    setting.call("POST", "/keys/rotate", &token, Some(json!({"kind": "agent-token"}))).await.done();
+    let keys = setting.call("GET", "/keys", &token, None).await.done();
+    for key in keys["items"].as_array().unwrap() {
+        let expected = if key.get("retired_at").is_some() { Value::Null } else { json!(id) };
+        assert_eq!(key["cluster_key"], expected, "{key}");
+    }
+}
+
+#[tokio::test]
 async fn the_cluster_shows_what_each_member_said_of_its_state() {
     let setting = Setting::new();
     let token = setting.token("root");
