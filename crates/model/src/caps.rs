@@ -625,6 +625,10 @@ pub const STATE_CHECKPOINTS_LAST: usize = 8;
 /// Most digests that one control node tells another at once. More: the answer is refused.
 pub const STATE_CHECKPOINTS_MAX: usize = STATE_CHECKPOINTS_SPACED + STATE_CHECKPOINTS_LAST;
 
+/// Looks at the other members' states in a row in which a node's own seems wrong, while members that answer have not told of
+/// the entry yet. So many: they are waited for no longer, and the node stops.
+pub const STATE_SUSPICIONS_MAX: u32 = 5;
+
 /// Longest time from the first byte of a snapshot until it is installed, in seconds. Longer: given up and begun anew.
 pub const SNAPSHOT_SECONDS: u64 = 600;
 

@@ -2,11 +2,14 @@
 //! node's own at the points that both know.
 //!
 //! Where digests differ, a fault has made at least one state wrong. A node that stands against two or more members who agree
-//! among themselves, and who are more than those that agree with it, is the wrong one, and stops. Where that does not
-//! decide, as between two nodes, nobody can tell who is right, and all of them say so.
+//! among themselves, and who are more than those that agree with it, is the wrong one, and stops. Members that answer, and
+//! have not told of that entry yet, are waited for if they could turn the count, for a few rounds: otherwise two wrong nodes
+//! of five would stop a right one that happened to hear of them first. Where all that does not decide, as between two
+//! nodes, nobody can tell who is right, and all of them say so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use aegis_model::caps;
 use aegis_raft_store::checkpoint::Checkpoint;
 use aegis_raft_store::tables::StateDigest;
 use aegis_raft_store::types::NodeId;
@@ -43,7 +46,11 @@ pub struct Difference {
 #[derive(Debug, Default)]
 pub(super) struct States {
     told: BTreeMap<NodeId, Vec<Checkpoint>>,
+    /// Who answered in the present round of questions.
+    answered: BTreeSet<NodeId>,
     differing: BTreeMap<NodeId, Difference>,
+    /// In how many rounds in a row this node's state seemed wrong, while others might still agree with it.
+    suspicions: u32,
 }
 
 /// What a comparison found.
@@ -71,14 +78,21 @@ pub(super) struct Wrong {
 }
 
 impl States {
+    /// A round of questions begins.
+    pub(super) fn begin_round(&mut self) {
+        self.answered.clear();
+    }
+
     /// What `node` said of its state.
     pub(super) fn note(&mut self, node: NodeId, checkpoints: Vec<Checkpoint>) {
         self.told.insert(node, checkpoints);
+        self.answered.insert(node);
     }
 
     /// Forgets all but `members`.
     pub(super) fn keep(&mut self, members: impl Fn(NodeId) -> bool) {
         self.told.retain(|node, _| members(*node));
+        self.answered.retain(|node| members(*node));
         self.differing.retain(|node, _| members(*node));
     }
 
@@ -92,13 +106,7 @@ impl States {
     ///
     /// Of a member that shares no point with this node, because it is far behind or ahead, what was known stays.
     pub(super) fn compare(&mut self, mine: &[Checkpoint]) -> Compared {
-        let mut compared = Compared::default();
-        for point in mine {
-            let there = self.told_of(point);
-            if let Some(wrong) = wrong(point, &there) {
-                compared.wrong.get_or_insert(wrong);
-            }
-        }
+        let mut compared = Compared { wrong: self.wrong(mine), ..Compared::default() };
         let newest: Vec<(NodeId, Checkpoint)> = self
             .told
             .iter()
@@ -125,6 +133,31 @@ impl States {
         compared
     }
 
+    /// Where this node's state is the wrong one, if that is sure, or has seemed so for long enough.
+    fn wrong(&mut self, mine: &[Checkpoint]) -> Option<Wrong> {
+        let all: Vec<(bool, Wrong)> = mine.iter().filter_map(|point| self.wrong_at(point)).collect();
+        let (sure, wrong) = all.into_iter().max_by_key(|(sure, _)| *sure).unzip();
+        self.suspicions = if wrong.is_some() { self.suspicions.saturating_add(1) } else { 0 };
+        wrong.filter(|_| sure == Some(true) || self.suspicions >= caps::STATE_SUSPICIONS_MAX)
+    }
+
+    /// Whether this node's state is wrong at `point`, and whether that is sure: whatever those say who answer and have not
+    /// told of it yet.
+    fn wrong_at(&self, point: &Checkpoint) -> Option<(bool, Wrong)> {
+        let there = self.told_of(point);
+        let with_me = with(&there, point.digest) + 1;
+        let against = there.iter().map(|(_, digest)| *digest).filter(|digest| *digest != point.digest);
+        let theirs = against.max_by_key(|digest| with(&there, *digest))?;
+        if !outvotes(with(&there, theirs), with_me) {
+            return None;
+        }
+        let told: BTreeSet<NodeId> = there.iter().map(|(node, _)| *node).collect();
+        let open = self.answered.difference(&told).count();
+        let members = there.iter().filter(|(_, digest)| *digest == theirs).map(|(node, _)| *node).collect();
+        let sure = outvotes(with(&there, theirs), with_me + open);
+        Some((sure, Wrong { point: *point, theirs, members }))
+    }
+
     /// The digests that were told of `point`.
     fn told_of(&self, point: &Checkpoint) -> Vec<(NodeId, StateDigest)> {
         let of = |all: &Vec<Checkpoint>| all.iter().find(|it| is_at(it, point)).map(|it| it.digest);
@@ -144,18 +177,6 @@ fn with(there: &[(NodeId, StateDigest)], digest: StateDigest) -> usize {
 /// Whether so many that agree with each other show that so few are wrong.
 fn outvotes(many: usize, few: usize) -> bool {
     many >= 2 && many > few
-}
-
-/// Whether this node is the wrong one at `point`, of which the others told `there`.
-fn wrong(point: &Checkpoint, there: &[(NodeId, StateDigest)]) -> Option<Wrong> {
-    let with_me = with(there, point.digest) + 1;
-    let against = there.iter().map(|(_, digest)| *digest).filter(|digest| *digest != point.digest);
-    let theirs = against.max_by_key(|digest| with(there, *digest))?;
-    if !outvotes(with(there, theirs), with_me) {
-        return None;
-    }
-    let members = there.iter().filter(|(_, digest)| *digest == theirs).map(|(node, _)| *node).collect();
-    Some(Wrong { point: *point, theirs, members })
 }
 
 #[cfg(test)]
@@ -222,6 +243,37 @@ mod tests {
             let differing = others.iter().filter(|digest| **digest != 1).count();
             assert_eq!(agreement.differing.len(), differing, "{others:?}");
         }
+    }
+
+    #[test]
+    fn members_that_could_turn_the_count_are_waited_for_but_not_for_ever() {
+        let told = |states: &mut States, all: &[u8]| {
+            states.begin_round();
+            for (node, digest) in (2..).zip(all) {
+                // 0: alive, and not at that entry yet.
+                states.note(node, vec![if *digest == 0 { at(6, 1) } else { at(7, *digest) }]);
+            }
+            states.compare(&[at(7, 1)]).wrong.is_some()
+        };
+        let mut states = States::default();
+        // Of five, two are wrong and are heard first.
+        assert!(!told(&mut states, &[2, 2, 0, 0]));
+        assert!(!told(&mut states, &[2, 2, 1, 1]));
+        assert!(!told(&mut states, &[2, 2, 0, 1]), "two against two");
+        assert!(told(&mut States::default(), &[2, 2, 2, 0]), "whatever the fourth says");
+        assert!(told(&mut States::default(), &[2, 2]));
+        // A learner that is far behind saves nobody.
+        let mut states = States::default();
+        let rounds = (1..=caps::STATE_SUSPICIONS_MAX).map(|_| told(&mut states, &[2, 2, 0]));
+        let rounds: Vec<bool> = rounds.collect();
+        assert!(
+            rounds.iter().rev().skip(1).all(|wrong| !wrong) && rounds.last() == Some(&true),
+            "{rounds:?}"
+        );
+        // Nor does one that does not answer any more.
+        let mut states = States::default();
+        states.note(4, vec![at(6, 1)]);
+        assert!(told(&mut states, &[2, 2]));
     }
 
     #[test]

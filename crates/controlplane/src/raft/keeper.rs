@@ -47,6 +47,7 @@ async fn ask_all(shared: &Arc<Shared>) {
     shared.peers.keep(|node| node == 0 || members.get_node(&node).is_some());
     shared.clocks().keep(|node| members.get_node(&node).is_some());
     shared.states().keep(|node| members.get_node(&node).is_some());
+    shared.states().begin_round();
     let within = shared.timings.tick / 2;
     let mut asked = JoinSet::new();
     for (node, peer) in members.nodes().filter(|(node, _)| **node != shared.me()) {
