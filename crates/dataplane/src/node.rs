@@ -290,9 +290,10 @@ impl Node {
         let decider = Arc::clone(&self.decider);
         let (surface, reporter) =
             GrpcSurface::new(decider, self.readiness.clone(), budget, body_bytes_max, patience);
+        let surface = Arc::new(surface);
         let life = self.life.clone();
         self.tasks.spawn(async move {
-            let handler = move |source, request| surface.clone().answer(source, request);
+            let handler = move |source, request| Arc::clone(&surface).answer(source, request);
             listener.run(patience, life, handler).await;
             "the gRPC listener"
         });

@@ -29,8 +29,7 @@ pub(crate) use health::report as report_health;
 /// Unary calls have a deadline; streams go on.
 const DECIDE: &str = "/aegis.v1.Decision/Decide";
 
-/// The services. Cheap to clone: one clone per request.
-#[derive(Clone)]
+/// The services. Shared by all requests.
 pub(crate) struct GrpcSurface {
     decision: DecisionServer<Decisions>,
     others: Arc<Others>,
@@ -66,7 +65,11 @@ impl GrpcSurface {
     }
 
     /// Answers one request.
-    pub(crate) async fn answer(mut self, source: IpAddr, request: Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn answer(
+        self: Arc<Self>,
+        source: IpAddr,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
         if let Some(response) = not_grpc(&request) {
             return response;
         }
@@ -76,14 +79,15 @@ impl GrpcSurface {
         let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
         if path == DECIDE {
             let budget = self.budget.clone();
-            let call = self.decision.call(request.map(|body| Metered::new(body, budget)));
+            let mut decision = self.decision.clone();
+            let call = decision.call(request.map(|body| Metered::new(body, budget)));
             return match tokio::time::timeout(self.deadline, call).await {
                 Ok(response) => infallible(response),
                 Err(_elapsed) => Status::deadline_exceeded("the call took too long to arrive").into_http(),
             };
         }
         match service {
-            SERVICE_NAME => infallible(self.decision.call(request).await),
+            SERVICE_NAME => infallible(self.decision.clone().call(request).await),
             health::HEALTH_NAME => self.ending(self.others.health.clone().call(request).await),
             health::REFLECTION_NAME => self.ending(self.others.reflection.clone().call(request).await),
             _ => Status::unimplemented("no such service is served here").into_http(),

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use aegis_model::caps;
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use hyper::body::{Body, Incoming};
 use hyper::rt::Executor;
 use hyper::service::service_fn;
@@ -89,31 +91,54 @@ where
         async move { Ok::<_, Infallible>(answer.await.map(|body| Held::new(body, busy))) }
     });
     let mut connection = pin!(connections.builder.serve_connection(TokioIo::new(stream), service));
-    let life = &connections.life;
-    let mut look = tokio::time::interval(connections.patience.idle);
-    look.tick().await;
+    // Each in a place of its own that is looked at only when it was woken: what all connections wait for is behind locks,
+    // and a busy connection is polled some ten thousand times a second.
+    let mut events = FuturesUnordered::new();
+    events.push(event(&connections, false));
     let (mut closing, mut begun) = (false, 0);
     loop {
-        tokio::select! {
+        let event_now = tokio::select! {
             result = connection.as_mut() => {
                 if let Err(error) = result {
                     tracing::debug!(%error, "a connection ended early");
                 }
                 return;
             }
-            () = life.over.cancelled() => return,
-            () = life.stopping.cancelled(), if !closing => {
-                closing = true;
-                connection.as_mut().graceful_shutdown();
+            Some(event_now) = events.next() => event_now,
+        };
+        match event_now {
+            Event::Over => return,
+            Event::Stopping => {}
+            Event::Look if !activity.is_idle_since(&mut begun) => {
+                events.push(event(&connections, closing));
+                continue;
             }
-            _ = look.tick() => if activity.is_idle_since(&mut begun) {
-                // Asked once in order; a client that does not care is cut off at the next look.
-                if closing {
-                    return;
-                }
-                closing = true;
-                connection.as_mut().graceful_shutdown();
-            }
+            // Asked once in order; a client that does not care is cut off at the next look.
+            Event::Look if closing => return,
+            Event::Look => {}
         }
+        closing = true;
+        connection.as_mut().graceful_shutdown();
+        events.push(event(&connections, closing));
+    }
+}
+
+/// What happens to a connection without its client's doing.
+enum Event {
+    /// The node is told to stop: what is under way may end.
+    Stopping,
+    /// The node's patience with what is under way is over.
+    Over,
+    /// It is time to look whether the connection is idle.
+    Look,
+}
+
+/// Waits for the next event; a connection that is closing is not told again that the node stops.
+async fn event(connections: &Connections, closing: bool) -> Event {
+    let life = &connections.life;
+    tokio::select! {
+        () = life.over.cancelled() => Event::Over,
+        () = life.stopping.cancelled(), if !closing => Event::Stopping,
+        () = tokio::time::sleep(connections.patience.idle) => Event::Look,
     }
 }
