@@ -54,6 +54,7 @@ impl Agents {
                         }
                         Err(wrong) => lock(&seen.wrong).push(wrong),
                     }
+                    // expect(sleep): an agent that asks without pause would take the processors from the nodes.
                     tokio::time::sleep(PAUSE).await;
                 }
             });

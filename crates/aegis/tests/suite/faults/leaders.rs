@@ -60,6 +60,7 @@ async fn first_write(admin: &Admin, leader: usize, round: u64) -> Duration {
                 if matches!(admin.ask(at, Method::POST, path, None, Some(body)).await, Ok((status, _)) if status.is_success()) {
                     return;
                 }
+                // expect(sleep): a refused writer tries again; nothing tells it when a leader is there.
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         });

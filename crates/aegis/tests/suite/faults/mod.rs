@@ -55,6 +55,7 @@ fn dice(name: &str) -> StdRng {
 
 /// Lets the rest go on for up to so many milliseconds: a fault may strike at any moment, so every one has its turn.
 fn any_moment(dice: &mut StdRng, below: u64) {
+    // expect(sleep): a fault that waited for an event would strike at that moment only.
     std::thread::sleep(Duration::from_millis(dice.random_range(0..below)));
 }
 

@@ -14,6 +14,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) async fn until_all_are_equal(admin: &Admin) {
     let equal = async {
         while !are_equal(admin).await {
+            // expect(sleep): control nodes are asked; they tell nobody how far they have come.
             tokio::time::sleep(PAUSE).await;
         }
     };

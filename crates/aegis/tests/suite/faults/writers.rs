@@ -164,6 +164,7 @@ impl Writers {
         let goal = self.acknowledged() + more;
         let reached = async {
             while self.acknowledged() < goal {
+                // expect(sleep): writers count for themselves and tell nobody.
                 tokio::time::sleep(PAUSE).await;
             }
         };
@@ -216,6 +217,7 @@ async fn create(admin: Admin, seen: Arc<Seen>, number: usize) {
                 seen.in_doubt.fetch_add(1, Ordering::Relaxed);
             }
         }
+        // expect(sleep): a writer without pause would take the processors from the nodes.
         tokio::time::sleep(PAUSE).await;
     }
 }
@@ -227,6 +229,7 @@ async fn move_on(admin: Admin, seen: Arc<Seen>, number: usize) {
         if seen.over.load(Ordering::Relaxed) {
             return;
         }
+        // expect(sleep): a writer without pause would take the processors from the nodes.
         tokio::time::sleep(PAUSE).await;
         let before = seen.newest.load(Ordering::SeqCst);
         let read = admin.ask(number + turn, Method::GET, &path, None, None).await;
