@@ -119,6 +119,40 @@ pub const RATE_MAX: u32 = 1_000_000;
 /// Largest `burst`, in calls.
 pub const BURST_MAX: u32 = 1_000_000;
 
+/// Slots that agents are spread over; a data node owns some of them. Enough that 64 nodes have 16 each, few enough that the
+/// whole map is sent at once. Fixed: clients compute slots themselves.
+pub const SLOTS: u16 = 1_024;
+
+/// Seconds of a node's spending that one lease is made for, as long as the budget has so much.
+pub const LEASE_SECONDS: u64 = 30;
+
+/// Milliseconds between two batches in which a data node returns leases and asks for the next ones ahead of need.
+pub const LEASE_TICK_MS: u64 = 50;
+
+/// Most leases of one budget that are neither returned nor charged: four for each of 1,024 data nodes. More: no grant,
+/// until some came back.
+pub const LEASES_PER_BUDGET_MAX: usize = 4_096;
+
+/// Most leases of one budget that a data node spends from: the present one, the next one, and those on their way back.
+/// More: not taken in, and so returned at once.
+pub const LEASES_PER_PURSE_MAX: usize = 8;
+
+/// Life of a share of a rate, in seconds: longer than a change of the leader.
+pub const SHARE_SECONDS: u64 = 5;
+
+/// By how many percent a monotonic clock may run too fast or too slow before shares of a rate overlap.
+pub const SHARE_DRIFT_PERCENT: u64 = 1;
+
+/// Milliseconds that a leader waits beyond a share's life: longer than a call takes from reading the clock to taking
+/// its token.
+pub const SHARE_MARGIN_MS: u64 = 100;
+
+/// Milliseconds of the sliding window in which a rate and its burst hold over all nodes together.
+pub const RATE_WINDOW_MS: u64 = 1_000;
+
+/// Longest spelling of a number that is read as an amount, in bytes. Longer: the amount is refused.
+pub const AMOUNT_BYTES_MAX: usize = 64;
+
 /// Most people who have to agree to one approval (`of`).
 pub const APPROVERS_MAX: u32 = 20;
 
@@ -699,6 +733,10 @@ const _: () = assert!(
     2 * SDK_PING_MS < SDK_DEADLINE_MS,
     "a dead node is noticed while there is time for another attempt"
 );
+
+const _: () = assert!(SLOTS.is_power_of_two(), "every slot is as likely as any other");
+const _: () = assert!(100 * RATE_WINDOW_MS < SHARE_SECONDS * 1_000 * (100 - SHARE_DRIFT_PERCENT));
+const _: () = assert!(SHARE_MARGIN_MS < RATE_WINDOW_MS);
 
 /// Most connections of people and their tools to one control node's HTTP port. Beyond: closed at once.
 pub const ADMIN_CONNECTIONS_MAX: usize = 512;

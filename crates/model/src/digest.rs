@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A SHA-256 digest. As text it is `sha256:` and 64 lower-case hexadecimal digits.
 ///
-/// This crate hashes nothing: who has the content brings the digest along.
+/// This crate hashes no content: who has the content brings the digest along.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest([u8; 32]);

@@ -16,4 +16,5 @@ pub mod principal;
 pub mod reason;
 pub mod scope;
 pub mod secret;
+pub mod slot;
 pub mod utc;

@@ -20,6 +20,56 @@ pub struct BadQuantity;
 /// Millionths in one unit.
 const SCALE: u64 = 1_000_000;
 
+impl Micros {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// The largest quantity that has a text: `999999999999.999999`, less than 2^60.
+    pub const MAX: Self = Self(999_999_999_999_999_999);
+
+    /// So many whole units, if that is a quantity.
+    pub const fn of_units(units: u64) -> Option<Self> {
+        match units.checked_mul(SCALE) {
+            Some(micros) if micros <= Self::MAX.0 => Some(Self(micros)),
+            _ => None,
+        }
+    }
+
+    /// The sum, if it is a quantity: at most [`Self::MAX`].
+    pub const fn checked_add(self, other: Self) -> Option<Self> {
+        match self.0.checked_add(other.0) {
+            Some(sum) if sum <= Self::MAX.0 => Some(Self(sum)),
+            _ => None,
+        }
+    }
+
+    /// The difference, if it is not negative.
+    pub const fn checked_sub(self, other: Self) -> Option<Self> {
+        match self.0.checked_sub(other.0) {
+            Some(rest) => Some(Self(rest)),
+            None => None,
+        }
+    }
+
+    /// The difference, or nothing where it would be negative.
+    pub const fn saturating_sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    /// The sum, or [`Self::MAX`] where that is exceeded.
+    pub const fn saturating_add(self, other: Self) -> Self {
+        match self.checked_add(other) {
+            Some(sum) => sum,
+            None => Self::MAX,
+        }
+    }
+
+    /// Whether it is nothing.
+    pub const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+}
+
 impl FromStr for Micros {
     type Err = BadQuantity;
 
@@ -76,6 +126,19 @@ mod tests {
             let read: Micros = text.parse().expect("a quantity");
             assert_eq!((read.0, read.to_string().as_str()), (micros, text));
         }
+    }
+
+    #[test]
+    fn sums_stay_quantities_and_differences_stay_positive() {
+        let one = Micros(1);
+        assert_eq!(Micros::MAX.checked_add(one), None);
+        assert_eq!(Micros::MAX.saturating_add(one), Micros::MAX);
+        assert_eq!(Micros(u64::MAX).checked_add(Micros(u64::MAX)), None);
+        assert_eq!(Micros(2).checked_add(one), Some(Micros(3)));
+        assert_eq!((one.checked_sub(Micros(2)), one.saturating_sub(Micros(2))), (None, Micros::ZERO));
+        assert_eq!(Micros::of_units(20), Some(Micros(20_000_000)));
+        assert_eq!((Micros::of_units(1_000_000_000_000), Micros::of_units(u64::MAX)), (None, None));
+        assert_eq!(Micros::MAX.to_string().parse(), Ok(Micros::MAX));
     }
 
     #[test]
