@@ -82,6 +82,25 @@ pub const BARS: &[Bar] = &[
         goals: &[],
     },
     Bar {
+        name: "spend",
+        question: "What does a call pay for being counted: a lease, a bucket, and four levels of both?",
+        commands: &[plain("cargo bench --locked -p aegis-limits --bench spend")],
+        goals: &[
+            at_most("spend/lease", 100.0),
+            at_most("spend/bucket", 100.0),
+            at_most("spend/four_budgets_one_rate", 100.0),
+        ],
+    },
+    Bar {
+        name: "lease-simulation",
+        question: "How many entries of the replicated log, waiting calls and burned units do budgets cost, by nodes and agents?",
+        commands: &[plain("cargo run --release --locked -p aegis-limits --example simulate")],
+        goals: &[
+            at_most("lease-simulation/8_nodes/10000_agents/entries_per_second", 200.0),
+            at_most("lease-simulation/8_nodes/10000_agents/busy_waits_per_decision", 0.001),
+        ],
+    },
+    Bar {
         name: "tidy",
         question: "How long do the checks take that a contributor runs before every commit?",
         commands: &[plain("cargo xtask tidy --output json")],
