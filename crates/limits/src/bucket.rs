@@ -35,11 +35,10 @@ pub struct Bucket<C: Cell = AtomicU64> {
 /// What was taken for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
-    /// The due moment after it.
-    due: u64,
-    interval: u64,
+    /// The word after it.
+    word: u64,
+    /// What was refunded before it.
     refunded: u64,
-    generation: u64,
 }
 
 /// Why nothing was taken.
@@ -99,8 +98,9 @@ impl<C: Cell> Bucket<C> {
             if due > TIME_NS_MAX {
                 return Err(TooFast::NoShare);
             }
-            if self.word.exchange(seen, Word { due, ..word }.packed()).is_ok() {
-                return Ok(Token { due, interval, refunded, generation: word.generation });
+            let new = Word { due, ..word }.packed();
+            if self.word.exchange(seen, new).is_ok() {
+                return Ok(Token { word: new, refunded });
             }
         }
     }
@@ -108,15 +108,19 @@ impl<C: Cell> Bucket<C> {
     /// Gives back a token of a call that did not come about: what of it did not grow again since. Nothing if the pace was
     /// changed meanwhile.
     pub fn refund(&self, token: Token, now: Monotonic) {
-        let now = nanos(now);
+        let (now, taken) = (nanos(now), Word::of(token.word));
         let mut own = 0_u64;
         loop {
             let seen = self.word.load();
             let word = Word::of(seen);
+            if word.generation != taken.generation {
+                return;
+            }
             let earlier = self.refunded.load().wrapping_sub(token.refunded).wrapping_sub(own);
-            let due = token.due.saturating_sub(earlier);
-            let back = due.saturating_sub(now).min(token.interval);
-            if back == 0 || word.generation != token.generation {
+            let [interval, _] = self.pace(taken.generation);
+            let due = taken.due.saturating_sub(earlier);
+            let back = due.saturating_sub(now).min(interval);
+            if back == 0 {
                 return;
             }
             // Before the word: who takes a token in between reads it, and then the word is no longer the one seen here.

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use aegis_model::clock::Monotonic;
 use aegis_model::money::Micros;
+use arc_swap::{ArcSwap, Guard};
 
 use crate::bucket::{Bucket, TooFast};
 use crate::cell::Cell;
-use crate::purse::{Purse, Short};
+use crate::purse::{Purse, Short, View};
 use crate::reservation::{Held, Reservation};
 
 /// How many levels there are.
@@ -70,6 +71,8 @@ impl<C: Cell> Default for Account<C> {
 pub struct Hierarchy<C: Cell = AtomicU64> {
     /// By level, in the order of [`Level::ALL`]. No account is no limit.
     accounts: [Option<Arc<Account<C>>>; LEVELS],
+    /// The leases of all levels as they were last seen: one look for a call instead of four.
+    seen: ArcSwap<[Option<View<C>>; LEVELS]>,
 }
 
 /// What a call costs at each level, in the order of [`Level::ALL`].
@@ -120,7 +123,8 @@ impl Unfit {
 impl<C: Cell> Hierarchy<C> {
     /// Puts accounts together, in the order of [`Level::ALL`].
     pub fn new(accounts: [Option<Arc<Account<C>>>; LEVELS]) -> Self {
-        Self { accounts }
+        let seen = ArcSwap::from_pointee(views(&accounts));
+        Self { accounts, seen }
     }
 
     /// The account of a level.
@@ -138,27 +142,53 @@ impl<C: Cell> Hierarchy<C> {
     /// The first level that refused, and why.
     pub fn reserve(self: &Arc<Self>, costs: &Costs, now: Monotonic) -> Result<Reservation<C>, Unfit> {
         let mut reservation = Reservation::empty(Arc::clone(self));
+        let views = self.look();
         for level in Level::ALL {
             let Some(account) = self.account(level) else { continue };
-            let held = reservation.held_mut(level);
-            if let Err(why) = take(account, costs.0[level as usize], now, held) {
+            let (view, held) = (views[level as usize].as_ref(), reservation.held_mut(level));
+            if let Err(why) = take(account, view, costs.0[level as usize], now, held) {
                 reservation.refund(now);
                 return Err(Unfit { level, why });
             }
         }
         Ok(reservation)
     }
+
+    /// The leases of all levels, looked at anew if any have changed.
+    fn look(&self) -> Guard<Arc<[Option<View<C>>; LEVELS]>> {
+        let seen = self.seen.load();
+        let purses =
+            self.accounts.iter().map(|account| account.as_deref().and_then(|it| it.purse.as_deref()));
+        let as_seen = |(purse, view): (Option<&Purse<C>>, &Option<View<C>>)| {
+            purse.zip(view.as_ref()).is_none_or(|(purse, view)| purse.is_as_in(view))
+        };
+        if purses.zip(seen.iter()).all(as_seen) {
+            return seen;
+        }
+        self.seen.store(Arc::new(views(&self.accounts)));
+        self.seen.load()
+    }
 }
 
-fn take<C: Cell>(account: &Account<C>, cost: Micros, now: Monotonic, held: &mut Held) -> Result<(), Why> {
+fn views<C: Cell>(accounts: &[Option<Arc<Account<C>>>; LEVELS]) -> [Option<View<C>>; LEVELS] {
+    accounts.each_ref().map(|account| Some(account.as_ref()?.purse.as_ref()?.view()))
+}
+
+fn take<C: Cell>(
+    account: &Account<C>,
+    view: Option<&View<C>>,
+    cost: Micros,
+    now: Monotonic,
+    held: &mut Held,
+) -> Result<(), Why> {
     if let Some(bucket) = &account.bucket {
         held.token = Some(bucket.take(now).map_err(|why| match why {
             TooFast::Wait(wait) => Why::Rate(wait),
             TooFast::NoShare => Why::NoShare,
         })?);
     }
-    if let (Some(purse), false) = (&account.purse, cost.is_zero()) {
-        held.paid = Some(purse.spend(cost).map_err(|Short| Why::Budget(cost))?);
+    if let (Some(view), false) = (view, cost.is_zero()) {
+        held.paid = Some(view.spend(cost).map_err(|Short| Why::Budget(cost))?);
     }
     Ok(())
 }

@@ -16,6 +16,23 @@ pub struct Purse<C: Cell = AtomicU64> {
     leases: ArcSwap<Vec<Entry<C>>>,
     /// The number of the last entry.
     entered: AtomicU64,
+    /// Grows after each change of the leases.
+    version: AtomicU64,
+}
+
+/// The leases of a purse as they were, and its version then. Paying from it is as good as paying from the purse, since
+/// whether a lease pays is said by the lease; only leases that came since are missing.
+#[derive(Debug)]
+pub(crate) struct View<C: Cell> {
+    version: u64,
+    leases: Arc<Vec<Entry<C>>>,
+}
+
+impl<C: Cell> View<C> {
+    /// As [`Purse::spend`].
+    pub(crate) fn spend(&self, cost: Micros) -> Result<Payment, Short> {
+        spend(&self.leases, cost)
+    }
 }
 
 /// A lease in a purse, under a number that no other one in it has, of whatever epoch.
@@ -57,7 +74,7 @@ pub struct Full;
 
 impl<C: Cell> Default for Purse<C> {
     fn default() -> Self {
-        Self { leases: ArcSwap::default(), entered: AtomicU64::new(0) }
+        Self { leases: ArcSwap::default(), entered: AtomicU64::new(0), version: AtomicU64::new(0) }
     }
 }
 
@@ -73,6 +90,7 @@ impl<C: Cell> Purse<C> {
             let room = leases.len() < LEASES_PER_PURSE_MAX;
             leases.iter().chain(room.then_some(&entry)).cloned().collect::<Vec<_>>()
         });
+        self.version.fetch_add(1, Ordering::Release);
         if before.len() < LEASES_PER_PURSE_MAX { Ok(()) } else { Err(Full) }
     }
 
@@ -81,9 +99,7 @@ impl<C: Cell> Purse<C> {
     /// # Errors
     /// [`Short`]; nothing has changed.
     pub fn spend(&self, cost: Micros) -> Result<Payment, Short> {
-        let leases = self.leases.load();
-        let payer = leases.iter().find(|entry| entry.lease.spend(cost).is_ok()).ok_or(Short)?;
-        Ok(Payment { number: payer.number, amount: cost })
+        spend(&self.leases.load(), cost)
     }
 
     /// Puts back `amount` of what was paid, to the lease that paid.
@@ -129,7 +145,25 @@ impl<C: Cell> Purse<C> {
             let others = leases.iter().filter(|entry| !Arc::ptr_eq(&entry.lease, lease));
             others.cloned().collect::<Vec<_>>()
         });
+        self.version.fetch_add(1, Ordering::Release);
     }
+
+    /// The leases as they are.
+    pub(crate) fn view(&self) -> View<C> {
+        // The version first: a change in between makes the view look old, never new.
+        let version = self.version.load(Ordering::Acquire);
+        View { version, leases: self.leases.load_full() }
+    }
+
+    /// Whether the leases are still those of `view`.
+    pub(crate) fn is_as_in(&self, view: &View<C>) -> bool {
+        self.version.load(Ordering::Acquire) == view.version
+    }
+}
+
+fn spend<C: Cell>(leases: &[Entry<C>], cost: Micros) -> Result<Payment, Short> {
+    let payer = leases.iter().find(|entry| entry.lease.spend(cost).is_ok()).ok_or(Short)?;
+    Ok(Payment { number: payer.number, amount: cost })
 }
 
 #[cfg(test)]

@@ -134,6 +134,22 @@ fn what_comes_back_after_the_rest_was_reported_stays_spent() {
     assert_eq!(hierarchy.reserve(&cost(1), NOW).unwrap_err().level, Level::Agent);
 }
 
+#[test]
+fn a_lease_that_came_is_found_by_the_next_call_and_one_that_was_closed_pays_none() {
+    let hierarchy = hierarchy([(9, 100); LEVELS]);
+    let purse = hierarchy.account(Level::Tenant).unwrap().purse.clone().unwrap();
+    let reserve = |price| hierarchy.reserve(&cost(price), NOW).map(|reservation| drop(reservation.commit()));
+    assert_eq!(reserve(60), Ok(()));
+    let first = purse.all().remove(0);
+    assert_eq!(first.take_rest(), Some(Micros(40)));
+    assert_eq!(reserve(1).unwrap_err().level, Level::Tenant);
+    purse.add(&Arc::new(Lease::open(LeaseId(2), Micros(30)))).unwrap();
+    assert_eq!(reserve(20), Ok(()));
+    purse.remove(&first);
+    assert_eq!((reserve(10), reserve(1).unwrap_err().level), (Ok(()), Level::Tenant));
+    assert_eq!(rests(&hierarchy), [10, 0, 10, 10]);
+}
+
 #[derive(Debug, Clone)]
 enum End {
     Drop,

@@ -89,6 +89,7 @@ pub const BARS: &[Bar] = &[
             at_most("spend/lease", 100.0),
             at_most("spend/bucket", 100.0),
             at_most("spend/four_budgets_one_rate", 100.0),
+            at_most("spend/four_budgets_four_rates", 100.0),
         ],
     },
     Bar {
