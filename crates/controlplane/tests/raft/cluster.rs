@@ -57,7 +57,14 @@ struct Running {
 
 /// Quick ticks, and otherwise what a node has by default.
 pub(crate) fn timings() -> Timings {
-    Timings { tick: Duration::from_millis(200), ..Timings::default() }
+    Timings {
+        tick: Duration::from_millis(200),
+        // Many nodes share a process and its processors here: a leader that is held up for half a second would be replaced,
+        // and commands under way would rightly be in doubt.
+        election_min: Duration::from_millis(500),
+        election_max: Duration::from_millis(1_000),
+        ..Timings::default()
+    }
 }
 
 impl Seat {
