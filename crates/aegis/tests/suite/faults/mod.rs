@@ -8,7 +8,8 @@
 //! | `AEGIS_FAULTS_ROUNDS` | how many rounds |
 //! | `AEGIS_FAULTS_SEED` | which ones |
 //! | `AEGIS_FAULTS_PROGRAM` | another build of the binary |
-//! | `AEGIS_FAULTS_AGENTS` | how many agents the rolled back policy is for |
+//! | `AEGIS_FAULTS_AGENTS` | how many agents the policies are for |
+//! | `AEGIS_FAULTS_WRITES` | how many writes there are before a node is replaced |
 
 #![expect(
     clippy::print_stdout,
@@ -21,6 +22,7 @@ mod figures;
 mod kills;
 mod leaders;
 mod partitions;
+mod replacements;
 mod rollbacks;
 mod standing;
 mod writers;
