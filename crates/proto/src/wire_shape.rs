@@ -94,24 +94,7 @@ impl Received for v1::DecideStreamResponse {
     const SHAPE: Option<&'static Shape> = None;
 }
 
-// Between nodes of neighbouring versions a field that one of them does not know is skipped.
-
-impl Received for v1::FollowRequest {
-    const SHAPE: Option<&'static Shape> = None;
-}
-
-impl Received for v1::FollowResponse {
-    const SHAPE: Option<&'static Shape> = None;
-}
-
-impl Received for v1::GetBundleRequest {
-    const SHAPE: Option<&'static Shape> = None;
-}
-
-impl Received for v1::GetBundleResponse {
-    const SHAPE: Option<&'static Shape> = None;
-}
-/// Between nodes of one protocol version fields may be added: they are read as protobuf is.
+/// Between nodes of neighbouring versions a field that one of them does not know is skipped.
 macro_rules! read_leniently {
     ($($message:ident)*) => {$(
         impl Received for v1::$message {
@@ -125,6 +108,8 @@ read_leniently!(
     RaftReadIndexRequest RaftReadIndexResponse RaftStatusRequest RaftStatusResponse
     RaftStandingsRequest RaftStandingsResponse RaftObjectStoreRequest RaftObjectStoreResponse
     RaftChangeMembersRequest RaftChangeMembersResponse
+    FollowRequest FollowResponse GetBundleRequest GetBundleResponse
+    LendRequest LendResponse
 );
 
 /// `aegis.v1.DecideRequest`.

@@ -14,8 +14,13 @@ use prost::Message;
 use prost_types::FileDescriptorSet;
 
 /// Package `aegis.v1`: what nodes say to clients and to each other.
-const PRODUCT: [&str; 4] =
-    ["aegis/v1/decision.proto", "aegis/v1/feed.proto", "aegis/v1/manifest.proto", "aegis/v1/raft.proto"];
+const PRODUCT: [&str; 5] = [
+    "aegis/v1/decision.proto",
+    "aegis/v1/feed.proto",
+    "aegis/v1/lending.proto",
+    "aegis/v1/manifest.proto",
+    "aegis/v1/raft.proto",
+];
 /// What a data node serves, and so stands in the descriptor that its reflection shows.
 const DATA_NODE: [&str; 1] = ["aegis/v1/decision.proto"];
 /// What the control plane replicates and keeps on disk; nothing of it is served.

@@ -1477,6 +1477,765 @@ pub mod feed_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// From a data node.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LendRequest {
+    #[prost(oneof = "lend_request::Message", tags = "1, 2, 3, 4")]
+    pub message: ::core::option::Option<lend_request::Message>,
+}
+/// Nested message and enum types in `LendRequest`.
+pub mod lend_request {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Message {
+        /// First, and once.
+        #[prost(message, tag = "1")]
+        Hello(super::LendHello),
+        /// What it needs of budgets, and what it gives back.
+        #[prost(message, tag = "2")]
+        Ask(super::LendAsk),
+        /// What it needs of rates: at least once within a second.
+        #[prost(message, tag = "3")]
+        Rates(super::RateTick),
+        /// It is about to stop: its slots are to be moved. It goes on asking and giving back until it closes the stream.
+        #[prost(message, tag = "4")]
+        Leaving(super::LendLeaving),
+    }
+}
+/// Who asks.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LendHello {
+    /// The node's name, as in its certificate.
+    #[prost(string, tag = "1")]
+    pub node_name: ::prost::alloc::string::String,
+    /// As in the feed's `Hello`.
+    #[prost(uint64, tag = "2")]
+    pub node_id: u64,
+    /// The incarnation that the feed gave to this process.
+    #[prost(uint64, tag = "3")]
+    pub incarnation: u64,
+    /// The history in which it was given.
+    #[prost(uint64, tag = "4")]
+    pub history: u64,
+    /// The only tenant that it serves (a sidecar); empty: all that its certificate covers.
+    #[prost(string, tag = "5")]
+    pub tenant: ::prost::alloc::string::String,
+    /// What it understands: 1 is everything in this file.
+    #[prost(uint32, tag = "6")]
+    pub level: u32,
+}
+/// The node is about to stop.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LendLeaving {}
+/// Names a limit. It holds no version, so that what was spent stays spent when a policy changes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LimitKey {
+    /// Whose calls count.
+    #[prost(enumeration = "LimitLevel", tag = "1")]
+    pub level: i32,
+    /// The organization for `LIMIT_LEVEL_ORGANIZATION`, otherwise the tenant.
+    #[prost(string, tag = "2")]
+    pub owner: ::prost::alloc::string::String,
+    /// The agent, for `LIMIT_LEVEL_AGENT` and `LIMIT_LEVEL_ENTRY`; otherwise empty.
+    #[prost(string, tag = "3")]
+    pub agent: ::prost::alloc::string::String,
+    /// The entry's name, for `LIMIT_LEVEL_ENTRY`; otherwise empty.
+    #[prost(string, tag = "4")]
+    pub entry: ::prost::alloc::string::String,
+    /// The unit of a budget, e.g. `usd` or `calls`; empty for a rate.
+    #[prost(string, tag = "5")]
+    pub unit: ::prost::alloc::string::String,
+}
+/// How new a limit is: the newest one counts. Within the same stamp, the strictest does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LimitStamp {
+    /// The history.
+    #[prost(uint64, tag = "1")]
+    pub history: u64,
+    /// The activation of the policy that sets the limit; of an organization, the revision of its limits.
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+}
+/// What a node needs, and what it has left over. At most one is under way per node. One that was not answered is sent again,
+/// equal to the byte, to whoever leads next: it is applied once.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LendAsk {
+    /// Counts from 1 in each incarnation, without holes.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// What it needs.
+    #[prost(message, repeated, tag = "2")]
+    pub budgets: ::prost::alloc::vec::Vec<BudgetAsk>,
+    /// What it has stopped spending from.
+    #[prost(message, repeated, tag = "3")]
+    pub returns: ::prost::alloc::vec::Vec<LeaseReturn>,
+    /// Real costs that no lease covered.
+    #[prost(message, repeated, tag = "4")]
+    pub debts: ::prost::alloc::vec::Vec<CostBeyond>,
+    /// Whether everything that this node can prove of its earlier lives was returned, by this ask or one before: what else they
+    /// hold is spent.
+    #[prost(bool, tag = "5")]
+    pub recovered: bool,
+}
+/// A need of one budget.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetAsk {
+    /// Which budget.
+    #[prost(message, optional, tag = "1")]
+    pub key: ::core::option::Option<LimitKey>,
+    /// Its limit per epoch, as the node was told.
+    #[prost(uint64, tag = "2")]
+    pub limit: u64,
+    /// The IANA time zone of its epochs; empty: UTC.
+    #[prost(string, tag = "3")]
+    pub zone: ::prost::alloc::string::String,
+    /// How new the limit is.
+    #[prost(message, optional, tag = "4")]
+    pub stamp: ::core::option::Option<LimitStamp>,
+    /// The cost of all calls that wait for this grant; 0 when the node asks ahead of need.
+    #[prost(uint64, tag = "5")]
+    pub waiting: u64,
+    /// The cost of the cheapest of them, or of a usual call: less than this is of no use.
+    #[prost(uint64, tag = "6")]
+    pub least: u64,
+    /// What the node has lately spent of it per second.
+    #[prost(uint64, tag = "7")]
+    pub per_second: u64,
+}
+/// What a node left unspent of a lease. Credited once.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseReturn {
+    /// The number of the ledger that the lease is of, as it was granted.
+    #[prost(uint64, tag = "1")]
+    pub ledger: u64,
+    /// The lease.
+    #[prost(uint64, tag = "2")]
+    pub lease: u64,
+    /// What was left.
+    #[prost(uint64, tag = "3")]
+    pub unspent: u64,
+    /// Whether an earlier life of this node held it, and this one found it in the journal with proof that the earlier one is dead.
+    #[prost(bool, tag = "4")]
+    pub recovered: bool,
+}
+/// A real cost beyond what was reserved.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CostBeyond {
+    /// The ledger that it counts in.
+    #[prost(uint64, tag = "1")]
+    pub ledger: u64,
+    /// How much.
+    #[prost(uint64, tag = "2")]
+    pub amount: u64,
+}
+/// To a data node.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LendResponse {
+    #[prost(oneof = "lend_response::Message", tags = "1, 2, 3, 4, 5")]
+    pub message: ::core::option::Option<lend_response::Message>,
+}
+/// Nested message and enum types in `LendResponse`.
+pub mod lend_response {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Message {
+        /// First, and once.
+        #[prost(message, tag = "1")]
+        Welcome(super::LendWelcome),
+        /// The answer to an ask; it is replicated.
+        #[prost(message, tag = "2")]
+        Answer(super::LendAnswer),
+        /// The answer to a tick; what changed is replicated.
+        #[prost(message, tag = "3")]
+        Shares(super::RateShares),
+        /// Somebody waits for what this node holds.
+        #[prost(message, tag = "4")]
+        Recall(super::LendRecall),
+        /// The last message.
+        #[prost(message, tag = "5")]
+        Farewell(super::LendFarewell),
+    }
+}
+/// The leader takes the node on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LendWelcome {
+    /// The cluster.
+    #[prost(string, tag = "1")]
+    pub cluster_id: ::prost::alloc::string::String,
+    /// The name of the control node, for people.
+    #[prost(string, tag = "2")]
+    pub control_node: ::prost::alloc::string::String,
+    /// How many data nodes live, this one included.
+    #[prost(uint32, tag = "3")]
+    pub nodes: u32,
+}
+/// The answer to an ask.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LendAnswer {
+    /// The number of the ask.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// One answer for each of its `budgets`, in their order.
+    #[prost(message, repeated, tag = "2")]
+    pub budgets: ::prost::alloc::vec::Vec<BudgetAnswer>,
+    /// How many data nodes live.
+    #[prost(uint32, tag = "3")]
+    pub nodes: u32,
+}
+/// The answer to a need.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetAnswer {
+    #[prost(oneof = "budget_answer::Outcome", tags = "1, 2, 3")]
+    pub outcome: ::core::option::Option<budget_answer::Outcome>,
+}
+/// Nested message and enum types in `BudgetAnswer`.
+pub mod budget_answer {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Outcome {
+        /// A lease.
+        #[prost(message, tag = "1")]
+        Granted(super::LeaseGranted),
+        /// The budget has too little.
+        #[prost(message, tag = "2")]
+        Exhausted(super::BudgetExhausted),
+        /// There is neither: ask again.
+        #[prost(message, tag = "3")]
+        Refused(super::BudgetRefused),
+    }
+}
+/// A lease. It is charged already, and may be spent until its rest is returned.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseGranted {
+    /// The number of the ledger, unique in the cluster: of one budget in one epoch.
+    #[prost(uint64, tag = "1")]
+    pub ledger: u64,
+    /// The number of the lease within the ledger.
+    #[prost(uint64, tag = "2")]
+    pub lease: u64,
+    /// How much.
+    #[prost(uint64, tag = "3")]
+    pub amount: u64,
+    /// When the epoch ends, in milliseconds of log time: from then on calls count in the next one.
+    #[prost(uint64, tag = "4")]
+    pub epoch_end_ms: u64,
+    /// What may still be granted after this.
+    #[prost(uint64, tag = "5")]
+    pub free: u64,
+    /// The revision of the ledger.
+    #[prost(uint64, tag = "6")]
+    pub revision: u64,
+}
+/// A budget that has too little for what was asked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetExhausted {
+    /// The number of the ledger.
+    #[prost(uint64, tag = "1")]
+    pub ledger: u64,
+    /// Its revision: while it is the same, no more can be granted.
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+    /// The most that could still be granted.
+    #[prost(uint64, tag = "3")]
+    pub free: u64,
+    /// What is out in leases of other nodes that live, and is being called back: worth asking again.
+    #[prost(uint64, tag = "4")]
+    pub recalled: u64,
+    /// When the epoch ends, in milliseconds of log time.
+    #[prost(uint64, tag = "5")]
+    pub epoch_end_ms: u64,
+}
+/// Neither a lease nor an empty budget.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetRefused {
+    /// A stable code: `epoch_over` (ask again at once), `too_many_leases`, `too_many_budgets`, `invalid`.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+}
+/// What a node needs of rates.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RateTick {
+    /// Counts from 1 on each stream.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// Each rate that it uses, or wants to.
+    #[prost(message, repeated, tag = "2")]
+    pub rates: ::prost::alloc::vec::Vec<RateAsk>,
+}
+/// A need of one rate.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RateAsk {
+    /// Which rate.
+    #[prost(message, optional, tag = "1")]
+    pub key: ::core::option::Option<LimitKey>,
+    /// Calls per second, as the node was told.
+    #[prost(uint64, tag = "2")]
+    pub rate: u64,
+    /// Calls at once.
+    #[prost(uint32, tag = "3")]
+    pub burst: u32,
+    /// How new that is.
+    #[prost(message, optional, tag = "4")]
+    pub stamp: ::core::option::Option<LimitStamp>,
+    /// Calls per second that lately came to this node, refused ones included.
+    #[prost(uint64, tag = "5")]
+    pub demand: u64,
+    /// The number of the share that it uses; 0: none. It never goes back to one with a lower number.
+    #[prost(uint64, tag = "6")]
+    pub using: u64,
+}
+/// The answer to a tick.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RateShares {
+    /// The number of the tick: a share holds for a term from before that was sent.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// One share for each of its `rates`, in their order.
+    #[prost(message, repeated, tag = "2")]
+    pub shares: ::prost::alloc::vec::Vec<RateShare>,
+    /// How many data nodes live.
+    #[prost(uint32, tag = "3")]
+    pub nodes: u32,
+}
+/// A part of a rate.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RateShare {
+    /// Calls per second; 0: none.
+    #[prost(uint64, tag = "1")]
+    pub rate: u64,
+    /// Calls at once.
+    #[prost(uint32, tag = "2")]
+    pub burst: u32,
+    /// Its number. An answer with a lower number than that of the share in use is to be skipped.
+    #[prost(uint64, tag = "3")]
+    pub number: u64,
+}
+/// Budgets of which others wait: the node is to stop and return what it holds of them with its next ask.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LendRecall {
+    /// The ledgers, by their numbers.
+    #[prost(uint64, repeated, tag = "1")]
+    pub ledgers: ::prost::alloc::vec::Vec<u64>,
+}
+/// The stream ends.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LendFarewell {
+    /// Why.
+    #[prost(enumeration = "lend_farewell::Reason", tag = "1")]
+    pub reason: i32,
+    /// The same for people.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+    /// The leader's address, if this is not it and knows another, e.g. `<https://control-2:7071`;> may be empty.
+    #[prost(string, tag = "3")]
+    pub leader: ::prost::alloc::string::String,
+}
+/// Nested message and enum types in `LendFarewell`.
+pub mod lend_farewell {
+    /// Why a stream ends.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Reason {
+        /// Not said.
+        Unspecified = 0,
+        /// The control node stops.
+        Stopping = 1,
+        /// The control node does not lead: go to the one that does.
+        NotLeader = 2,
+        /// Another process has started with this node's id: this one has to end.
+        Fenced = 3,
+        /// The cluster's history is another one: everything that was lent is void, and the node has to start anew.
+        History = 4,
+    }
+    impl Reason {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "REASON_UNSPECIFIED",
+                Self::Stopping => "REASON_STOPPING",
+                Self::NotLeader => "REASON_NOT_LEADER",
+                Self::Fenced => "REASON_FENCED",
+                Self::History => "REASON_HISTORY",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "REASON_UNSPECIFIED" => Some(Self::Unspecified),
+                "REASON_STOPPING" => Some(Self::Stopping),
+                "REASON_NOT_LEADER" => Some(Self::NotLeader),
+                "REASON_FENCED" => Some(Self::Fenced),
+                "REASON_HISTORY" => Some(Self::History),
+                _ => None,
+            }
+        }
+    }
+}
+/// Which part of an organization a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum LimitLevel {
+    /// Not said; refused.
+    Unspecified = 0,
+    /// All tenants of an organization.
+    Organization = 1,
+    /// All agents of a tenant.
+    Tenant = 2,
+    /// All calls of an agent.
+    Agent = 3,
+    /// The calls that one entry of a policy allows to an agent.
+    Entry = 4,
+}
+impl LimitLevel {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LIMIT_LEVEL_UNSPECIFIED",
+            Self::Organization => "LIMIT_LEVEL_ORGANIZATION",
+            Self::Tenant => "LIMIT_LEVEL_TENANT",
+            Self::Agent => "LIMIT_LEVEL_AGENT",
+            Self::Entry => "LIMIT_LEVEL_ENTRY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LIMIT_LEVEL_UNSPECIFIED" => Some(Self::Unspecified),
+            "LIMIT_LEVEL_ORGANIZATION" => Some(Self::Organization),
+            "LIMIT_LEVEL_TENANT" => Some(Self::Tenant),
+            "LIMIT_LEVEL_AGENT" => Some(Self::Agent),
+            "LIMIT_LEVEL_ENTRY" => Some(Self::Entry),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod lending_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Lends parts of limits to data nodes. Served at the control plane's gRPC port (7071 unless configured otherwise) to peers
+    /// with a node certificate, by the leader only: another control node says farewell and names it.
+    ///
+    /// All amounts are millionths of their unit, and rates are millionths of a call per second.
+    #[derive(Debug, Clone)]
+    pub struct LendingClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl LendingClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> LendingClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> LendingClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            LendingClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Lends and takes back for as long as both sides live. The data node says hello and is welcomed; from then on each side
+        /// sends when it has something to say. A stream that stays open tells the leader that the node lives.
+        ///
+        /// Status: as `Feed.Follow`.
+        pub async fn lend(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::LendRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::LendResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::StrictCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/aegis.v1.Lending/Lend");
+            let mut req = request.into_streaming_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Lending", "Lend"));
+            self.inner.streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod lending_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with LendingServer.
+    #[async_trait]
+    pub trait Lending: std::marker::Send + std::marker::Sync + 'static {
+        /// Server streaming response type for the Lend method.
+        type LendStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::LendResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Lends and takes back for as long as both sides live. The data node says hello and is welcomed; from then on each side
+        /// sends when it has something to say. A stream that stays open tells the leader that the node lives.
+        ///
+        /// Status: as `Feed.Follow`.
+        async fn lend(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::LendRequest>>,
+        ) -> std::result::Result<tonic::Response<Self::LendStream>, tonic::Status>;
+    }
+    /// Lends parts of limits to data nodes. Served at the control plane's gRPC port (7071 unless configured otherwise) to peers
+    /// with a node certificate, by the leader only: another control node says farewell and names it.
+    ///
+    /// All amounts are millionths of their unit, and rates are millionths of a call per second.
+    #[derive(Debug)]
+    pub struct LendingServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> LendingServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for LendingServer<T>
+    where
+        T: Lending,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/aegis.v1.Lending/Lend" => {
+                    #[allow(non_camel_case_types)]
+                    struct LendSvc<T: Lending>(pub Arc<T>);
+                    impl<T: Lending> tonic::server::StreamingService<super::LendRequest>
+                    for LendSvc<T> {
+                        type Response = super::LendResponse;
+                        type ResponseStream = T::LendStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<tonic::Streaming<super::LendRequest>>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Lending>::lend(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LendSvc(inner);
+                        let codec = crate::codec::StrictCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for LendingServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "aegis.v1.Lending";
+    impl<T> tonic::server::NamedService for LendingServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// The manifest of a version. Signed as bytes: Ed25519 over `aegis/manifest/v1`, a zero byte, and the encoded message.
 ///
 /// It has exactly one encoding: fields in ascending order, each at most once but `chunks`, no default values, shortest
