@@ -61,8 +61,9 @@ struct Shared {
     healthy: watch::Sender<bool>,
 }
 
-/// A write of a call that takes longer than this is slow: it should be a copy within memory.
-const SLOW: Duration = Duration::from_millis(1);
+/// A write of a call that takes longer than this is slow: it should be a copy within memory. Longer than a thread usually
+/// waits for its turn on a busy machine.
+const SLOW: Duration = Duration::from_millis(5);
 /// A slow write makes the log wary only if one of so many before it was slow, too: a thread that lost its processor
 /// in the middle of a write looks like one slow write, a slow disk like many.
 const SUSPICIOUS_LINES: usize = 128;

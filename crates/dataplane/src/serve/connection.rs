@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::task::TaskTracker;
 
 use super::held::{Activity, Held};
+use super::joined::Joined;
 use super::{Life, Patience, Protocol};
 
 /// How connections of one listener are served. Cheap to clone.
@@ -90,7 +91,7 @@ where
         let answer = handler(request);
         async move { Ok::<_, Infallible>(answer.await.map(|body| Held::new(body, busy))) }
     });
-    let mut connection = pin!(connections.builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(connections.builder.serve_connection(TokioIo::new(Joined(stream)), service));
     // Each in a place of its own that is looked at only when it was woken: what all connections wait for is behind locks,
     // and a busy connection is polled some ten thousand times a second.
     let mut events = FuturesUnordered::new();

@@ -2,6 +2,7 @@
 
 mod connection;
 mod held;
+mod joined;
 mod listener;
 
 use std::sync::Arc;
