@@ -54,6 +54,8 @@ mod tests {
     use hyper::{HeaderMap, Request, Response};
     use hyper_util::rt::{TokioExecutor, TokioIo};
 
+    use tokio::task::JoinSet;
+
     use super::super::connection::{Connections, serve};
     use super::super::{Life, Patience, Protocol};
     use super::*;
@@ -120,10 +122,11 @@ mod tests {
                     .boxed_unsync(),
             )
         };
-        let served = tokio::spawn(serve(connections, Counted(server, Arc::clone(&writes)), answer));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(connections, Counted(server, Arc::clone(&writes)), answer));
         let shaken = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(client));
         let (mut sender, connection) = shaken.await.unwrap();
-        let connection = tokio::spawn(connection);
+        tasks.spawn(async { connection.await.unwrap() });
         let mut counted = 0;
         // The first call's writes hold the settings of the connection, too.
         for _ in 0..2 {
@@ -134,8 +137,6 @@ mod tests {
             assert_eq!(body.to_bytes().len(), bytes);
             counted = writes.load(Ordering::Relaxed) - before;
         }
-        served.abort();
-        connection.abort();
         counted
     }
 
