@@ -41,9 +41,10 @@ enum Command {
     #[command(after_help = "Examples:
   aegis-loadtest compare                                        whatever can be compared here
   AEGIS_OPA=/usr/local/bin/opa aegis-loadtest compare --svg plot.svg
-  aegis-loadtest compare --targets echo,decide,decide-id --rates 2000 --no-full-load")]
+  aegis-loadtest compare --targets echo,decide,decide-id --rates 2000 --no-full-load
+  aegis-loadtest compare --targets fed,limited --rates 4000 --no-full-load     what limits cost")]
     Compare {
-        /// What is asked [default: all but `decide-id`; `opa` only where one is named]
+        /// What is asked [default: all but `decide-id`, `fed` and `limited`; `opa` only where one is named]
         #[arg(long, value_enum, value_delimiter = ',', value_name = "NAMES")]
         targets: Option<Vec<Target>>,
         /// How often each target has its turn
@@ -176,7 +177,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<bool> {
 /// asks more than that: whoever wants `decide-id` chooses the rates for it.
 fn usual_targets(programs: &Programs) -> Vec<Target> {
     let usual = |target: &Target| match target {
-        Target::DecideId => false,
+        Target::DecideId | Target::Fed | Target::Limited => false,
         Target::Opa => programs.opa.is_some(),
         Target::Echo | Target::Decide | Target::Stream | Target::Http => true,
     };

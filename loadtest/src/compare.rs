@@ -20,7 +20,7 @@ use crate::echo::{sample_answers, write_answers};
 use crate::link::{Ask, DecideLink, EchoLink, HttpLink, StreamLink};
 use crate::pump::{Link, closed_loop, open_loop};
 use crate::schedule::Schedule;
-use crate::servers::{Aegis, Lifetime, Server, start_echo, start_opa};
+use crate::servers::{Aegis, Fed, LIMITED, Lifetime, PLAIN, Server, start_echo, start_opa};
 use crate::tally::Tally;
 use crate::target::{Program, Target};
 use crate::watch::Watch;
@@ -159,6 +159,7 @@ struct Field {
     calls: Arc<Calls>,
     answers: Vec<DecideResponse>,
     aegis: Option<Aegis>,
+    fed: Option<Fed>,
     echo: Option<(Server, SocketAddr)>,
     opa: Option<(Server, SocketAddr)>,
     token: Arc<str>,
@@ -173,9 +174,21 @@ impl Field {
             true => Some(Aegis::start(&settings.aegis, folder)?),
             false => None,
         };
+        let fed = match wanted(Program::Fed) {
+            true => Some(Fed::start(&settings.aegis, folder)?),
+            false => None,
+        };
         let token = aegis.as_ref().map_or_else(|| Ok(sample_token()), Aegis::mint)?;
-        let mut field =
-            Self { answers: sample_answers(&calls), calls, aegis, echo: None, opa: None, token, runs: 0 };
+        let mut field = Self {
+            answers: sample_answers(&calls),
+            calls,
+            aegis,
+            fed,
+            echo: None,
+            opa: None,
+            token,
+            runs: 0,
+        };
         field.record_answers().await?;
         if wanted(Program::Echo) {
             let path = folder.join("answers");
@@ -214,9 +227,13 @@ impl Field {
         round: u32,
     ) -> anyhow::Result<Sample> {
         self.runs += 1;
-        if let Some(aegis) = &self.aegis {
-            self.token = aegis.mint()?;
-        }
+        let fed = || self.fed.as_ref().context("the node was not started");
+        self.token = match (target, &self.aegis) {
+            (Target::Fed, _) => fed()?.mint(PLAIN)?,
+            (Target::Limited, _) => fed()?.mint(LIMITED)?,
+            (_, Some(aegis)) => aegis.mint()?,
+            (_, None) => Arc::clone(&self.token),
+        };
         let started = |server: &Option<(Server, SocketAddr)>| {
             server
                 .as_ref()
@@ -231,12 +248,15 @@ impl Field {
             Target::Decide | Target::DecideId | Target::Stream => {
                 aegis().map(|aegis| (aegis.id(), aegis.grpc))?
             }
+            Target::Fed | Target::Limited => fed().map(|fed| (fed.id(), fed.grpc))?,
         };
         let (ask, turn) = (self.ask(address), Turn { settings, target, load, round, id });
         let count = settings.connections;
         match target {
             Target::Echo => turn.take(links(count, || EchoLink::connect(&ask)).await?).await,
-            Target::Decide => turn.take(links(count, || DecideLink::connect(&ask, false)).await?).await,
+            Target::Decide | Target::Fed | Target::Limited => {
+                turn.take(links(count, || DecideLink::connect(&ask, false)).await?).await
+            }
             Target::DecideId => turn.take(links(count, || DecideLink::connect(&ask, true)).await?).await,
             Target::Stream => turn.take(links(count, || StreamLink::connect(&ask)).await?).await,
             Target::Http => turn.take(links(count, || HttpLink::node(&ask)).await?).await,
@@ -255,7 +275,8 @@ impl Field {
 
     fn end(self) -> anyhow::Result<Vec<Lifetime>> {
         let others = [self.echo, self.opa].into_iter().flatten().map(|(server, _)| server);
-        self.aegis.map(Aegis::into_server).into_iter().chain(others).map(Server::end).collect()
+        let fed = self.fed.into_iter().flat_map(Fed::into_servers);
+        self.aegis.map(Aegis::into_server).into_iter().chain(fed).chain(others).map(Server::end).collect()
     }
 }
 

@@ -19,6 +19,10 @@ pub enum Target {
     Http,
     /// A stock OPA with the same bundle: `POST /v1/data/aegis/verdict` over HTTP/2
     Opa,
+    /// `decide` at a node that follows a control node, for a tenant without limits
+    Fed,
+    /// The same process, for a tenant whose agents and whole have budgets and rates
+    Limited,
 }
 
 /// Which program answers.
@@ -30,12 +34,22 @@ pub enum Program {
     Aegis,
     /// `opa run --server`.
     Opa,
+    /// `aegis data` with an `aegis control`.
+    Fed,
 }
 
 impl Target {
     /// All of them, the reference first.
-    pub const ALL: [Self; 6] =
-        [Self::Echo, Self::Decide, Self::DecideId, Self::Stream, Self::Http, Self::Opa];
+    pub const ALL: [Self; 8] = [
+        Self::Echo,
+        Self::Decide,
+        Self::DecideId,
+        Self::Stream,
+        Self::Http,
+        Self::Opa,
+        Self::Fed,
+        Self::Limited,
+    ];
 
     /// The name on the command line and in reports.
     pub fn name(self) -> &'static str {
@@ -46,6 +60,8 @@ impl Target {
             Self::Stream => "stream",
             Self::Http => "http",
             Self::Opa => "opa",
+            Self::Fed => "fed",
+            Self::Limited => "limited",
         }
     }
 
@@ -55,6 +71,7 @@ impl Target {
             Self::Echo => Program::Echo,
             Self::Decide | Self::DecideId | Self::Stream | Self::Http => Program::Aegis,
             Self::Opa => Program::Opa,
+            Self::Fed | Self::Limited => Program::Fed,
         }
     }
 }

@@ -120,6 +120,7 @@ const PAIRS: &[(Target, Target)] = &[
     (Target::Opa, Target::Echo),
     (Target::Opa, Target::Decide),
     (Target::Opa, Target::Http),
+    (Target::Limited, Target::Fed),
 ];
 
 impl Report {

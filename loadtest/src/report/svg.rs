@@ -59,6 +59,8 @@ fn color(target: Target) -> &'static str {
         Target::Stream => "#2c9a3f",
         Target::Http => "#e07b00",
         Target::Opa => "#c8283c",
+        Target::Fed => "#6b4fa0",
+        Target::Limited => "#b0438f",
     }
 }
 

@@ -5,14 +5,14 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
 use std::sync::Arc;
 
 use aegis_identity::keys::SigningKey;
 use anyhow::Context;
 use serde::Deserialize;
 
-use super::{Server, output_of};
+use super::{Server, output_of, quiet};
 use crate::calls::{AGENT, ORG, POLICY, SCOPE, TENANT};
 
 /// Who signs the tokens.
@@ -107,17 +107,6 @@ key = "issuer.pub.pem"
 name = "loadtest"
 policies = "policies"
 "#;
-
-/// The program, not told anything by the environment that we were started with.
-fn quiet(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("AEGIS_") {
-            command.env_remove(name);
-        }
-    }
-    command
-}
 
 fn write_policies(folder: &Path) -> anyhow::Result<PathBuf> {
     let policies = folder.join("policies");

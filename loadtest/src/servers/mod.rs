@@ -2,9 +2,11 @@
 
 mod aegis;
 mod echo;
+mod fed;
 mod listening;
 mod opa;
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use crate::cpu::Cpu;
 
 pub use aegis::Aegis;
 pub use echo::{LISTENING, start as start_echo};
+pub use fed::{Fed, LIMITED, PLAIN};
 pub use opa::start as start_opa;
 
 /// A running server. Dropping it kills it.
@@ -100,6 +103,17 @@ impl Lifetime {
     pub fn agrees(&self) -> bool {
         (self.shown_seconds - self.charged_seconds).abs() <= 0.1 + 0.02 * self.charged_seconds
     }
+}
+
+/// The program, not told anything by the environment that we were started with.
+fn quiet(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("AEGIS_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// Runs a short command to its end and gives what it printed.

@@ -2,6 +2,7 @@
 
 mod nodes;
 mod support;
+mod trials;
 
 mod cli;
 mod cluster;

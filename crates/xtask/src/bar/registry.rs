@@ -179,12 +179,71 @@ pub const BARS: &[Bar] = &[
             at_most("rollback/restart_worst", 2.0),
         ],
     },
+    Bar {
+        name: "budgets",
+        question: "Of 2,000 calls at once from 64 clients over three data nodes, are exactly as many allowed as the budget has?",
+        commands: &[
+            plain("cargo build --release --locked -p aegis"),
+            Step {
+                line: "cargo test --locked -p aegis --test suite -- --nocapture --exact limits::exact::exactly_the_budget_is_allowed",
+                variables: &BUDGETS,
+            },
+        ],
+        goals: &[
+            at_least("budgets/trials", 30.0),
+            at_most("budgets/overspent", 0.0),
+            at_most("budgets/unspent", 0.0),
+        ],
+    },
+    Bar {
+        name: "lease-kills",
+        question: "When data nodes are killed in the middle of spending, is anything overspent or lost but calls under way?",
+        commands: &[
+            plain("cargo build --release --locked -p aegis"),
+            Step {
+                line: "cargo test --locked -p aegis --test suite -- --nocapture --exact limits::kills::a_killed_data_node_loses_and_overspends_nothing",
+                variables: &LEASE_KILLS,
+            },
+        ],
+        goals: &[at_least("lease-kills/kills", 500.0), at_most("lease-kills/overspent", 0.0)],
+    },
+    Bar {
+        name: "rates",
+        question: "Does a rate over three data nodes hold in every second, and is it used, also when the load moves?",
+        commands: &[
+            plain("cargo build --release --locked -p aegis"),
+            Step {
+                line: "cargo test --locked -p aegis --test suite -- --nocapture --exact limits::rates::no_second_holds_more_than_the_rate",
+                variables: &RATES,
+            },
+        ],
+        goals: &[
+            at_most("rates/worst_second", 1.0),
+            at_least("rates/used_steady", 0.95),
+            at_least("rates/used_moving", 0.9),
+        ],
+    },
+    Bar {
+        name: "limits-cpu",
+        question: "What do limits cost a data node in CPU time per decision, beside the same process without them?",
+        commands: &[
+            plain("cargo build --release --locked -p aegis"),
+            plain(
+                "cargo run --release --locked -p aegis-loadtest -- compare --targets fed,limited --rates 4000 --seconds 6 \
+                 --warm-up 1 --rounds 9 --no-full-load --output figures --svg docs/measurements/limits-cpu.svg",
+            ),
+        ],
+        goals: &[at_most("limited-over-fed/4000/cpu", 1.1)],
+    },
 ];
 
 /// The whole of what `.ci/run` runs a sample of.
 const KILLS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "200"), ("AEGIS_FAULTS_AGENTS", "0")];
 const LEADERS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "30"), ("AEGIS_FAULTS_AGENTS", "0")];
 const ROLLBACKS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "200"), ("AEGIS_FAULTS_AGENTS", "1000")];
+const BUDGETS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "10"), ("AEGIS_FAULTS_AGENTS", "0")];
+const LEASE_KILLS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "500"), ("AEGIS_FAULTS_AGENTS", "0")];
+const RATES: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "12"), ("AEGIS_FAULTS_AGENTS", "0")];
 
 /// The nodes are what users run; the test itself needs no optimization.
 const RELEASE: (&str, &str) = ("AEGIS_FAULTS_PROGRAM", "target/release/aegis");

@@ -2,12 +2,13 @@
 
 use rand::RngExt as _;
 
+use super::WHOLE_AGAIN;
 use super::agents::Agents;
-use super::figures::figure;
 use super::standing::until_all_are_equal;
 use super::writers::{Admin, Writers};
-use super::{WHOLE_AGAIN, any_moment, dice, rounds, runtime};
 use crate::nodes::Cluster;
+use crate::trials::figures::figure;
+use crate::trials::{any_moment, dice, rounds, runtime};
 
 /// Of so many rounds one kills all control nodes.
 const ALL_AT_ONCE: u64 = 10;

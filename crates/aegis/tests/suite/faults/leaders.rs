@@ -7,12 +7,13 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use super::WHOLE_AGAIN;
 use super::agents::Agents;
-use super::figures::{figure, quantile};
 use super::standing::until_all_are_equal;
 use super::writers::{Admin, Writers};
-use super::{WHOLE_AGAIN, any_moment, dice, rounds, runtime};
 use crate::nodes::Cluster;
+use crate::trials::figures::{figure, quantile};
+use crate::trials::{any_moment, dice, rounds, runtime};
 
 #[test]
 fn writes_go_on_soon_after_the_leader_is_lost() {

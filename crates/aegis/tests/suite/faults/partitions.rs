@@ -15,12 +15,13 @@ use std::time::{Duration, Instant};
 
 use aegis_testkit::{TestProcess, eventually};
 
-use super::figures::{figure, quantile};
+use super::WHOLE_AGAIN;
 use super::standing::until_all_are_equal;
 use super::writers::{Admin, Writers};
-use super::{WHOLE_AGAIN, any_moment, dice, rounds, runtime};
 use crate::nodes::{Cluster, Place, Settings};
 use crate::support::finish;
+use crate::trials::figures::{figure, quantile};
+use crate::trials::{any_moment, dice, rounds, runtime};
 
 /// Set within the namespaces.
 const INSIDE: &str = "AEGIS_FAULTS_INSIDE";

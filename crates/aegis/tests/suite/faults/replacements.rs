@@ -4,12 +4,13 @@
 use std::fs;
 use std::time::Duration;
 
+use super::WHOLE_AGAIN;
 use super::agents::Agents;
-use super::figures::figure;
 use super::standing::until_all_are_equal;
 use super::writers::{Admin, Writers};
-use super::{WHOLE_AGAIN, number, runtime};
 use crate::nodes::Cluster;
+use crate::trials::figures::figure;
+use crate::trials::{number, runtime};
 
 #[test]
 fn a_lost_node_is_replaced_while_people_write() {

@@ -7,10 +7,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::agents::Agents;
-use super::figures::{figure, quantile};
 use super::writers::Admin;
-use super::{number, rounds, runtime};
 use crate::nodes::Cluster;
+use crate::trials::figures::{figure, quantile};
+use crate::trials::{number, rounds, runtime};
 
 /// Allowed by version 2, denied by version 1.
 const AMOUNT: u32 = 15;

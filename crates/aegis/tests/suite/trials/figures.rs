@@ -3,13 +3,13 @@
 use serde_json::json;
 
 /// Prints one figure.
-pub(super) fn figure(name: &str, value: f64, unit: &str) {
+pub(crate) fn figure(name: &str, value: f64, unit: &str) {
     // The test's own line may not have ended.
     println!("\n{}", json!({"name": name, "value": value, "unit": unit}));
 }
 
 /// The value that `share` of the values do not exceed.
-pub(super) fn quantile(values: &[f64], share: f64) -> f64 {
+pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let rank = (share * sorted.len() as f64).ceil() as usize;

@@ -1,0 +1,28 @@
+//! Budgets and rates over data nodes, judged by what *clients* were told (B1 to B6 of the limits' goals).
+//!
+//! `cargo xtask bar budgets|lease-kills|rates` runs the whole, through the variables of [`crate::trials`].
+
+mod callers;
+mod exact;
+mod kills;
+mod rates;
+
+use std::fs;
+
+use crate::nodes::Cluster;
+
+/// Puts a policy of one document into force at every data node.
+fn enforce(cluster: &Cluster, document: &str) {
+    let folder = cluster.path("limits");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("p.yaml"), document).expect("a file");
+    let folder = folder.to_str().expect("UTF-8");
+    let version = cluster.done(&["policy", "publish", folder, "--tenant", "acme"])["version"]["number"].to_string();
+    cluster.done(&["policy", "activate", &version, "--tenant", "acme", "--wait", "30s"]);
+}
+
+/// A new agent's token.
+fn agent(cluster: &Cluster, name: &str) -> String {
+    cluster.done(&["agent", "create", name, "--tenant", "acme"]);
+    cluster.token(name)
+}

@@ -1,0 +1,148 @@
+//! A rate over three data nodes: no second holds more than the rate and its burst, whoever is asked, and what is asked for is
+//! used, also when the load moves from node to node (B5).
+//!
+//! A call was admitted at some moment between its sending and its answer. So a window is proven to be too full only by calls
+//! that lie in it as a whole: the count is never too high, however slow the machine is.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use super::callers::{Client, Said};
+use super::{agent, enforce};
+use crate::nodes::Cluster;
+use crate::trials::figures::{figure, quantile};
+use crate::trials::{rounds, runtime};
+
+const RATE: u64 = 60;
+const BURST: u64 = 12;
+
+/// Clients per data node, with one call under way each.
+const CLIENTS: usize = 6;
+
+/// Pause of a client after a call: together they ask for several times the rate.
+const PAUSE: Duration = Duration::from_millis(15);
+
+/// All nodes are asked for so long at first, and then one alone for so long each time.
+const STEADY: Duration = Duration::from_secs(10);
+const MOVED: Duration = Duration::from_secs(4);
+
+/// Until shares have settled: not measured as steady.
+const SETTLING: Duration = Duration::from_secs(3);
+
+/// Every node is asked.
+const ALL: usize = usize::MAX;
+
+/// When a call was sent and when its answer came, since the beginning.
+type Admitted = (Duration, Duration);
+
+#[test]
+fn no_second_holds_more_than_the_rate() {
+    let cluster = Cluster::running(3, 3);
+    enforce(
+        &cluster,
+        &format!("agents: ['agent-*']\nrps_limit: {RATE}\nburst: {BURST}\nallowed_tools: [{{name: stripe-payments}}]\n"),
+    );
+    let token = agent(&cluster, "agent-1");
+    let (runtime, moves) = (runtime(), rounds(3));
+    let (admitted, phases) = runtime.block_on(async {
+        let load = Load::start(&cluster, &token);
+        let mut phases = vec![load.phase(ALL, STEADY).await];
+        for turn in 0..moves as usize {
+            phases.push(load.phase(turn % cluster.data.len(), MOVED).await);
+        }
+        (load.end().await, phases)
+    });
+    let worst = worst_second(&admitted);
+    assert!(worst as u64 <= RATE + BURST, "{worst} calls were admitted within a second");
+    let used = |from: Duration, until: Duration| {
+        let count = admitted.iter().filter(|(_, answered)| (from..until).contains(answered)).count();
+        count as f64 / (RATE as f64 * (until - from).as_secs_f64())
+    };
+    let steady = used(phases[0].0 + SETTLING, phases[0].1);
+    let moved: Vec<f64> = phases[1..].iter().map(|(from, until)| used(*from, *until)).collect();
+    figure("rates/worst_second", worst as f64 / (RATE + BURST) as f64, "of rate and burst");
+    figure("rates/used_steady", steady, "of the rate");
+    figure("rates/used_moving", quantile(&moved, 0.5), "of the rate");
+    // How much of it is for the bar to say; that it is used at all is not.
+    assert!(steady > 0.5, "{steady} of the rate is used");
+}
+
+/// The most calls that lie within one second as a whole.
+fn worst_second(admitted: &[Admitted]) -> usize {
+    let within = |begin: Duration| {
+        let end = begin + Duration::from_secs(1);
+        admitted.iter().filter(|(sent, answered)| *sent >= begin && *answered <= end).count()
+    };
+    admitted.iter().map(|(sent, _)| within(*sent)).max().unwrap_or(0)
+}
+
+#[test]
+fn a_second_that_is_too_full_is_found() {
+    let at = |ms| (Duration::from_millis(ms), Duration::from_millis(ms + 5));
+    let calls: Vec<Admitted> = [0, 10, 500, 994, 996, 1_500].map(at).to_vec();
+    assert_eq!(worst_second(&calls), 4, "the fifth was answered after the second of the first");
+    assert_eq!(worst_second(&[]), 0);
+}
+
+/// Clients that call without end, at all nodes or at one.
+struct Load {
+    begun: Instant,
+    asked: Arc<AtomicUsize>,
+    admitted: Arc<Mutex<Vec<Admitted>>>,
+    tasks: JoinSet<()>,
+}
+
+impl Load {
+    fn start(cluster: &Cluster, token: &str) -> Self {
+        let (begun, asked) = (Instant::now(), Arc::new(AtomicUsize::new(ALL)));
+        let admitted = Arc::<Mutex<Vec<Admitted>>>::default();
+        let mut tasks = JoinSet::new();
+        for (node, data) in cluster.data.iter().enumerate() {
+            for _ in 0..CLIENTS {
+                let client = Client::new(data.http, token);
+                let (asked, admitted) = (Arc::clone(&asked), Arc::clone(&admitted));
+                tasks.spawn(async move {
+                    loop {
+                        let turn = asked.load(Ordering::Relaxed);
+                        if turn == ALL || turn == node {
+                            call(&client, begun, &admitted).await;
+                        }
+                        // expect(sleep): a client that asks without pause would take the processors from the nodes.
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                });
+            }
+        }
+        Self { begun, asked, admitted, tasks }
+    }
+
+    /// Only `node` is asked for so long, or all are: from when to when.
+    async fn phase(&self, node: usize, length: Duration) -> (Duration, Duration) {
+        self.asked.store(node, Ordering::Relaxed);
+        let from = self.begun.elapsed();
+        // expect(sleep): a rate is measured over time.
+        tokio::time::sleep(length).await;
+        (from, self.begun.elapsed())
+    }
+
+    async fn end(mut self) -> Vec<Admitted> {
+        self.tasks.shutdown().await;
+        std::mem::take(&mut *self.admitted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+async fn call(client: &Client, begun: Instant, admitted: &Mutex<Vec<Admitted>>) {
+    let sent = begun.elapsed();
+    let said = client.call().await;
+    let answered = begun.elapsed();
+    match said {
+        Said::Allowed => {
+            admitted.lock().unwrap_or_else(PoisonError::into_inner).push((sent, answered));
+        }
+        Said::Refused(code) if code == "RateLimitExceeded" => {}
+        other => panic!("a call was answered with {other:?}"),
+    }
+}
