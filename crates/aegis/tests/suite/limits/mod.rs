@@ -4,6 +4,7 @@
 
 mod callers;
 mod exact;
+mod faults;
 mod kills;
 mod rates;
 
