@@ -10,6 +10,7 @@ mod data;
 mod dev;
 mod examples;
 mod faults;
+mod limits;
 mod policy;
 mod reload;
 mod token;
