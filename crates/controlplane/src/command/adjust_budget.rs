@@ -66,7 +66,9 @@ impl Kind for AdjustBudget {
         let now_ms = ledgers::log_time(asked.now_ms());
         let runs = |ledger: &Ledger| ledger.epoch.is_some_and(|epoch| now_ms < epoch.end_ms);
         let Some(ledger) = budgets::newest(state, &id)?.filter(runs) else {
-            return Err(Refused::unknown(Code::UnknownBudget, "running", ledgers::describe(&key)).into());
+            let message =
+                format!("nothing of the {} was asked for in a running epoch", ledgers::describe(&key));
+            return Err(Refused::new(Code::UnknownBudget, message).into());
         };
         let mut lost = Lost::default();
         let ledger = ledgers::refresh(state, ledger, asked.cluster.history, &mut lost)?;
@@ -117,4 +119,146 @@ fn in_words(standing: &BudgetStanding) -> String {
     let BudgetStanding { limit, granted, lent, debt, .. } = *standing;
     let [limit, granted, lent, debt] = [limit, granted, lent, debt].map(Micros);
     format!("limit {limit}, granted {granted}, of which {lent} are lent, debt {debt}")
+}
+
+#[cfg(test)]
+mod tests {
+    use aegis_proto::control::{Role, TakeLending};
+    use aegis_proto::v1::{LimitKey, LimitLevel};
+
+    use super::*;
+    use crate::state::control_log;
+    use crate::state::page::PageQuery;
+    use crate::testing::World;
+
+    /// A world in which 60 of a budget of 100 are out in a lease.
+    fn world() -> World {
+        let world = World::new();
+        world.tenant("acme");
+        world.done(TakeLending {}, &World::node());
+        world.data_node(7);
+        need(&world, 1, 60);
+        world
+    }
+
+    fn need(world: &World, number: u64, cost: u64) {
+        let organization = LimitKey {
+            level: LimitLevel::Organization.into(),
+            owner: "initech".to_owned(),
+            unit: "usd".to_owned(),
+            ..LimitKey::default()
+        };
+        let needs = [key(), organization].map(|key| World::need(&key, 100, cost));
+        world.done(world.lend(vec![World::ask(7, 1, number, needs.to_vec())]), &World::node());
+    }
+
+    fn key() -> LimitKey {
+        World::budget_key("acme", "crawler", "usd")
+    }
+
+    fn command() -> AdjustBudget {
+        AdjustBudget { key: Some(key()), ..AdjustBudget::default() }
+    }
+
+    fn adjusted(world: &World, command: AdjustBudget) -> (BudgetStanding, BudgetStanding) {
+        match world.done(command, &World::root()).done.result {
+            Some(done::Result::Budget(BudgetAdjusted { before: Some(before), after: Some(after) })) => {
+                (before, after)
+            }
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_limit_counts_until_its_day_ends_whatever_policies_say() {
+        let world = world();
+        let (before, after) = adjusted(&world, AdjustBudget { limit: Some(40), ..command() });
+        assert_eq!((before.limit, after.limit, after.policy_limit), (100, 40, 100));
+        need(&world, 2, 1);
+        let (before, after) = adjusted(&world, AdjustBudget { limit: Some(150), ..command() });
+        assert_eq!((before.granted, after.revision), (60, before.revision + 1), "nothing was granted");
+        need(&world, 3, 70);
+        let (before, after) = adjusted(&world, AdjustBudget { clear_limit: true, ..command() });
+        assert_eq!((before.granted, before.limit, after.limit, after.adjusted_limit), (130, 150, 100, None));
+        adjusted(&world, AdjustBudget { limit: Some(1), ..command() });
+        world.pass_seconds(24 * 3_600);
+        assert_eq!(world.refused(command_of_limit(), &World::root()).code, Code::UnknownBudget);
+        need(&world, 4, 90);
+        assert_eq!(adjusted(&world, command_of_limit()).0.granted, 90, "another day, another limit");
+    }
+
+    fn command_of_limit() -> AdjustBudget {
+        AdjustBudget { limit: Some(1), ..command() }
+    }
+
+    #[test]
+    fn what_was_spent_is_forgiven_but_not_what_is_out() {
+        let world = world();
+        let (before, after) = adjusted(&world, AdjustBudget { reset_spent: true, ..command() });
+        assert_eq!((before.granted, after.granted, after.lent), (60, 60, 60));
+        // The process ends without a proof of what it had left.
+        world.data_node(7);
+        let ask = aegis_proto::v1::LendAsk { number: 1, recovered: true, ..Default::default() };
+        let asked =
+            aegis_proto::control::NodeAsk { node: 7, incarnation: 2, ask: Some(ask), epochs: Vec::new() };
+        world.done(world.lend(vec![asked]), &World::node());
+        let (before, after) = adjusted(&world, AdjustBudget { reset_spent: true, ..command() });
+        assert_eq!((before.granted, before.lent, after.granted), (60, 0, 0));
+        assert!(after.revision > before.revision);
+    }
+
+    #[test]
+    fn the_record_says_who_and_what_was_before_and_after() {
+        let world = world();
+        let reason = "a big sale".to_owned();
+        adjusted(&world, AdjustBudget { limit: Some(2_500_000), reason, ..command() });
+        let acme = "acme".parse().expect("a name");
+        let records = control_log::of_tenant(&world.view(), &acme, &PageQuery::first()).expect("memory").rows;
+        assert_eq!((records[0].actor.as_str(), records[0].command.as_str()), ("root", "AdjustBudget"));
+        assert_eq!(
+            records[0].summary,
+            "budget `usd` of agent `crawler`, limit 2.5 until its epoch ends, because: a big sale; \
+             before: limit 0.0001, granted 0.00006, of which 0.00006 are lent, debt 0; \
+             after: limit 2.5, granted 0.00006, of which 0.00006 are lent, debt 0"
+        );
+    }
+
+    #[test]
+    fn an_organizations_budget_is_the_clusters_affair() {
+        let world = world();
+        let key = LimitKey {
+            level: LimitLevel::Organization.into(),
+            owner: "initech".to_owned(),
+            unit: "usd".to_owned(),
+            ..LimitKey::default()
+        };
+        let command = AdjustBudget { key: Some(key), limit: Some(5), ..AdjustBudget::default() };
+        // A tenant of the same name gives no right to it.
+        world.tenant("initech");
+        let of_tenant = world.with_role("ann", "initech", Role::Admin);
+        assert_eq!(world.refused(command.clone(), &of_tenant).code, Code::Forbidden);
+        world.done(command, &world.with_role("bob", "*", Role::Operator));
+    }
+
+    #[test]
+    fn forms_are_checked() {
+        let world = world();
+        let bad = [
+            AdjustBudget { key: None, ..command_of_limit() },
+            AdjustBudget { key: Some(LimitKey { unit: String::new(), ..key() }), ..command_of_limit() },
+            command(),
+            AdjustBudget { limit: Some(u64::MAX), ..command() },
+            AdjustBudget { clear_limit: true, ..command_of_limit() },
+            AdjustBudget { reason: "x".repeat(aegis_model::caps::WORDS_BYTES_MAX + 1), ..command_of_limit() },
+        ];
+        for command in bad {
+            assert_eq!(world.refused(command.clone(), &World::root()).code, Code::Invalid, "{command:?}");
+        }
+        let key = World::budget_key("acme", "nobody", "usd");
+        let unknown = AdjustBudget { key: Some(key), ..command_of_limit() };
+        assert_eq!(world.refused(unknown, &World::root()).code, Code::UnknownBudget);
+        let key = World::budget_key("globex", "crawler", "usd");
+        let unknown = AdjustBudget { key: Some(key), ..command_of_limit() };
+        assert_eq!(world.refused(unknown, &World::root()).code, Code::UnknownTenant);
+    }
 }

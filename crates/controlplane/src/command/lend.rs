@@ -78,3 +78,6 @@ impl Kind for Lend {
         Ok(done::Result::Lent(Lent { answers, alerts: desk.into_alerts(), rates_refused }))
     }
 }
+
+#[cfg(test)]
+mod tests;

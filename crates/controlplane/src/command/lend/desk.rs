@@ -12,7 +12,7 @@ use aegis_proto::v1::budget_answer::Outcome;
 use aegis_raft_store::tables::StoreError;
 use prost::Message;
 
-use super::ledgers::{self, Begun};
+use super::ledgers;
 use crate::state::borrowers::{self, Lost};
 use crate::state::budgets::{self, Found};
 use crate::state::data_nodes;
@@ -152,9 +152,8 @@ impl<'d, 'w, 't> Desk<'d, 'w, 't> {
             return Ok(Err("invalid"));
         }
         let before = match ledgers::running(self.write, &id, &terms, epoch, &mut self.lost)? {
-            Begun::Running(ledger) => ledger,
-            Begun::EpochOver => return Ok(Err("epoch_over")),
-            Begun::TooMany => return Ok(Err("too_many_budgets")),
+            Ok(ledger) => ledger,
+            Err(code) => return Ok(Err(code)),
         };
         let ledger = ledgers::instruct(before.clone(), &terms);
         let mut account = budgets::account(&ledger);

@@ -38,36 +38,26 @@ pub(super) fn terms(ask: &BudgetAsk, history: u64) -> Option<Terms> {
     })
 }
 
-/// Whether there is a ledger to lend of.
-pub(super) enum Begun {
-    /// That of the running epoch.
-    Running(Ledger),
-    /// The proposed epoch is not the one that begins now: it has to be computed anew.
-    EpochOver,
-    /// No more budgets can be remembered.
-    TooMany,
-}
-
-/// The ledger of the running epoch. The epoch that somebody proposed counts only if none is running; then it has to hold this
-/// moment and to begin no earlier than the last one ended.
+/// The ledger of the running epoch, or the code of why there is none. The epoch that somebody proposed counts only if none is
+/// running; then it has to hold this moment and to begin no earlier than the last one ended.
 pub(super) fn running(
     write: &mut Writer<'_, '_>,
     id: &LimitId,
     terms: &Terms,
     proposed: &LedgerEpoch,
     lost: &mut Lost,
-) -> Result<Begun, StoreError> {
+) -> Result<Result<Ledger, &'static str>, StoreError> {
     let (now_ms, history) = (log_time(write.now_ms()), write.cluster().history);
     let newest = budgets::newest(write, id)?;
     let end_ms = newest.as_ref().and_then(|ledger| ledger.epoch).map_or(i64::MIN, |epoch| epoch.end_ms);
     if let Some(ledger) = newest.as_ref().filter(|_| now_ms < end_ms) {
-        return refresh(write, ledger.clone(), history, lost).map(Begun::Running);
+        return refresh(write, ledger.clone(), history, lost).map(Ok);
     }
     if proposed.start_ms < end_ms || !(proposed.start_ms..proposed.end_ms).contains(&now_ms) {
-        return Ok(Begun::EpochOver);
+        return Ok(Err("epoch_over"));
     }
     if newest.is_none() && !budgets::has_room(write, id.owner())? {
-        return Ok(Begun::TooMany);
+        return Ok(Err("too_many_budgets"));
     }
     // What was granted between the backup and the restore is unknown, also of epochs that the backup did not hold.
     let began_ms = log_time(write.cluster().history_began_ms);
@@ -88,8 +78,7 @@ pub(super) fn running(
         void,
         ..Ledger::default()
     };
-    let ledger = budgets::open(write, id, voided(ledger), newest.as_ref())?;
-    Ok(Begun::Running(ledger))
+    budgets::open(write, id, voided(ledger), newest.as_ref()).map(Ok)
 }
 
 /// A ledger with what has become of it since it was last written: a restore makes all of it spent, and so are leases that nobody
