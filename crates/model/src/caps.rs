@@ -173,6 +173,10 @@ pub const LEND_ASK_BYTES_MAX: usize = 256 << 10;
 /// are written for them, however many nodes ask.
 pub const LEND_GATHER_MS: u64 = 5;
 
+/// Longest wait for a command or a confirmation of the leader that lends, in seconds: shorter than a share's life. Longer: it
+/// lends no more before it was made the lender anew, and data nodes look for another leader.
+pub const LEND_PROPOSE_SECONDS: u64 = 3;
+
 /// Most messages of data nodes that wait for the leader's next command. More: their streams wait.
 pub const LEND_QUEUE_MAX: usize = 4_096;
 
@@ -824,7 +828,7 @@ const _: () =
 const _: () = assert!(LEND_RATES_MAX * (4 * (NAME_BYTES_MAX + 3) + 128) < LEND_MESSAGE_BYTES_MAX);
 const _: () = assert!(LEND_ASK_BYTES_MAX < LEND_MESSAGE_BYTES_MAX);
 const _: () = assert!(RATE_NOTED_SECONDS * 2 < RATE_KEPT_SECONDS, "a rate in use is not forgotten");
-const _: () = assert!(LEND_ABSENT_SECONDS < SHARE_SECONDS);
+const _: () = assert!(LEND_ABSENT_SECONDS < SHARE_SECONDS && LEND_PROPOSE_SECONDS < SHARE_SECONDS);
 const _: () = assert!(SLOTS.is_power_of_two(), "every slot is as likely as any other");
 const _: () = assert!(100 * RATE_WINDOW_MS < SHARE_SECONDS * 1_000 * (100 - SHARE_DRIFT_PERCENT));
 const _: () = assert!(SHARE_MARGIN_MS < RATE_WINDOW_MS);

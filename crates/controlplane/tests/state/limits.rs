@@ -316,7 +316,7 @@ fn standing(world: &World, key: &LimitKey) -> Option<BudgetStanding> {
 fn lent(world: &World, lend: Lend) -> Lent {
     match world.done(Request::from(lend), &World::node()).done.result {
         Some(done::Result::Lent(lent)) => lent,
-        other => panic!("{other:?}"),
+        other => unreachable!("{other:?}"),
     }
 }
 
