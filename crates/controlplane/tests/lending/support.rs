@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use aegis_controlplane::control::Control;
 use aegis_controlplane::feed::Admission;
 use aegis_controlplane::lending::{Lead, LendingConfig, LendingNode};
 use aegis_controlplane::testing::World;
@@ -47,6 +48,11 @@ impl ControlNode {
     }
 
     pub(crate) async fn numbered(world: &World, clock: &Clock, id: u64, lead: Lead) -> Self {
+        Self::over(world.direct.control(), clock, id, lead).await
+    }
+
+    /// One over any state.
+    pub(crate) async fn over(control: Control, clock: &Clock, id: u64, lead: Lead) -> Self {
         let config = LendingConfig {
             name: format!("control-{id}"),
             id,
@@ -54,7 +60,7 @@ impl ControlNode {
             clock: clock.clone(),
         };
         let (lead, led) = watch::channel(lead);
-        let lending = LendingNode::new(config, world.direct.control(), led);
+        let lending = LendingNode::new(config, control, led);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
