@@ -9,7 +9,7 @@ use super::kind::{Asked, Failure, Kind};
 use super::lend::ledgers;
 use super::refused::{Code, Refused};
 use super::who::Who;
-use crate::state::borrowers::Lost;
+use crate::state::borrowers::Fates;
 use crate::state::budgets;
 use crate::state::key::EVERYWHERE;
 use crate::state::limit_id::{LimitId, LimitOwner};
@@ -70,11 +70,11 @@ impl Kind for AdjustBudget {
                 format!("nothing of the {} was asked for in a running epoch", ledgers::describe(&key));
             return Err(Refused::new(Code::UnknownBudget, message).into());
         };
-        let mut lost = Lost::default();
-        let ledger = ledgers::refresh(state, ledger, asked.cluster.history, &mut lost)?;
-        let before = budgets::standing(state, &ledger, &mut lost)?;
+        let (mut fates, history) = (Fates::default(), asked.cluster.history);
+        let ledger = budgets::refresh(state, ledger, history, &mut fates)?;
+        let before = budgets::standing(state, ledger.clone(), history, &mut fates)?;
         let ledger = changed(self, ledger);
-        let after = budgets::standing(state, &ledger, &mut lost)?;
+        let after = budgets::standing(state, ledger.clone(), history, &mut fates)?;
         Ok(Checked { id, ledger, before, after })
     }
 

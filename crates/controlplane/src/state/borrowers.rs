@@ -30,31 +30,68 @@ pub(crate) fn delete(write: &mut Writer<'_, '_>, node: u64) -> Result<(), StoreE
     write.delete(BORROWERS, &key::rising(node)).map(|_was_there| ())
 }
 
-/// Tells which loans are lost: their holder is dead, and what could be proven of it was returned; or its node was retired.
-/// They are spent, as far as anybody can know. Looks each node up once.
-#[derive(Debug, Default)]
-pub(crate) struct Lost {
-    /// By node, the first life whose loans may still come back; nothing: none.
-    living: BTreeMap<u64, Option<u64>>,
+/// What has become of a loan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is out, and may come back.
+    Out,
+    /// Its holder is dead, and nobody can tell what was left: it is spent, as far as anybody can know.
+    Spent,
+    /// Its holder is dead, and it is proven that it never took it in.
+    NeverTaken,
 }
 
-impl Lost {
-    /// Whether nobody can bring `loan` back.
-    pub(crate) fn is_lost(&mut self, state: &impl StateRead, loan: &Loan) -> Result<bool, StoreError> {
-        let first = match self.living.get(&loan.node) {
+/// Tells what has become of loans. Looks each node up once.
+#[derive(Debug, Default)]
+pub(crate) struct Fates {
+    /// Nothing: it was retired.
+    known: BTreeMap<u64, Option<Lives>>,
+}
+
+/// The lives of a data node of which it has told.
+#[derive(Debug, Clone, Copy)]
+struct Lives {
+    /// The first one whose loans may still come back.
+    recovered: u64,
+    /// The first one before it of which everything is known.
+    complete: u64,
+}
+
+impl Fates {
+    /// What has become of `loan`.
+    pub(crate) fn of(&mut self, state: &impl StateRead, loan: &Loan) -> Result<Fate, StoreError> {
+        let lives = match self.known.get(&loan.node) {
             Some(known) => *known,
             None => {
-                let first = first_living(state, loan.node)?;
-                self.living.insert(loan.node, first);
-                first
+                let lives = lives(state, loan.node)?;
+                self.known.insert(loan.node, lives);
+                lives
             }
         };
-        Ok(first.is_none_or(|first| loan.incarnation < first))
+        Ok(match lives {
+            None => Fate::Spent,
+            Some(lives) if loan.incarnation >= lives.recovered => Fate::Out,
+            Some(lives) if loan.incarnation >= lives.complete => Fate::NeverTaken,
+            Some(_) => Fate::Spent,
+        })
     }
 
-    /// Notes that `node` has just returned, in this life, everything that it could prove of earlier ones.
-    pub(crate) fn note_recovered(&mut self, node: u64, incarnation: u64) {
-        self.living.insert(node, Some(incarnation));
+    /// Notes what `borrower` has just told of its earlier lives.
+    pub(crate) fn note(&mut self, borrower: &Borrower) {
+        self.known.insert(borrower.node, Some(Lives::of(borrower)));
+    }
+}
+
+impl Lives {
+    fn of(borrower: &Borrower) -> Self {
+        Self { recovered: borrower.recovered_incarnation, complete: borrower.complete_incarnation }
+    }
+}
+
+fn lives(state: &impl StateRead, node: u64) -> Result<Option<Lives>, StoreError> {
+    match data_nodes::data_node(state, node)? {
+        Some(row) if row.retired_ms == 0 => Ok(Some(Lives::of(&borrower(state, node)?.unwrap_or_default()))),
+        Some(_) | None => Ok(None),
     }
 }
 
@@ -72,14 +109,5 @@ pub(crate) fn may_ask(state: &impl StateRead, node: &DataNode, id: &LimitId) -> 
             let Ok(only) = only.parse() else { return Ok(false) };
             Ok(living(&only)?.is_some_and(|row| row.organization == organization.as_str()))
         }
-    }
-}
-
-fn first_living(state: &impl StateRead, node: u64) -> Result<Option<u64>, StoreError> {
-    match data_nodes::data_node(state, node)? {
-        Some(row) if row.retired_ms == 0 => {
-            Ok(Some(borrower(state, node)?.map_or(0, |it| it.recovered_incarnation)))
-        }
-        Some(_) | None => Ok(None),
     }
 }

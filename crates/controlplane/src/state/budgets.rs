@@ -9,11 +9,11 @@ use aegis_model::money::Micros;
 use aegis_proto::control::{BudgetStanding, Ledger, LedgerEpoch, LedgerPlace, Loan};
 use aegis_raft_store::tables::{StateRead, StoreError, Table};
 
-use super::borrowers::Lost;
+use super::borrowers::{Fate, Fates};
 use super::limit_id::{LimitId, LimitOwner, rows_of};
 use super::page::{self, Page, PageQuery};
 use super::writer::Writer;
-use super::{key, row, tenants};
+use super::{key, meta, row, tenants};
 
 /// The limit's key, below its owner → the [`Ledger`] of its newest epoch.
 pub const LEDGERS: Table = Table::new("ledgers");
@@ -30,7 +30,7 @@ pub const LEDGER_ENDS: Table = Table::new("ledger_ends");
 /// The storage failed.
 pub fn budget(state: &impl StateRead, id: &LimitId) -> Result<Option<BudgetStanding>, StoreError> {
     let Some(ledger) = newest(state, id)? else { return Ok(None) };
-    standing(state, &ledger, &mut Lost::default()).map(Some)
+    standing(state, ledger, meta::history(state)?, &mut Fates::default()).map(Some)
 }
 
 /// The budgets of a tenant, of its agents and of their entries.
@@ -63,27 +63,23 @@ fn page_of(
     query: &PageQuery,
 ) -> Result<Page<BudgetStanding>, StoreError> {
     let page = page::rows::<Ledger>(state, LEDGERS, &rows_of(owner), query)?;
-    let mut lost = Lost::default();
-    let rows = page.rows.iter().map(|ledger| standing(state, ledger, &mut lost)).collect::<Result<_, _>>()?;
-    Ok(Page { rows, next: page.next })
+    let (mut fates, history) = (Fates::default(), meta::history(state)?);
+    let rows = page.rows.into_iter().map(|ledger| standing(state, ledger, history, &mut fates));
+    Ok(Page { rows: rows.collect::<Result<_, _>>()?, next: page.next })
 }
 
 /// How a ledger is, without the loans one by one.
 pub(crate) fn standing(
     state: &impl StateRead,
-    ledger: &Ledger,
-    lost: &mut Lost,
+    ledger: Ledger,
+    history: u64,
+    fates: &mut Fates,
 ) -> Result<BudgetStanding, StoreError> {
-    let mut lent = Micros::ZERO;
-    for loan in &ledger.loans {
-        if !lost.is_lost(state, loan)? {
-            lent = lent.saturating_add(Micros(loan.amount));
-        }
-    }
+    let ledger = refresh(state, ledger, history, fates)?;
+    let amounts = ledger.loans.iter().map(|loan| Micros(loan.amount));
+    let lent = amounts.fold(Micros::ZERO, Micros::saturating_add);
     Ok(BudgetStanding {
-        key: ledger.key.clone(),
-        ledger: ledger.number,
-        limit: limit(ledger),
+        limit: limit(&ledger),
         policy_limit: ledger.limit,
         stamp: ledger.stamp,
         adjusted_limit: ledger.adjusted_limit,
@@ -91,11 +87,48 @@ pub(crate) fn standing(
         lent: lent.0,
         debt: ledger.debt,
         epoch: ledger.epoch,
-        zone: ledger.zone.clone(),
         revision: ledger.revision,
         void: ledger.void,
         alerted: ledger.alerted,
+        ledger: ledger.number,
+        zone: ledger.zone,
+        key: ledger.key,
     })
+}
+
+/// A ledger with what has become of it since it was last written. Leases that nobody can bring back are gone: they stay charged,
+/// but for those that were never taken in. After a restore all of it is spent.
+pub(crate) fn refresh(
+    state: &impl StateRead,
+    ledger: Ledger,
+    history: u64,
+    fates: &mut Fates,
+) -> Result<Ledger, StoreError> {
+    let mut ledger = ledger;
+    for loan in std::mem::take(&mut ledger.loans) {
+        match fates.of(state, &loan)? {
+            Fate::Out => ledger.loans.push(loan),
+            Fate::Spent => {}
+            Fate::NeverTaken => {
+                ledger.granted = ledger.granted.saturating_sub(loan.amount);
+                ledger.revision += 1;
+            }
+        }
+    }
+    if ledger.history != history {
+        (ledger.history, ledger.void) = (history, true);
+    }
+    Ok(voided(ledger))
+}
+
+/// A void ledger stays so whatever its limit becomes: how much was spent of it is not known.
+pub(crate) fn voided(ledger: Ledger) -> Ledger {
+    if !ledger.void {
+        return ledger;
+    }
+    let mut account = account(&ledger);
+    account.void();
+    settle(ledger, account)
 }
 
 /// The limit that counts: one that somebody set goes before the policy's.

@@ -168,6 +168,7 @@ fn limits() -> impl Strategy<Value = Request> {
         returns,
         debts,
         recovered,
+        complete: recovered && number % 2 == 0,
     });
     let older = || prop_oneof![8 => Just(0_u64), 1 => Just(1_u64)];
     let asked = (1..3_u64, older(), ask).prop_map(|(node, incarnation, ask)| NodeAsk {

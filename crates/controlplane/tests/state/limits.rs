@@ -35,8 +35,9 @@ enum Event {
     Repeat { node: u64 },
     /// A node spends a part of a lease, in percent.
     Spend { lease: prop::sample::Index, percent: u64 },
-    /// A node is killed, starts again and, unless it lost its memory, returns what its journal proves.
-    Restart { node: u64, power_lost: bool },
+    /// A node is killed, perhaps with an ask under way, starts again and, unless it lost its memory, returns what its journal
+    /// proves.
+    Restart { node: u64, power_lost: bool, asking: Option<usize> },
     /// A node, or its ghost, returns what it does not have.
     Forge { node: u64, lease: prop::sample::Index, unspent: u64, recovered: bool, ghost: bool },
     /// An administrator sets another limit.
@@ -56,8 +57,8 @@ fn event() -> impl Strategy<Value = Event> {
     let repeat = (1..=NODES).prop_map(|node| Event::Repeat { node });
     let spend = (any::<prop::sample::Index>(), 0..=100_u64)
         .prop_map(|(lease, percent)| Event::Spend { lease, percent });
-    let restart =
-        (1..=NODES, any::<bool>()).prop_map(|(node, power_lost)| Event::Restart { node, power_lost });
+    let restart = (1..=NODES, any::<bool>(), prop::option::of(0..AGENTS.len()))
+        .prop_map(|(node, power_lost, asking)| Event::Restart { node, power_lost, asking });
     let forge = (1..=NODES, any::<prop::sample::Index>(), 0..100_u64, any::<bool>(), any::<bool>()).prop_map(
         |(node, lease, unspent, recovered, ghost)| Event::Forge { node, lease, unspent, recovered, ghost },
     );
@@ -132,7 +133,13 @@ impl Judge {
                 let held = &mut open[at];
                 held.spent += (held.amount - held.spent) * percent / 100;
             }
-            Event::Restart { node, power_lost } => self.restart(node, power_lost),
+            Event::Restart { node, power_lost, asking } => {
+                // Whoever is dead takes nothing in.
+                if let Some(agent) = asking {
+                    self.ask_and_die(node, agent);
+                }
+                self.restart(node, power_lost);
+            }
             Event::Forge { node, lease, unspent, recovered, ghost } => {
                 self.forge(node, &lease, unspent, recovered, ghost);
             }
@@ -230,6 +237,13 @@ impl Judge {
         assert_eq!(self.world.direct.digest(), before, "applied twice");
     }
 
+    fn ask_and_die(&mut self, node: u64, agent: usize) {
+        let budgets = vec![self.need(agent, 200, 40)];
+        let ask = Some(LendAsk { number: self.numbers[&node] + 1, budgets, ..LendAsk::default() });
+        let asked = NodeAsk { node, incarnation: self.incarnations[&node], ask, epochs: Vec::new() };
+        assert_eq!(self.lend(&asked).refused, "");
+    }
+
     fn restart(&mut self, node: u64, power_lost: bool) {
         for held in self.held.values_mut().filter(|held| held.node == node) {
             held.journalled = !power_lost && (held.open || held.journalled);
@@ -254,7 +268,7 @@ impl Judge {
                 returns.push(LeaseReturn { ledger: *ledger, lease: *lease, unspent, recovered: true });
             }
         }
-        self.ask(node, LendAsk { returns, recovered: true, ..LendAsk::default() });
+        self.ask(node, LendAsk { returns, recovered: true, complete: !power_lost, ..LendAsk::default() });
     }
 
     /// A return that is wrong in some way: by somebody else, on the wrong ground, of too much, or a second time. None of

@@ -669,9 +669,13 @@ pub struct Borrower {
     /// The answer to that: an encoded `aegis.v1.LendAnswer`.
     #[prost(bytes = "vec", tag = "4")]
     pub answer: ::prost::alloc::vec::Vec<u8>,
-    /// The life that has returned everything which could be proven of earlier ones: what those still hold is spent.
+    /// The life that has returned everything which could be proven of earlier ones: nobody can bring back what those still hold.
     #[prost(uint64, tag = "5")]
     pub recovered_incarnation: u64,
+    /// The first life of which every lease that was taken in was proven, up to the one before `recovered_incarnation`: what those
+    /// still hold was never taken in, and what earlier ones hold is spent.
+    #[prost(uint64, tag = "6")]
+    pub complete_incarnation: u64,
 }
 /// A rate, and who may be using which part of it. Rates are millionths of a call per second.
 #[derive(Clone, PartialEq, ::prost::Message)]

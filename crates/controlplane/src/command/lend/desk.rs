@@ -13,7 +13,7 @@ use aegis_raft_store::tables::StoreError;
 use prost::Message;
 
 use super::ledgers;
-use crate::state::borrowers::{self, Lost};
+use crate::state::borrowers::{self, Fates};
 use crate::state::budgets::{self, Found};
 use crate::state::data_nodes;
 use crate::state::limit_id::LimitId;
@@ -24,7 +24,7 @@ pub(super) struct Desk<'d, 'w, 't> {
     write: &'d mut Writer<'w, 't>,
     actor: &'d str,
     nodes: u32,
-    lost: Lost,
+    fates: Fates,
     alerts: Vec<BudgetAlert>,
 }
 
@@ -36,7 +36,7 @@ struct Customer<'a> {
 
 impl<'d, 'w, 't> Desk<'d, 'w, 't> {
     pub(super) fn new(write: &'d mut Writer<'w, 't>, actor: &'d str, nodes: u32) -> Self {
-        Self { write, actor, nodes, lost: Lost::default(), alerts: Vec::new() }
+        Self { write, actor, nodes, fates: Fates::default(), alerts: Vec::new() }
     }
 
     /// The budgets of which much is charged by now.
@@ -64,8 +64,8 @@ impl<'d, 'w, 't> Desk<'d, 'w, 't> {
         if ask.number != last + 1 {
             return Ok(refused("number"));
         }
-        let (incarnation, mut recovered_incarnation) = (asked.incarnation, known.recovered_incarnation);
-        let holder = Holder { node: NodeId(node.id), incarnation: Incarnation(incarnation) };
+        let mut row = Borrower { incarnation: asked.incarnation, number: ask.number, node: node.id, ..known };
+        let holder = Holder { node: NodeId(node.id), incarnation: Incarnation(asked.incarnation) };
         let customer = Customer { node: &node, holder };
         for lease in &ask.returns {
             self.take_back(&customer, lease)?;
@@ -73,9 +73,12 @@ impl<'d, 'w, 't> Desk<'d, 'w, 't> {
         for debt in &ask.debts {
             self.note_debt(&customer, debt)?;
         }
-        if ask.recovered {
-            recovered_incarnation = incarnation;
-            self.lost.note_recovered(node.id, incarnation);
+        if ask.recovered && row.recovered_incarnation < asked.incarnation {
+            row.recovered_incarnation = asked.incarnation;
+            if !ask.complete {
+                row.complete_incarnation = asked.incarnation;
+            }
+            self.fates.note(&row);
         }
         let mut answer = v1::LendAnswer {
             number: ask.number,
@@ -90,13 +93,7 @@ impl<'d, 'w, 't> Desk<'d, 'w, 't> {
             answer.budgets.push(v1::BudgetAnswer { outcome: Some(outcome) });
         }
         let answer = answer.encode_to_vec();
-        let row = Borrower {
-            node: node.id,
-            incarnation,
-            number: ask.number,
-            answer: answer.clone(),
-            recovered_incarnation,
-        };
+        row.answer.clone_from(&answer);
         borrowers::put(self.write, &row)?;
         Ok(NodeAnswer { node: asked.node, answer, refused: String::new() })
     }
@@ -107,7 +104,7 @@ impl<'d, 'w, 't> Desk<'d, 'w, 't> {
             return Ok(());
         };
         let history = self.write.cluster().history;
-        let fresh = ledgers::refresh(self.write, ledger.clone(), history, &mut self.lost)?;
+        let fresh = budgets::refresh(self.write, ledger.clone(), history, &mut self.fates)?;
         let ground = if lease.recovered { Ground::Recovered } else { Ground::Stopped };
         let mut account = budgets::account(&fresh);
         let (holder, unspent) = (customer.holder, Micros(lease.unspent));
@@ -128,7 +125,7 @@ impl<'d, 'w, 't> Desk<'d, 'w, 't> {
             return Ok(());
         }
         let history = self.write.cluster().history;
-        let fresh = ledgers::refresh(self.write, ledger, history, &mut self.lost)?;
+        let fresh = budgets::refresh(self.write, ledger, history, &mut self.fates)?;
         let mut account = budgets::account(&fresh);
         account.record_debt(Micros(debt.amount));
         let mut fresh = budgets::settle(fresh, account);
@@ -151,7 +148,7 @@ impl<'d, 'w, 't> Desk<'d, 'w, 't> {
         if !borrowers::may_ask(self.write, customer.node, &id)? {
             return Ok(Err("invalid"));
         }
-        let before = match ledgers::running(self.write, &id, &terms, epoch, &mut self.lost)? {
+        let before = match ledgers::running(self.write, &id, &terms, epoch, &mut self.fates)? {
             Ok(ledger) => ledger,
             Err(code) => return Ok(Err(code)),
         };

@@ -1,13 +1,12 @@
-//! The rules of a ledger's row: in which epoch it is, which limit counts, what a restore and dead nodes mean for it, and when
-//! somebody is to be told. The arithmetic is that of `aegis_limits`.
+//! The rules of a ledger's row: in which epoch it is, which limit counts, and when somebody is to be told. The arithmetic is that of `aegis_limits`.
 
 use aegis_model::caps;
 use aegis_model::money::Micros;
 use aegis_proto::control::{BudgetAlert, Ledger, LedgerEpoch};
 use aegis_proto::v1::{BudgetAsk, LimitKey, LimitLevel, LimitStamp};
-use aegis_raft_store::tables::{StateRead, StoreError};
+use aegis_raft_store::tables::StoreError;
 
-use crate::state::borrowers::Lost;
+use crate::state::borrowers::Fates;
 use crate::state::budgets;
 use crate::state::control_log::{self, Act};
 use crate::state::key::Scope;
@@ -45,13 +44,13 @@ pub(super) fn running(
     id: &LimitId,
     terms: &Terms,
     proposed: &LedgerEpoch,
-    lost: &mut Lost,
+    fates: &mut Fates,
 ) -> Result<Result<Ledger, &'static str>, StoreError> {
     let (now_ms, history) = (log_time(write.now_ms()), write.cluster().history);
     let newest = budgets::newest(write, id)?;
     let end_ms = newest.as_ref().and_then(|ledger| ledger.epoch).map_or(i64::MIN, |epoch| epoch.end_ms);
     if let Some(ledger) = newest.as_ref().filter(|_| now_ms < end_ms) {
-        return refresh(write, ledger.clone(), history, lost).map(Ok);
+        return budgets::refresh(write, ledger.clone(), history, fates).map(Ok);
     }
     if proposed.start_ms < end_ms || !(proposed.start_ms..proposed.end_ms).contains(&now_ms) {
         return Ok(Err("epoch_over"));
@@ -78,39 +77,7 @@ pub(super) fn running(
         void,
         ..Ledger::default()
     };
-    budgets::open(write, id, voided(ledger), newest.as_ref()).map(Ok)
-}
-
-/// A ledger with what has become of it since it was last written: a restore makes all of it spent, and so are leases that nobody
-/// can bring back.
-pub(crate) fn refresh(
-    state: &impl StateRead,
-    ledger: Ledger,
-    history: u64,
-    lost: &mut Lost,
-) -> Result<Ledger, StoreError> {
-    let mut ledger = ledger;
-    if ledger.history != history {
-        (ledger.history, ledger.void) = (history, true);
-    }
-    let mut living = Vec::with_capacity(ledger.loans.len());
-    for loan in ledger.loans {
-        if !lost.is_lost(state, &loan)? {
-            living.push(loan);
-        }
-    }
-    ledger.loans = living;
-    Ok(voided(ledger))
-}
-
-/// A void ledger stays so whatever its limit becomes: how much was spent of it is not known.
-pub(crate) fn voided(ledger: Ledger) -> Ledger {
-    if !ledger.void {
-        return ledger;
-    }
-    let mut account = budgets::account(&ledger);
-    account.void();
-    budgets::settle(ledger, account)
+    budgets::open(write, id, budgets::voided(ledger), newest.as_ref()).map(Ok)
 }
 
 /// Takes over what a data node says of the limit: the newest policy counts, and of equally new ones, as with a canary, the
@@ -131,7 +98,7 @@ pub(crate) fn with_limits(ledger: Ledger, limit: u64, adjusted_limit: Option<u64
     let mut account = budgets::account(&ledger);
     let ledger = Ledger { limit, adjusted_limit, ..ledger };
     account.set_limit(Micros(budgets::limit(&ledger)));
-    voided(budgets::settle(ledger, account))
+    budgets::voided(budgets::settle(ledger, account))
 }
 
 /// What is to be told of a ledger, if more of it is charged than ever before in its epoch.

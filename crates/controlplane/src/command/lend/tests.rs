@@ -195,6 +195,35 @@ fn what_a_dead_process_cannot_prove_is_spent_and_no_longer_lent() {
 }
 
 #[test]
+fn a_lease_that_a_dead_process_never_took_in_comes_back_whole() {
+    let world = world();
+    let told = |complete| LendAsk { recovered: true, complete, ..LendAsk::default() };
+    let mut first = Node::start(&world, 1);
+    first.gets(&world, 100, 10);
+    // The machine loses power: nobody knows.
+    let mut second = Node::start(&world, 1);
+    second.say(&world, told(false));
+    let taken = second.gets(&world, 100, 20);
+    // Killed before the answer came: the journal does not know of it.
+    second.gets(&world, 100, 30);
+    let mut third = Node::start(&world, 1);
+    assert_eq!((standing(&world).granted, standing(&world).lent), (60, 50));
+    let back = LeaseReturn { ledger: taken.ledger, lease: taken.lease, unspent: 15, recovered: true };
+    third.say(&world, LendAsk { returns: vec![back], ..told(true) });
+    assert_eq!((standing(&world).granted, standing(&world).lent), (15, 0), "10 of the first life, and 5");
+    let before = standing(&world).revision;
+    let lease = third.gets(&world, 100, 85);
+    assert_eq!((lease.amount, lease.free, lease.revision), (85, 0, before), "it was read as it is written");
+    // Saying it again, or later that something was lost, changes nothing of what is known.
+    third.say(&world, told(false));
+    let mut fourth = Node::start(&world, 1);
+    fourth.say(&world, told(false));
+    assert_eq!((standing(&world).granted, standing(&world).lent), (100, 0), "what the third had is spent");
+    let known = borrowers::borrower(&world.view(), 1).expect("memory").expect("a borrower");
+    assert_eq!(known.recovered_incarnation, known.complete_incarnation);
+}
+
+#[test]
 fn a_new_day_opens_a_ledger_and_the_one_before_still_takes_leases_back() {
     let world = world();
     let mut node = Node::start(&world, 1);
@@ -341,6 +370,7 @@ fn after_a_restore_what_was_not_reset_is_spent() {
     world.done(AdvanceHistory { from: 1, to: 0 }, &World::node());
     let refused = world.refused(old, &World::node());
     assert_eq!((refused.code, refused.detail("of")), (Code::PreconditionFailed, Some("history")));
+    assert!(standing(&world).void && standing(&world).granted == 100, "read before it is touched");
     let mut node = Node::start(&world, 1);
     node.returns(&world, &lease, 10, true);
     let now = standing(&world);
