@@ -372,7 +372,7 @@ impl<'r> Reign<'r> {
                 return Ok(());
             }
             code => {
-                customer.way.end(Err(Status::failed_precondition(format!("the ask was refused: {code}"))));
+                customer.way.end(Err(Status::invalid_argument(format!("the ask was refused: {code}"))));
                 self.lose(stream.node);
                 return Ok(());
             }

@@ -175,6 +175,7 @@ async fn admit(
     if row.name != hello.node_name || row.tenant != hello.tenant {
         return Err(Status::permission_denied("the id belongs to another data node").into());
     }
+    // LIM-2: whoever was replaced is told so before it asks for anything.
     if row.incarnation > hello.incarnation || row.retired_ms > 0 {
         return Err(Refusal::Farewell(fenced()));
     }

@@ -1,6 +1,6 @@
 //! Budgets over streams: what is asked for is granted, called back, and bounded in what it costs.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aegis_controlplane::control::Replicate;
 use aegis_controlplane::state::{budgets, limit_id::LimitId};
@@ -12,6 +12,7 @@ use aegis_proto::v1::LimitKey;
 use aegis_proto::v1::budget_answer::Outcome;
 use aegis_proto::v1::lend_request::Message as Up;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::support::{ControlNode, hello, sidecar};
 
@@ -138,7 +139,7 @@ async fn an_ask_with_a_hole_before_it_or_beyond_its_bounds_ends_the_stream() {
     ] {
         let mut node = control.welcome(&hello(&row)).await;
         node.say(Up::Ask(ask)).await;
-        assert_eq!(node.next().await.unwrap_err().code(), tonic::Code::FailedPrecondition);
+        assert_eq!(node.next().await.unwrap_err().code(), tonic::Code::InvalidArgument);
     }
 }
 

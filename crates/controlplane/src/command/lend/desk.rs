@@ -98,7 +98,7 @@ impl<'d, 'w, 't> Desk<'d, 'w, 't> {
         Ok(NodeAnswer { node: asked.node, answer, refused: String::new() })
     }
 
-    /// Takes back what is left of a lease. One that does not fit is left alone: it was credited before, or stays charged.
+    /// Takes back what is left of a lease, once (LIM-1). One that does not fit is left alone: it was credited before, or stays charged.
     fn take_back(&mut self, customer: &Customer<'_>, lease: &v1::LeaseReturn) -> Result<(), StoreError> {
         let Some(Found { id, table, ledger }) = budgets::by_number(self.write, lease.ledger)? else {
             return Ok(());

@@ -37,7 +37,7 @@ pub(super) fn terms(ask: &BudgetAsk, history: u64) -> Option<Terms> {
     })
 }
 
-/// The ledger of the running epoch, or the code of why there is none. The epoch that somebody proposed counts only if none is
+/// The ledger of the running epoch, so that nothing is granted of an epoch before or to come (LIM-1), or the code of why there is none. The epoch that somebody proposed counts only if none is
 /// running; then it has to hold this moment and to begin no earlier than the last one ended.
 pub(super) fn running(
     write: &mut Writer<'_, '_>,
