@@ -177,8 +177,11 @@ pub const LEND_GATHER_MS: u64 = 5;
 /// lends no more before it was made the lender anew, and data nodes look for another leader.
 pub const LEND_PROPOSE_SECONDS: u64 = 3;
 
-/// Most messages of data nodes that wait for the leader's next command. More: their streams wait.
-pub const LEND_QUEUE_MAX: usize = 4_096;
+/// Most messages of data nodes that wait to be taken in by the leader: one of each node. More: their streams wait.
+pub const LEND_QUEUE_MAX: usize = LEND_NODES_MAX;
+
+/// Most ticks of one data node that wait for their answers: all rates of a node, asked for once. More: the stream ends.
+pub const LEND_TICKS_MAX: u32 = 128;
 
 /// Most messages to one data node that wait to be sent. More: a recall is left out, and asked for again; for anything else
 /// the stream ends, since the node takes nothing.

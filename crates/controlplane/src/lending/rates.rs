@@ -280,3 +280,97 @@ fn holding(row: &RateHolding, until: Monotonic) -> Holding {
         before_until: until,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aegis_model::clock::Clock;
+    use aegis_proto::v1::LimitKey;
+
+    use super::*;
+    use crate::testing::World;
+
+    /// Ticks once a second, for `seconds`, of a node that is alone: how often something had to be replicated.
+    fn tick(world: &World, rates: &mut Rates, living: &Living, seconds: u64) -> u64 {
+        let (view, row) = (world.view(), DataNode { id: 1, incarnation: 1, ..DataNode::default() });
+        let clock = &world.clock;
+        let mut unsaved = 0;
+        for _ in 0..seconds {
+            let moment = Moment { state: &view, living, log_time_ms: world.now_ms(), now: clock.monotonic() };
+            let (share, id) = rates.share(&moment, &row, &ask()).expect("memory");
+            assert!(share.rate > 0);
+            if let Some(id) = id {
+                let (_, number) = rates.row(&id).expect("a rate");
+                rates.saved(&id, number, clock.monotonic());
+                unsaved += 1;
+            }
+            clock.advance(Duration::from_secs(1));
+        }
+        unsaved
+    }
+
+    fn ask() -> RateAsk {
+        let key = LimitKey { unit: String::new(), ..World::budget_key("acme", "crawler", "") };
+        let stamp = Some(LimitStamp { history: 1, number: 1 });
+        RateAsk { key: Some(key), rate: 10_000_000, burst: 5, stamp, demand: 1, using: 0 }
+    }
+
+    fn world() -> World {
+        let world = World::new();
+        world.tenant("acme");
+        world
+    }
+
+    #[test]
+    fn a_rate_in_use_is_noted_once_an_hour_and_forgotten_when_it_is_over() {
+        let world = world();
+        let mut living = Living::new(world.clock.monotonic(), 0);
+        living.joined(&DataNode { id: 1, ..DataNode::default() });
+        let mut rates = Rates::new(world.clock.monotonic());
+        assert_eq!(tick(&world, &mut rates, &living, 60), 1, "the share itself");
+        assert_eq!(tick(&world, &mut rates, &living, 2 * caps::RATE_NOTED_SECONDS), 2);
+        rates.pass(world.clock.monotonic());
+        assert_eq!(rates.known.len(), 1);
+        // Its holder stopped long ago, and so did the burst of that.
+        world.clock.advance(Duration::from_secs(2 * caps::SHARE_SECONDS));
+        rates.pass(world.clock.monotonic());
+        assert!(rates.known.is_empty());
+    }
+
+    #[test]
+    fn small_changes_of_demand_change_no_share() {
+        let clock: Clock = World::new().clock;
+        let mut known = Known::adopted(
+            &Rate { rate: 100, burst: 10, ..Rate::default() },
+            Pace::NOTHING,
+            LimitStamp::default(),
+            clock.monotonic(),
+        );
+        let noted = |known: &mut Known, rate| {
+            known.demand(NodeId(1), Micros(rate), clock.monotonic());
+            known.demands[&NodeId(1)].0.0
+        };
+        assert_eq!(
+            [1_600, 1_700, 1_500, 1_701].map(|rate| noted(&mut known, rate)),
+            [1_600, 1_600, 1_600, 1_701]
+        );
+    }
+
+    /// A rate that was forgotten and comes back uses no number twice, however busy it was.
+    #[test]
+    fn numbers_begin_beyond_all_that_came_before() {
+        let world = world();
+        let mut living = Living::new(world.clock.monotonic(), 0);
+        living.joined(&DataNode { id: 1, ..DataNode::default() });
+        let mut last = 0;
+        for _ in 0..3 {
+            let mut rates = Rates::new(world.clock.monotonic());
+            tick(&world, &mut rates, &living, 1);
+            let known = rates.known.values().next().expect("a rate");
+            assert!(
+                known.shares.last_number() > last + 1_000 * 1_000,
+                "a second of a thousand in each of its milliseconds"
+            );
+            last = known.shares.last_number();
+        }
+    }
+}

@@ -87,6 +87,8 @@ struct Customer {
     way: Way,
     /// Whether an ask of it is under way: at most one is.
     asking: bool,
+    /// How many of its ticks wait for their answers.
+    ticks: u32,
 }
 
 /// What was proposed together, and what came of it.
@@ -202,7 +204,7 @@ impl<'r> Reign<'r> {
             nodes: self.living.count(self.now()),
         };
         way.say(Down::Welcome(welcome));
-        let before = self.customers.insert(id.node, Customer { id, row, way, asking: false });
+        let before = self.customers.insert(id.node, Customer { id, row, way, asking: false, ticks: 0 });
         if let Some(before) = before {
             // The same process has come back before its old stream was noticed to be gone; or it was replaced.
             before.way.end(match before.row.incarnation == self.customers[&id.node].row.incarnation {
@@ -347,8 +349,13 @@ impl<'r> Reign<'r> {
             lent.alerts.iter().for_each(|alert| self.alert(alert));
         }
         // A share that the state has no room for is not told; the next tick says that there is none.
-        for (stream, shares) in ticks.into_iter().filter(|_| all_noted) {
-            self.say(stream, Down::Shares(shares));
+        for (stream, shares) in ticks {
+            if let Some(customer) = self.customers.get_mut(&stream.node).filter(|it| it.id == stream) {
+                customer.ticks = customer.ticks.saturating_sub(1);
+            }
+            if all_noted {
+                self.say(stream, Down::Shares(shares));
+            }
         }
         Ok(())
     }
@@ -463,7 +470,11 @@ fn said(
         Up::Rates(tick) if tick.rates.len() > caps::LEND_RATES_MAX => {
             Err(Status::invalid_argument("a tick of too many rates"))
         }
+        Up::Rates(_) if customer.ticks >= caps::LEND_TICKS_MAX => {
+            Err(Status::resource_exhausted("too many ticks wait for their answers"))
+        }
         Up::Rates(tick) => {
+            customer.ticks += 1;
             gathered.ticks.push((customer.id, tick));
             Ok(())
         }
