@@ -20,6 +20,8 @@ pub mod store;
 
 pub mod feed;
 
+pub mod lending;
+
 pub mod admin;
 
 pub mod node;

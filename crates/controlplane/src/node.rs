@@ -37,6 +37,7 @@ use crate::admin::rest::listen as http_port;
 use crate::control::Control;
 use crate::feed::FeedNode;
 use crate::keys::ClusterKeys;
+use crate::lending::LendingNode;
 use crate::machine::{self, ControlMachine};
 use crate::publish::Publisher;
 use crate::raft::listen;
@@ -154,6 +155,7 @@ pub struct Addresses {
 pub struct ControlNode {
     parts: Parts,
     feed: FeedNode,
+    lending: LendingNode,
     admin: Admin,
     store: StoreHandle,
     addresses: Addresses,
@@ -228,13 +230,27 @@ impl ControlNode {
         }
         let feed = pages::feed(&config, &parts)?;
         pages::keep_feed(&mut tasks, feed.clone(), stop.clone());
+        let lead = readiness::watch_lead(&mut tasks, parts.raft.clone(), stop.clone());
+        let lending = pages::lending(&config, &parts, lead);
+        pages::keep_lending(&mut tasks, lending.clone(), stop.clone());
         let readiness = readiness::watch(&mut tasks, &parts, stop.clone());
         house::keep(&mut tasks, parts.clone(), leads, stop.clone());
         let scratch = config.directory.with_extension("scratch");
         let backups = backups::backups(parts.raft.clone(), store.clone(), scratch);
         let admin = pages::admin(&parts, &feed, backups, readiness.clone());
-        let mut node =
-            Self { parts, feed, admin, store, addresses, identity, http_tls, readiness, stop, tasks };
+        let mut node = Self {
+            parts,
+            feed,
+            lending,
+            admin,
+            store,
+            addresses,
+            identity,
+            http_tls,
+            readiness,
+            stop,
+            tasks,
+        };
         node.serve(sockets);
         Ok(node)
     }
@@ -247,6 +263,11 @@ impl ControlNode {
     /// Its side of the feed.
     pub fn feed(&self) -> &FeedNode {
         &self.feed
+    }
+
+    /// Its side of lending to data nodes.
+    pub fn lending(&self) -> &LendingNode {
+        &self.lending
     }
 
     /// Where it listens.
@@ -312,7 +333,8 @@ impl ControlNode {
 
     fn serve(&mut self, sockets: Sockets) {
         let (identity, stop) = (self.identity.clone(), self.stop.clone());
-        let routes = pages::routes(&self.parts, &self.feed, &self.admin, &mut self.tasks, stop.clone());
+        let routes =
+            pages::routes(&self.parts, &self.feed, &self.lending, &self.admin, &mut self.tasks, stop.clone());
         self.tasks.spawn(async move {
             if let Err(error) = listen::serve(sockets.grpc, identity, routes, stop).await {
                 tracing::error!(%error, "gRPC cannot be served");
@@ -328,7 +350,12 @@ impl ControlNode {
             });
         }
         if let Some(listener) = sockets.metrics {
-            let router = metrics::router(self.parts.clone(), self.store.clone(), self.readiness.clone());
+            let router = metrics::router(
+                self.parts.clone(),
+                self.lending.clone(),
+                self.store.clone(),
+                self.readiness.clone(),
+            );
             let stop = self.stop.clone();
             self.tasks.spawn(async move {
                 http::serve(listener, router, stop).await;

@@ -218,6 +218,14 @@ impl Ledger {
         self.granted = self.granted.max(self.limit);
     }
 
+    /// Forgives what was spent, and debt, as an administrator's recorded act: only what is out in leases stays charged. After
+    /// [`Ledger::void`] this opens the budget again.
+    pub fn forgive_spent(&mut self) {
+        let lent = self.lent();
+        self.revision += u64::from(lent < self.granted || !self.debt.is_zero());
+        (self.granted, self.debt) = (lent, Micros::ZERO);
+    }
+
     /// Sets the limit. One below what is granted stops grants and takes nothing back; a higher one can be used at once.
     pub fn set_limit(&mut self, limit: Micros) {
         self.revision += u64::from(limit > self.limit);

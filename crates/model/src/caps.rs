@@ -150,6 +150,93 @@ pub const SHARE_MARGIN_MS: u64 = 100;
 /// Milliseconds of the sliding window in which a rate and its burst hold over all nodes together.
 pub const RATE_WINDOW_MS: u64 = 1_000;
 
+/// Most budgets that a data node asks for at once. More: the ask is refused.
+pub const LEND_BUDGETS_MAX: usize = 256;
+
+/// Most leases that a data node gives back at once. More: the ask is refused, and the node sends several.
+pub const LEND_RETURNS_MAX: usize = 1_024;
+
+/// Most costs beyond a reservation that a data node reports at once. More: the ask is refused, and the node sends several.
+pub const LEND_DEBTS_MAX: usize = 256;
+
+/// Most rates that a data node asks for in one tick. More: the stream ends; a node with more sends several ticks.
+pub const LEND_RATES_MAX: usize = 1_024;
+
+/// Largest message between a data node and the leader that lends, in bytes: a tick of the longest names. Larger: the stream
+/// ends.
+pub const LEND_MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Most bytes of one data node's ask, so that it fits into a command. Larger: the stream ends.
+pub const LEND_ASK_BYTES_MAX: usize = 256 << 10;
+
+/// Milliseconds for which the leader gathers what data nodes ask for into one command, so that at most 200 entries a second
+/// are written for them, however many nodes ask.
+pub const LEND_GATHER_MS: u64 = 5;
+
+/// Longest wait for a command or a confirmation of the leader that lends, in seconds: shorter than a share's life. Longer: it
+/// lends no more before it was made the lender anew, and data nodes look for another leader.
+pub const LEND_PROPOSE_SECONDS: u64 = 3;
+
+/// Most messages of data nodes that wait to be taken in by the leader: one of each node. More: their streams wait.
+pub const LEND_QUEUE_MAX: usize = LEND_NODES_MAX;
+
+/// Most ticks of one data node that wait for their answers: all rates of a node, asked for once. More: the stream ends.
+pub const LEND_TICKS_MAX: u32 = 128;
+
+/// Most messages to one data node that wait to be sent. More: a recall is left out, and asked for again; for anything else
+/// the stream ends, since the node takes nothing.
+pub const LEND_DOWNSTREAM_MAX: usize = 64;
+
+/// Most data nodes that borrow from one leader. More: refused.
+pub const LEND_NODES_MAX: usize = 1_024;
+
+/// Seconds without a message after which the leader takes the stream of a data node as gone: it sends one every second.
+pub const LEND_SILENCE_SECONDS: u64 = 10;
+
+/// Seconds for which a data node counts as live after its stream has gone, and for which a new leader waits for streams
+/// before it says who lives: a node finds its new leader within them.
+pub const LEND_ABSENT_SECONDS: u64 = 3;
+
+/// Milliseconds between two recalls of the same ledger from the same node: it has had a tick meanwhile, even if an ask was
+/// under way.
+pub const LEND_RECALL_MS: u64 = 2 * LEASE_TICK_MS;
+
+/// Seconds for which what a node was last asked for of a rate counts as demand: a few ticks.
+pub const RATE_DEMAND_SECONDS: u64 = 3;
+
+/// Most budgets of one tenant that are remembered: several for each of its agents. More: no grant of a new one, until
+/// some were swept.
+pub const BUDGETS_PER_TENANT_MAX: u64 = 500_000;
+
+/// Most budgets of one organization: one for each unit. More: no grant of a new one, until some were swept.
+pub const BUDGETS_PER_ORGANIZATION_MAX: usize = 64;
+
+/// Most budgets of a cluster that are remembered. More: no grant of a new one, until some were swept.
+pub const BUDGETS_MAX: u64 = 5_000_000;
+
+/// Most rates of one tenant of which parts are given out. More: no share of a new one, until some were swept.
+pub const RATES_PER_TENANT_MAX: u64 = BUDGETS_PER_TENANT_MAX;
+
+/// Most rates of a cluster of which parts are given out. More: no share of a new one, until some were swept.
+pub const RATES_MAX: u64 = 1_000_000;
+
+/// Seconds for which a ledger is kept after its epoch has ended: longer than any civil day, so that what is opened after it was
+/// forgotten cannot begin before its end.
+pub const LEDGER_KEPT_SECONDS: u64 = 48 * 3_600;
+
+/// Seconds without use after which a rate is forgotten.
+pub const RATE_KEPT_SECONDS: u64 = 24 * 3_600;
+
+/// Seconds between two notes that a rate is in use.
+pub const RATE_NOTED_SECONDS: u64 = 3_600;
+
+/// Percent of a budget at which an alert is noted, once each per epoch, rising.
+pub const BUDGET_ALERT_PERCENT: [u32; 3] = [50, 80, 100];
+
+/// Most alerts that a tenant's control log takes in one day, so that they do not push out what people did. Beyond: only in the
+/// node's own log and its metrics.
+pub const BUDGET_ALERTS_PER_DAY_MAX: u64 = 1_000;
+
 /// Longest spelling of a number that is read as an amount, in bytes. Longer: the amount is refused.
 pub const AMOUNT_BYTES_MAX: usize = 64;
 
@@ -734,6 +821,17 @@ const _: () = assert!(
     "a dead node is noticed while there is time for another attempt"
 );
 
+const _: () = assert!(
+    LEND_BUDGETS_MAX * (5 * (NAME_BYTES_MAX + 3) + 128) + LEND_RETURNS_MAX * 40 + LEND_DEBTS_MAX * 30
+        < LEND_ASK_BYTES_MAX,
+    "an ask with everything that it may hold fits"
+);
+const _: () =
+    assert!(LEND_ASK_BYTES_MAX + LEND_BUDGETS_MAX * 40 + 1_024 < COMMAND_BYTES_MAX, "with its epochs, too");
+const _: () = assert!(LEND_RATES_MAX * (4 * (NAME_BYTES_MAX + 3) + 128) < LEND_MESSAGE_BYTES_MAX);
+const _: () = assert!(LEND_ASK_BYTES_MAX < LEND_MESSAGE_BYTES_MAX);
+const _: () = assert!(RATE_NOTED_SECONDS * 2 < RATE_KEPT_SECONDS, "a rate in use is not forgotten");
+const _: () = assert!(LEND_ABSENT_SECONDS < SHARE_SECONDS && LEND_PROPOSE_SECONDS < SHARE_SECONDS);
 const _: () = assert!(SLOTS.is_power_of_two(), "every slot is as likely as any other");
 const _: () = assert!(100 * RATE_WINDOW_MS < SHARE_SECONDS * 1_000 * (100 - SHARE_DRIFT_PERCENT));
 const _: () = assert!(SHARE_MARGIN_MS < RATE_WINDOW_MS);

@@ -65,6 +65,10 @@ into_command!(
     IssueAgentToken,
     SweepChunks,
     SweepExpired,
+    Lend,
+    TakeLending,
+    SweepLimits,
+    AdjustBudget,
 );
 
 impl From<Command> for Request {

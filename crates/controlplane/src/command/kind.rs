@@ -46,6 +46,11 @@ pub(crate) trait Kind {
     /// What is wanted, in words.
     fn summary(&self) -> String;
 
+    /// What came of it, in words, for the record of one that was done. Nothing where the summary says all.
+    fn outcome(_result: &done::Result) -> String {
+        String::new()
+    }
+
     /// Whether it can be done.
     fn check(&self, state: &impl StateRead, asked: &Asked<'_>) -> Result<Self::Checked, Failure>;
 

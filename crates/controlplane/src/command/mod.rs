@@ -66,8 +66,13 @@ mod revoke;
 
 mod issue_agent_token;
 
+mod adjust_budget;
+mod lend;
+mod take_lending;
+
 mod sweep_chunks;
 mod sweep_expired;
+mod sweep_limits;
 
 #[cfg(test)]
 mod tests;
@@ -127,5 +132,9 @@ pub(crate) fn apply(
         Command::IssueAgentToken(it) => run::run(it, on),
         Command::SweepChunks(it) => run::run(it, on),
         Command::SweepExpired(it) => run::run(it, on),
+        Command::Lend(it) => run::run(it, on),
+        Command::TakeLending(it) => run::run(it, on),
+        Command::SweepLimits(it) => run::run(it, on),
+        Command::AdjustBudget(it) => run::run(it, on),
     }
 }

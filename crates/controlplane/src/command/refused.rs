@@ -82,6 +82,8 @@ codes! {
     UnknownKey = "unknown_key", false;
     /// No data node has this id.
     UnknownDataNode = "unknown_data_node", false;
+    /// Nothing of this budget was asked for in an epoch that is still running.
+    UnknownBudget = "unknown_budget", false;
     /// No control node has this id.
     UnknownMember = "unknown_member", false;
     /// There is one of this name already. Names of tenants and ids of nodes are never used twice.

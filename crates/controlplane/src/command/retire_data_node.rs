@@ -8,9 +8,9 @@ use super::checks;
 use super::kind::{Asked, Failure, Kind};
 use super::refused::{Code, Refused};
 use super::who::Who;
-use crate::state::data_nodes;
 use crate::state::key::EVERYWHERE;
 use crate::state::writer::Writer;
+use crate::state::{borrowers, data_nodes};
 
 impl Kind for RetireDataNode {
     const NAME: &'static str = "RetireDataNode";
@@ -44,6 +44,8 @@ impl Kind for RetireDataNode {
             counters.data_nodes = counters.data_nodes.saturating_sub(1);
             counters.data_nodes_retired += 1;
             data_nodes::put(write, &node)?;
+            // What it holds of budgets is lost, and so nobody asks what it was told.
+            borrowers::delete(write, node.id)?;
         }
         Ok(done::Result::DataNode(node))
     }

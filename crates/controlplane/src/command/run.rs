@@ -1,7 +1,7 @@
 //! The story of one command's application, the same for all: known before? permitted? possible? then it is done,
 //! recorded and remembered, all in one transaction.
 
-use aegis_proto::control::{CommandResponse, Done};
+use aegis_proto::control::{CommandResponse, Done, command_response};
 use aegis_raft_store::machine::Place;
 use aegis_raft_store::tables::{StateWrite, StoreError};
 
@@ -95,9 +95,18 @@ fn record<K: Kind>(
         Ok(_) | Err(_) => Scope::Cluster,
     };
     let refused = response::code(answer).map_or("", Code::as_str);
-    let (actor, summary) = (actor.to_string(), command.summary());
+    let (actor, summary) = (actor.to_string(), in_words(command, answer));
     let act = Act { scope: &scope, actor: &actor, command: K::NAME, refused, summary: &summary };
     control_log::append(write, &act)
+}
+
+fn in_words<K: Kind>(command: &K, answer: &CommandResponse) -> String {
+    let outcome = match &answer.outcome {
+        Some(command_response::Outcome::Done(Done { result: Some(result), .. })) => K::outcome(result),
+        Some(_) | None => String::new(),
+    };
+    let summary = command.summary();
+    if outcome.is_empty() { summary } else { format!("{summary}; {outcome}") }
 }
 
 fn short(text: &str) -> &str {

@@ -76,7 +76,7 @@ impl Admission {
     ///
     /// # Errors
     /// `UNAUTHENTICATED` without a certificate, `PERMISSION_DENIED` with one that does not prove it.
-    pub(super) fn admit(
+    pub(crate) fn admit(
         &self,
         extensions: &Extensions,
         node: &str,

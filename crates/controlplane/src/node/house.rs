@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aegis_model::ids::TenantId;
-use aegis_proto::control::{SweepChunks, SweepExpired, done};
+use aegis_proto::control::{SweepChunks, SweepExpired, SweepLimits, done};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -61,8 +61,12 @@ async fn sweep(parts: &Parts) -> Result<(), ProposeError> {
 fn due(parts: &Parts) -> Result<Vec<Request>, ProposeError> {
     let view = parts.control.view()?;
     let mut due = Vec::new();
-    if meta::counters(&view)?.remembered > 0 {
+    let counters = meta::counters(&view)?;
+    if counters.remembered > 0 {
         due.push(SweepExpired { tenant: String::new() }.into());
+    }
+    if counters.budgets > 0 || counters.rates > 0 {
+        due.push(SweepLimits {}.into());
     }
     let mut query = PageQuery::first();
     loop {

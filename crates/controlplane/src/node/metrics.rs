@@ -10,23 +10,24 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 
 use super::{Parts, state_page};
+use crate::lending::LendingNode;
 use crate::readiness::Readiness;
 
 /// Answers scrapes.
-pub(super) fn router(parts: Parts, store: StoreHandle, readiness: Readiness) -> Router {
+pub(super) fn router(parts: Parts, lending: LendingNode, store: StoreHandle, readiness: Readiness) -> Router {
     let (shown, of) = (parts.clone(), store.clone());
     let state = move || {
         let page = state_page::answer(&shown, &of);
         async move { page }
     };
     let answer = move || {
-        let page = page(&parts, &store, &readiness);
+        let page = page(&parts, &lending, &store, &readiness);
         async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response() }
     };
     Router::new().route("/metrics", get(answer)).route("/state", get(state))
 }
 
-fn page(parts: &Parts, store: &StoreHandle, readiness: &Readiness) -> String {
+fn page(parts: &Parts, lending: &LendingNode, store: &StoreHandle, readiness: &Readiness) -> String {
     let mut page = Page(String::new());
     let (status, counters, written) = (parts.raft.status(), parts.raft.counters(), store.counters());
     let applied = *parts.control.applied().borrow();
@@ -89,6 +90,7 @@ fn page(parts: &Parts, store: &StoreHandle, readiness: &Readiness) -> String {
     page.counter("store_log_entries_total", "Entries written to the log.", written.log_entries);
     page.counter("store_state_transactions_total", "Transactions of the state.", written.state_transactions);
     page.counter("store_state_syncs_total", "Synced transactions of the state.", written.state_synced);
+    lending_part(&mut page, lending);
     if let Some(shelving) = &parts.shelving {
         let shelving = shelving.borrow();
         page.gauge(
@@ -102,6 +104,31 @@ fn page(parts: &Parts, store: &StoreHandle, readiness: &Readiness) -> String {
         page.gauge("object_store_problems", "Things that are not as they should be.", problems);
     }
     page.0
+}
+
+fn lending_part(page: &mut Page, lending: &LendingNode) {
+    let (counters, living) = (lending.counters(), lending.live().borrow().len() as u64);
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    page.gauge(
+        "lending_nodes",
+        "Data nodes that live, as the lender knows; 0 where this node does not lend.",
+        living,
+    );
+    page.counter("lending_reigns_total", "How often this node became the lender.", count(&counters.reigns));
+    page.counter("lending_asks_total", "Asks of data nodes for budgets.", count(&counters.asks));
+    page.counter("lending_ticks_total", "Ticks of data nodes for rates.", count(&counters.ticks));
+    page.counter("lending_commands_total", "Commands proposed for both.", count(&counters.commands));
+    page.counter(
+        "lending_confirmations_total",
+        "Confirmations by a quorum, for ticks that changed nothing.",
+        count(&counters.confirmations),
+    );
+    page.counter("lending_recalls_total", "Recalls sent to data nodes.", count(&counters.recalls));
+    page.counter(
+        "budget_alerts_total",
+        "Budgets of which half, four fifths or all are charged.",
+        count(&counters.alerts),
+    );
 }
 
 /// A page in the making. Writing to text does not fail.

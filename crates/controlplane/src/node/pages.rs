@@ -5,6 +5,7 @@ use std::sync::Arc;
 use aegis_proto::v1::FeedSettings;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -15,6 +16,7 @@ use crate::admin::progress::ClusterAcknowledgements;
 use crate::admin::rest::Rest;
 use crate::admin::{Admin, Setup, grpc};
 use crate::feed::{Admission, DataNames, FeedNode, FeedNodeConfig};
+use crate::lending::{Lead, LendingConfig, LendingNode};
 use crate::readiness::Readiness;
 
 /// The feed of the node that `config` describes.
@@ -39,6 +41,25 @@ pub(super) fn keep_feed(tasks: &mut JoinSet<&'static str>, feed: FeedNode, stop:
             tracing::error!(%error, "the feed to data nodes cannot go on");
         }
         "the feed to data nodes"
+    });
+}
+
+/// The lending of the node that `config` describes.
+pub(super) fn lending(config: &NodeConfig, parts: &Parts, lead: watch::Receiver<Lead>) -> LendingNode {
+    let lending = LendingConfig {
+        name: config.name.clone(),
+        id: parts.raft.status().node,
+        admission: Admission::Certificates(DataNames::new(&config.cluster)),
+        clock: config.clock.clone(),
+    };
+    LendingNode::new(lending, parts.control.clone(), lead)
+}
+
+/// Lends for as long as the node runs and leads.
+pub(super) fn keep_lending(tasks: &mut JoinSet<&'static str>, lending: LendingNode, stop: CancellationToken) {
+    tasks.spawn(async move {
+        lending.run(stop).await;
+        "the lending to data nodes"
     });
 }
 
@@ -67,6 +88,7 @@ pub(super) fn admin(
 pub(super) fn routes(
     parts: &Parts,
     feed: &FeedNode,
+    lending: &LendingNode,
     admin: &Admin,
     tasks: &mut JoinSet<&'static str>,
     stop: CancellationToken,
@@ -79,6 +101,7 @@ pub(super) fn routes(
     });
     Routes::new(parts.raft.service())
         .add_service(feed.service())
+        .add_service(lending.service())
         .add_service(grpc::server(admin.clone()))
         .add_service(health)
         .add_service(grpc::reflection())

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Parts;
+use crate::lending::Lead;
 use crate::raft::node::RaftNode;
 use crate::readiness::{Readiness, Standing};
 use crate::state::meta;
@@ -117,6 +118,45 @@ pub(super) fn watch_leading(
         }
     });
     leads
+}
+
+/// Who leads, as it changes.
+pub(super) fn watch_lead(
+    tasks: &mut JoinSet<&'static str>,
+    raft: RaftNode,
+    stop: CancellationToken,
+) -> watch::Receiver<Lead> {
+    let sender = watch::Sender::new(Lead::Nobody);
+    let lead = sender.subscribe();
+    tasks.spawn(async move {
+        let mut metrics = raft.raft().server_metrics();
+        loop {
+            let newest = {
+                let metrics = metrics.borrow_and_update();
+                let leader = metrics.current_leader.filter(|_| metrics.state != ServerState::Leader);
+                let members = metrics.membership_config.membership();
+                match leader.and_then(|leader| members.get_node(&leader)) {
+                    Some(peer) => Lead::There(peer.address.clone()),
+                    None if metrics.state == ServerState::Leader => Lead::Here,
+                    None => Lead::Nobody,
+                }
+            };
+            sender.send_if_modified(|known| {
+                let changed = *known != newest;
+                *known = newest;
+                changed
+            });
+            tokio::select! {
+                () = stop.cancelled() => return "the watch over the leader",
+                changed = metrics.changed() => if changed.is_err() {
+                    // Raft is gone: whoever waits for its end is told so there.
+                    stop.cancelled().await;
+                    return "the watch over the leader";
+                },
+            }
+        }
+    });
+    lead
 }
 
 #[cfg(test)]

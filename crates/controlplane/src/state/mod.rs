@@ -36,6 +36,12 @@ pub mod roles;
 
 pub mod revocations;
 
+pub mod borrowers;
+pub mod budgets;
+pub mod lender;
+pub mod limit_id;
+pub mod rates;
+
 pub mod changes;
 pub mod control_log;
 pub mod idempotency;
@@ -71,4 +77,12 @@ pub const TABLES: &[Table] = &[
     idempotency::REMEMBERED_ORDER,
     idempotency::REMEMBERED_COUNTS,
     changes::CHANGES,
+    budgets::LEDGERS,
+    budgets::LEDGERS_BEFORE,
+    budgets::LEDGER_PLACES,
+    budgets::LEDGER_ENDS,
+    borrowers::BORROWERS,
+    rates::RATES,
+    rates::RATES_ORDER,
+    lender::LENDER,
 ];

@@ -11,8 +11,8 @@ use prost::Message;
 
 use super::row;
 
-/// Longest cursor, in bytes of its key: two names and a number.
-const CURSOR_BYTES_MAX: usize = 2 * caps::NAME_BYTES_MAX + 16;
+/// Longest cursor, in bytes of its key: three names and a number.
+const CURSOR_BYTES_MAX: usize = 3 * caps::NAME_BYTES_MAX + 16;
 
 /// Where a page ended. Opaque to clients; says nothing but the last key of the page, without the tenant it is below.
 #[derive(Debug, Clone, PartialEq, Eq)]

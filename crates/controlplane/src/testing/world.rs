@@ -2,12 +2,14 @@
 
 use aegis_identity::keys::SigningKey;
 use aegis_identity::manifest::{Manifest, chunks_of};
+use aegis_limits::epoch::Zone;
 use aegis_model::clock::{Clock, UnixNanos};
 use aegis_model::ids::{AgentId, ClusterId, TenantId};
 use aegis_proto::control::{
-    Activate, Activation, AddKey, Agent, CreateTenant, DataNode, GrantRole, InitCluster, KeyKind,
-    PublishVersion, PutChunk, PutPerson, RegisterAgent, RegisterDataNode, Role, Version, done,
+    Activate, Activation, AddKey, Agent, CreateTenant, DataNode, GrantRole, InitCluster, KeyKind, Lend,
+    NodeAsk, PublishVersion, PutChunk, PutPerson, RegisterAgent, RegisterDataNode, Role, Version, done,
 };
+use aegis_proto::v1::{BudgetAsk, LendAsk, LimitKey, LimitLevel, LimitStamp};
 use aegis_raft_store::tables::StateView;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -20,7 +22,8 @@ use crate::command::response::{self, Answer};
 use crate::command::{LEVEL, Refused, Request};
 use crate::control::Replicate;
 use crate::keys::{ClusterKey, ClusterKeys};
-use crate::state::versions;
+use crate::state::limit_id::LimitId;
+use crate::state::{budgets, lender, meta, versions};
 
 /// A cluster in memory, without Raft.
 ///
@@ -230,6 +233,53 @@ impl World {
         match self.done(command, &Self::root()).done.result {
             Some(done::Result::Activation(activation)) => activation,
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// The command that lends to those who ask, with the present history, the newest lender's term and, for each budget that
+    /// runs in no epoch, this day in UTC.
+    pub fn lend(&self, asks: Vec<NodeAsk>) -> Lend {
+        let view = self.view();
+        let (history, now_ms) = (meta::history(&view).expect("memory does not fail"), self.now_ms());
+        let lender_term = lender::lender(&view).expect("memory does not fail").term;
+        let epoch = |budget: &BudgetAsk| {
+            let id = LimitId::budget(budget.key.as_ref()?).ok()?;
+            budgets::epoch_at(&view, &id, &Zone::utc(), now_ms).expect("memory does not fail").ok()
+        };
+        let asks = asks.into_iter().map(|asked| {
+            let budgets = asked.ask.as_ref().map_or(&[][..], |ask| &ask.budgets);
+            let epochs = budgets.iter().map(|budget| epoch(budget).unwrap_or_default()).collect();
+            NodeAsk { epochs, ..asked }
+        });
+        Lend { history, lender_term, nodes: 1, asks: asks.collect(), rates: Vec::new() }
+    }
+
+    /// A data node's ask for budgets.
+    pub fn ask(node: u64, incarnation: u64, number: u64, budgets: Vec<BudgetAsk>) -> NodeAsk {
+        let ask = LendAsk { number, budgets, ..LendAsk::default() };
+        NodeAsk { node, incarnation, ask: Some(ask), epochs: Vec::new() }
+    }
+
+    /// A call that costs `cost` waits for a budget of `limit`, as the first activation says.
+    pub fn need(key: &LimitKey, limit: u64, cost: u64) -> BudgetAsk {
+        BudgetAsk {
+            key: Some(key.clone()),
+            limit,
+            stamp: Some(LimitStamp { history: 1, number: 1 }),
+            waiting: cost,
+            least: cost,
+            ..BudgetAsk::default()
+        }
+    }
+
+    /// The key of an agent's budget.
+    pub fn budget_key(tenant: &str, agent: &str, unit: &str) -> LimitKey {
+        LimitKey {
+            level: LimitLevel::Agent.into(),
+            owner: tenant.to_owned(),
+            agent: agent.to_owned(),
+            entry: String::new(),
+            unit: unit.to_owned(),
         }
     }
 

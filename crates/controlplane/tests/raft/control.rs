@@ -15,16 +15,16 @@ use aegis_raft_store::types::Peer;
 
 use crate::cluster::{CLUSTER, Cluster, Seat, WITHIN, timings};
 
-fn control(seat: &Seat) -> Control {
+pub(crate) fn control(seat: &Seat) -> Control {
     Control::new(Replicated::new(seat.node().clone(), seat.store().clone(), "1.2.3").unwrap())
 }
 
-fn use_control(_: usize, seat: &mut Seat) {
+pub(crate) fn use_control(_: usize, seat: &mut Seat) {
     seat.machine = Arc::new(ControlMachine);
     seat.local = |store| ControlState::new(store.clone());
 }
 
-fn init() -> InitCluster {
+pub(crate) fn init() -> InitCluster {
     InitCluster {
         cluster_id: "test-cluster".to_owned(),
         level: 1,
@@ -35,7 +35,7 @@ fn init() -> InitCluster {
     }
 }
 
-fn tenant(id: &str) -> CreateTenant {
+pub(crate) fn tenant(id: &str) -> CreateTenant {
     CreateTenant { name: id.to_owned(), ..CreateTenant::default() }
 }
 

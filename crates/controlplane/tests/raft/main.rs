@@ -13,6 +13,7 @@ mod clocks;
 mod control;
 mod hazards;
 mod leaders;
+mod lending;
 mod members;
 mod object_store;
 mod reads;

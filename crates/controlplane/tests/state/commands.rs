@@ -3,14 +3,15 @@
 use aegis_controlplane::command::actor::Actor;
 use aegis_controlplane::command::envelope::Once;
 use aegis_controlplane::command::{Command, Request};
-use aegis_controlplane::state::versions;
+use aegis_controlplane::state::{borrowers, data_nodes, versions};
 use aegis_controlplane::testing::World;
 use aegis_proto::control::{
-    Activate, AdvanceHistory, Canary, CreateTenant, DisableAgent, GrantRole, IssuePersonToken, KeyKind,
-    LabelVersion, PublishVersion, PutChunk, PutPerson, RegisterAgent, RegisterDataNode, RetireDataNode,
-    RetireKey, RetireTenant, RetireVersion, Revoke, RevokePersonToken, RevokeRole, Role, Rollback, RotateKey,
-    SetTenant, SweepChunks, SweepExpired,
+    Activate, AdjustBudget, AdvanceHistory, Canary, CreateTenant, DisableAgent, GrantRole, IssuePersonToken,
+    KeyKind, LabelVersion, Lend, NodeAsk, PublishVersion, PutChunk, PutPerson, Rate, RegisterAgent,
+    RegisterDataNode, RetireDataNode, RetireKey, RetireTenant, RetireVersion, Revoke, RevokePersonToken,
+    RevokeRole, Role, Rollback, RotateKey, SetTenant, SweepChunks, SweepExpired, SweepLimits, TakeLending,
 };
+use aegis_proto::v1::{CostBeyond, LeaseReturn, LendAsk, LimitKey, LimitLevel};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -20,7 +21,7 @@ pub(crate) const TENANTS: [&str; 3] = ["acme", "acme.eu", "acm"];
 /// A command, who wants it, and how much time passes before it.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
-    /// A version to publish with number 0 is to be the next one: see [`Step::request`].
+    /// Holds what its author fills in from the state: see [`Step::request`].
     request: Request,
     pub(crate) actor: Actor,
     pub(crate) pause_seconds: u64,
@@ -36,8 +37,28 @@ impl Step {
             let tenant = publish.tenant.parse().expect("a name");
             publish.number = versions::newest(&world.view(), &tenant).expect("memory") + 1;
         }
+        // Likewise the leader: who asks, for the how manieth time, and when epochs begin.
+        if let Command::Lend(lend) = &mut request.command
+            && lend.history == 0
+        {
+            let asks = lend.asks.drain(..).map(|asked| as_it_is(world, asked)).collect();
+            let (rates, term) = (std::mem::take(&mut lend.rates), lend.lender_term);
+            *lend = Lend { rates, ..world.lend(asks) };
+            lend.lender_term = lend.lender_term.saturating_sub(term);
+        }
         request
     }
+}
+
+/// An ask of the newest incarnation, with the next number, unless it is to be an older one of the two.
+fn as_it_is(world: &World, asked: NodeAsk) -> NodeAsk {
+    let view = world.view();
+    let node = data_nodes::data_node(&view, asked.node).expect("memory").unwrap_or_default();
+    let known = borrowers::borrower(&view, asked.node).expect("memory").unwrap_or_default();
+    let incarnation = node.incarnation - asked.incarnation.min(node.incarnation);
+    let last = if known.incarnation == incarnation { known.number } else { 0 };
+    let number = last + asked.ask.as_ref().map_or(0, |ask| ask.number);
+    NodeAsk { incarnation, ask: asked.ask.map(|ask| LendAsk { number, ..ask }), ..asked }
 }
 
 /// A cluster with two tenants, some people, and pieces of bundles.
@@ -49,6 +70,8 @@ pub(crate) fn world() -> World {
             world.done(put_chunk(tenant, piece), &World::root());
         }
     }
+    world.data_node(1);
+    world.done(TakeLending {}, &World::node());
     world.with_role("ann", "acme", Role::Admin);
     world.with_role("bob", "acme.eu", Role::Author);
     world.with_role("bob", "acme.eu", Role::Operator);
@@ -80,6 +103,10 @@ fn step() -> impl Strategy<Value = Step> {
     let pause = prop_oneof![20 => Just(0), 8 => 0..5_u64, 1 => Just(3_600), 1 => Just(90_000)];
     let once = prop_oneof![3 => Just(None), 1 => (0..6_u8).prop_map(Some)];
     (command(), actor, pause, once).prop_map(|(request, actor, pause_seconds, once)| {
+        // Nobody but a control node lends: most of it would be refused for that alone.
+        let by_itself =
+            matches!(request.command, Command::Lend(_) | Command::TakeLending(_) | Command::SweepLimits(_));
+        let actor = if by_itself && actor == World::root() { World::node() } else { actor };
         let once = once.map(|key| Once { key: format!("key-{key}"), request_digest: None });
         let request = once.into_iter().fold(request, Request::once);
         Step { request, actor, pause_seconds }
@@ -108,7 +135,64 @@ fn command() -> impl Strategy<Value = Request> {
         2 => tenants_and_agents(),
         1 => cluster(),
         2 => people(),
+        2 => limits(),
     ]
+}
+
+/// Keys of budgets whose owners share beginnings.
+fn budget() -> impl Strategy<Value = LimitKey> {
+    let level = prop::sample::select(vec![LimitLevel::Organization, LimitLevel::Tenant, LimitLevel::Agent]);
+    (level, tenant(), 0..2_u8).prop_map(|(level, owner, number)| {
+        let agent = if level == LimitLevel::Agent { format!("agent-{number}") } else { String::new() };
+        LimitKey { level: level.into(), ..World::budget_key(&owner, &agent, "usd") }
+    })
+}
+
+fn limits() -> impl Strategy<Value = Request> {
+    let need =
+        (budget(), 0..3_u64, 0..40_u64).prop_map(|(key, limit, cost)| World::need(&key, limit * 50, cost));
+    let back = (1..6_u64, 1..4_u64, 0..30_u64, any::<bool>())
+        .prop_map(|(ledger, lease, unspent, recovered)| LeaseReturn { ledger, lease, unspent, recovered });
+    let debt = (1..6_u64, 0..20_u64).prop_map(|(ledger, amount)| CostBeyond { ledger, amount });
+    let some = |most| 0..most;
+    let ask = (
+        prop::collection::vec(need, some(4)),
+        prop::collection::vec(back, some(3)),
+        prop::collection::vec(debt, some(2)),
+        prop::bool::weighted(0.2),
+        prop_oneof![6 => Just(1_u64), 1 => 0..3_u64],
+    );
+    let ask = ask.prop_map(|(budgets, returns, debts, recovered, number)| LendAsk {
+        number,
+        budgets,
+        returns,
+        debts,
+        recovered,
+        complete: recovered && number % 2 == 0,
+    });
+    let older = || prop_oneof![8 => Just(0_u64), 1 => Just(1_u64)];
+    let asked = (1..3_u64, older(), ask).prop_map(|(node, incarnation, ask)| NodeAsk {
+        node,
+        incarnation,
+        ask: Some(ask),
+        epochs: Vec::new(),
+    });
+    let rate = (budget(), 0..50_u64).prop_map(|(key, last_number)| Rate {
+        key: Some(LimitKey { unit: String::new(), ..key }),
+        last_number,
+        ..Rate::default()
+    });
+    let lend = (prop::collection::vec(asked, some(3)), prop::collection::vec(rate, some(2)), older());
+    let lend = lend
+        .prop_map(|(asks, rates, lender_term)| Lend { asks, rates, lender_term, ..Lend::default() }.into());
+    let adjust = (budget(), prop::option::of(0..100_u64), any::<bool>());
+    let adjust = adjust.prop_map(|(key, limit, reset_spent)| {
+        let clear_limit = limit.is_none() && !reset_spent;
+        AdjustBudget { key: Some(key), limit, clear_limit, reset_spent, ..Default::default() }.into()
+    });
+    let take = Just(TakeLending {}.into());
+    let sweep = Just(SweepLimits {}.into());
+    prop_oneof![12 => lend, 3 => adjust, 1 => take, 2 => sweep]
 }
 
 fn policies() -> impl Strategy<Value = Request> {

@@ -2,11 +2,13 @@
 
 use aegis_controlplane::state::page::{Cursor, Page, PageQuery};
 use aegis_controlplane::state::{
-    activations, agents, chunks, control_log, key::Scope, labels, revocations, roles, versions,
+    activations, agents, budgets, chunks, control_log, key::Scope, labels, rates, revocations, roles,
+    versions,
 };
 use aegis_controlplane::testing::World;
 use aegis_model::ids::{AgentId, TenantId};
-use aegis_proto::control::{RevocationKind, Revoke, Role};
+use aegis_proto::control::{Lend, Rate, RevocationKind, Revoke, Role, TakeLending};
+use aegis_proto::v1::{LimitKey, LimitLevel};
 use aegis_raft_store::tables::{StateView, StoreError};
 use proptest::prelude::*;
 use sha2::Digest as _;
@@ -31,6 +33,8 @@ const READS: &[(&str, Read)] = &[
         "control log",
         |view, tenant, query| Ok(control_log::of_tenant(view, tenant, query)?.map(|it| it.scope)),
     ),
+    ("budgets", |view, tenant, query| Ok(budgets::budgets(view, tenant, query)?.map(|it| owner(it.key)))),
+    ("rates", |view, tenant, query| Ok(rates::rates(view, tenant, query)?.map(|it| owner(it.key)))),
     ("roles", |view, tenant, query| {
         Ok(roles::bindings(view, &Scope::Tenant(tenant.clone()), query)?.map(|it| it.scope))
     }),
@@ -46,6 +50,12 @@ const READS: &[(&str, Read)] = &[
         Ok(Page { rows: owners, next: page.next })
     }),
 ];
+
+/// The owner that a limit's row names: an organization's may be called as a tenant.
+fn owner(key: Option<LimitKey>) -> String {
+    let key = key.expect("a row has its key");
+    if key.level() == LimitLevel::Organization { format!("organization {}", key.owner) } else { key.owner }
+}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
@@ -111,7 +121,44 @@ fn rich() -> World {
         }
         world.with_role("eve", name, Role::Viewer);
     }
+    with_limits(&world);
     world
+}
+
+/// Budgets and rates of two tenants, and of organizations that are called alike.
+fn with_limits(world: &World) {
+    world.done(TakeLending {}, &World::node());
+    let node = world.data_node(7);
+    let (mut needs, mut parts) = (Vec::new(), Vec::new());
+    for name in &TENANTS[..2] {
+        let organization = LimitKey {
+            level: LimitLevel::Organization.into(),
+            agent: String::new(),
+            ..World::budget_key(name, "", "usd")
+        };
+        let keys = [
+            World::budget_key(name, "agent-0", "usd"),
+            World::budget_key(name, "agent-1", "usd"),
+            organization,
+        ];
+        for (number, key) in (1..).zip(keys) {
+            needs.push(World::need(&key, 1_000, 10));
+            let key = Some(LimitKey { unit: String::new(), ..key });
+            parts.push(Rate { key, last_number: number, ..Rate::default() });
+        }
+    }
+    let lend = world.lend(vec![World::ask(7, node.incarnation, 1, needs)]);
+    world.done(Lend { rates: parts, ..lend }, &World::node());
+    for name in &TENANTS[..2] {
+        let tenant = name.parse().expect("a name");
+        let budgets = budgets::budgets(&world.view(), &tenant, &PageQuery::first()).expect("memory");
+        let rates = rates::rates(&world.view(), &tenant, &PageQuery::first()).expect("memory");
+        assert_eq!((budgets.rows.len(), rates.rows.len()), (2, 2), "{name}");
+        let organization = name.parse().expect("a name");
+        let of_all = budgets::organization_budgets(&world.view(), &organization, &PageQuery::first());
+        let owners: Vec<String> = of_all.expect("memory").rows.into_iter().map(|it| owner(it.key)).collect();
+        assert_eq!(owners, [format!("organization {name}")]);
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod commands;
 
 mod isolation;
+mod limits;
 mod replication;
 
 mod control;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aegis_controlplane::command::response;
 use aegis_controlplane::control::Replicate;
 use aegis_controlplane::state::page::PageQuery;
-use aegis_controlplane::state::{activations, chunks, control_log, meta, tenants, versions};
+use aegis_controlplane::state::{activations, budgets, chunks, control_log, meta, rates, tenants, versions};
 use aegis_controlplane::testing::{Dump, World};
 use aegis_model::ids::TenantId;
 use aegis_proto::control::{Activation, done};
@@ -115,6 +115,17 @@ proptest! {
         prop_assert_eq!(rows.count("remembered"), rows.count("remembered_order"));
         prop_assert_eq!(rows.count("people") as u64, meta::counters(&view).expect("memory").people);
         prop_assert_eq!(rows.count("roles"), rows.count("role_scopes"));
+        let counters = meta::counters(&view).expect("memory");
+        prop_assert_eq!(rows.count("ledgers") as u64, counters.budgets);
+        let ledgers = rows.count("ledgers") + rows.count("ledgers_before");
+        prop_assert_eq!((rows.count("ledger_places"), rows.count("ledger_ends")), (ledgers, ledgers));
+        prop_assert_eq!((rows.count("rates") as u64, rows.count("rates_order") as u64), (counters.rates, counters.rates));
+        for tenant in tenants_of(&world) {
+            let of = tenants::counters(&view, &tenant).expect("memory");
+            let budgets = budgets::budgets(&view, &tenant, &PageQuery::first()).expect("memory").rows;
+            let rates = rates::rates(&view, &tenant, &PageQuery::first()).expect("memory").rows;
+            prop_assert_eq!((of.budgets, of.rates), (budgets.len() as u64, rates.len() as u64));
+        }
         prop_assert_eq!(rows.count("changes") as u64, meta::counters(&view).expect("memory").changes_kept);
     }
 }
@@ -137,7 +148,7 @@ fn tenants_of(world: &World) -> Vec<TenantId> {
 fn the_random_commands_are_done_and_refused() {
     let mut runner = TestRunner::deterministic();
     let (mut done, mut refused) = (BTreeSet::new(), BTreeSet::new());
-    for _ in 0..60 {
+    for _ in 0..150 {
         let world = world();
         for step in steps(60).new_tree(&mut runner).expect("a tree").current() {
             let name = format!("{:?}", step.request(&world).command);
@@ -148,7 +159,7 @@ fn the_random_commands_are_done_and_refused() {
             });
         }
     }
-    assert_eq!(done.len(), 24, "{done:?}");
+    assert_eq!(done.len(), 28, "{done:?}");
     let never_refused: Vec<_> = done.difference(&refused).collect();
     assert!(never_refused.is_empty(), "{never_refused:?}");
 }

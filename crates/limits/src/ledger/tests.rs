@@ -68,6 +68,24 @@ fn a_fenced_incarnation_gets_no_grant() {
 }
 
 #[test]
+fn what_was_spent_can_be_forgiven_and_what_is_out_stays_charged() {
+    let (mut ledger, one) = (ledger(20), holder(1, 1));
+    let spent = ledger.grant(one, one.incarnation, 1, waiting(units(12))).unwrap();
+    ledger.credit(spent.id, one, one.incarnation, Ground::Stopped, units(2)).unwrap();
+    let out = ledger.grant(one, one.incarnation, 1, waiting(units(3))).unwrap();
+    ledger.record_debt(units(9));
+    let before = ledger.revision;
+    ledger.forgive_spent();
+    assert_eq!((ledger.granted, ledger.debt, ledger.revision), (out.amount, Micros::ZERO, before + 1));
+    ledger.forgive_spent();
+    assert_eq!(ledger.revision, before + 1, "there was nothing more to forgive");
+    ledger.void();
+    assert!(ledger.free().is_zero());
+    ledger.forgive_spent();
+    assert_eq!(ledger.free(), units(20));
+}
+
+#[test]
 fn leases_that_are_charged_stay_charged() {
     let mut ledger = ledger(20);
     let (old, new, other) = (holder(1, 1), holder(1, 2), holder(2, 3));

@@ -60,6 +60,15 @@ pub struct Counters {
     /// Data nodes that were retired.
     #[prost(uint64, tag = "13")]
     pub data_nodes_retired: u64,
+    /// The newest ledger of any budget.
+    #[prost(uint64, tag = "14")]
+    pub ledgers: u64,
+    /// Budgets that are remembered.
+    #[prost(uint64, tag = "15")]
+    pub budgets: u64,
+    /// Rates that are remembered.
+    #[prost(uint64, tag = "18")]
+    pub rates: u64,
 }
 /// A control node. Its row stays after it left: an id is never used twice.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -161,6 +170,18 @@ pub struct TenantCounters {
     /// Its activations that are kept.
     #[prost(uint64, tag = "7")]
     pub activations_kept: u64,
+    /// Its budgets that are remembered.
+    #[prost(uint64, tag = "8")]
+    pub budgets: u64,
+    /// Its rates that are remembered.
+    #[prost(uint64, tag = "9")]
+    pub rates: u64,
+    /// The day, counted from 1970, of the newest alert about one of its budgets.
+    #[prost(uint64, tag = "10")]
+    pub alerts_day: u64,
+    /// Alerts that its control log took on that day.
+    #[prost(uint64, tag = "11")]
+    pub alerts: u64,
 }
 /// An agent of a tenant.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -547,6 +568,181 @@ pub struct Change {
     #[prost(string, tag = "5")]
     pub name: ::prost::alloc::string::String,
 }
+/// The account of one budget in one epoch. Amounts are millionths of the budget's unit.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Ledger {
+    /// Unique in the cluster, rising.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// The budget.
+    #[prost(message, optional, tag = "2")]
+    pub key: ::core::option::Option<super::super::v1::LimitKey>,
+    /// When its calls count.
+    #[prost(message, optional, tag = "3")]
+    pub epoch: ::core::option::Option<LedgerEpoch>,
+    /// The time zone that was asked for last; for people.
+    #[prost(string, tag = "4")]
+    pub zone: ::prost::alloc::string::String,
+    /// The limit that the newest policy says; of equally new ones, the lowest.
+    #[prost(uint64, tag = "5")]
+    pub limit: u64,
+    /// How new that is.
+    #[prost(message, optional, tag = "6")]
+    pub stamp: ::core::option::Option<super::super::v1::LimitStamp>,
+    /// The limit that somebody set for this epoch, which counts instead. Absent: none.
+    #[prost(uint64, optional, tag = "7")]
+    pub adjusted_limit: ::core::option::Option<u64>,
+    /// What is granted: loans that are out, and what returned or lost ones have spent.
+    #[prost(uint64, tag = "8")]
+    pub granted: u64,
+    /// Real costs beyond what was reserved for them.
+    #[prost(uint64, tag = "9")]
+    pub debt: u64,
+    /// Goes up whenever more can be granted than before.
+    #[prost(uint64, tag = "10")]
+    pub revision: u64,
+    /// The number of the last lease.
+    #[prost(uint64, tag = "11")]
+    pub last_lease: u64,
+    /// The leases that are out, by rising number. Some may be lost, which is looked up where they count: see `Borrower`.
+    #[prost(message, repeated, tag = "12")]
+    pub loans: ::prost::alloc::vec::Vec<Loan>,
+    /// The history in which it was last written: in another one it is void.
+    #[prost(uint64, tag = "13")]
+    pub history: u64,
+    /// Whether the cluster was restored from a backup within this epoch: then nobody knows what was spent of it, and all of it
+    /// counts as spent, unless somebody resets it.
+    #[prost(bool, tag = "14")]
+    pub void: bool,
+    /// The highest percentage that was alerted of. Zero: none.
+    #[prost(uint32, tag = "15")]
+    pub alerted: u32,
+}
+/// A civil day of a time zone, in milliseconds since 1970.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LedgerEpoch {
+    /// The day, counted from 1970-01-01; for people.
+    #[prost(sint32, tag = "1")]
+    pub day: i32,
+    /// Its first millisecond.
+    #[prost(int64, tag = "2")]
+    pub start_ms: i64,
+    /// The first millisecond that is no longer part of it.
+    #[prost(int64, tag = "3")]
+    pub end_ms: i64,
+}
+/// A lease that is out.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Loan {
+    /// Its number, rising within the ledger.
+    #[prost(uint64, tag = "1")]
+    pub lease: u64,
+    /// The data node that may spend it.
+    #[prost(uint64, tag = "2")]
+    pub node: u64,
+    /// In which of its lives.
+    #[prost(uint64, tag = "3")]
+    pub incarnation: u64,
+    /// What was charged for it.
+    #[prost(uint64, tag = "4")]
+    pub amount: u64,
+}
+/// Where the ledger of a number is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LedgerPlace {
+    /// Its budget.
+    #[prost(message, optional, tag = "1")]
+    pub key: ::core::option::Option<super::super::v1::LimitKey>,
+}
+/// What a data node has asked for last, in its newest life.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Borrower {
+    /// The data node.
+    #[prost(uint64, tag = "1")]
+    pub node: u64,
+    /// The life.
+    #[prost(uint64, tag = "2")]
+    pub incarnation: u64,
+    /// The number of its last ask.
+    #[prost(uint64, tag = "3")]
+    pub number: u64,
+    /// The answer to that: an encoded `aegis.v1.LendAnswer`.
+    #[prost(bytes = "vec", tag = "4")]
+    pub answer: ::prost::alloc::vec::Vec<u8>,
+    /// The life that has returned everything which could be proven of earlier ones: nobody can bring back what those still hold.
+    #[prost(uint64, tag = "5")]
+    pub recovered_incarnation: u64,
+    /// The first life of which every lease that was taken in was proven, up to the one before `recovered_incarnation`: what those
+    /// still hold was never taken in, and what earlier ones hold is spent.
+    #[prost(uint64, tag = "6")]
+    pub complete_incarnation: u64,
+}
+/// A rate, and who may be using which part of it. Rates are millionths of a call per second.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Rate {
+    /// Which rate.
+    #[prost(message, optional, tag = "1")]
+    pub key: ::core::option::Option<super::super::v1::LimitKey>,
+    /// Calls per second.
+    #[prost(uint64, tag = "2")]
+    pub rate: u64,
+    /// Calls at once.
+    #[prost(uint32, tag = "3")]
+    pub burst: u32,
+    /// How new that is.
+    #[prost(message, optional, tag = "4")]
+    pub stamp: ::core::option::Option<super::super::v1::LimitStamp>,
+    /// The number of the last part that was given out; none is used twice.
+    #[prost(uint64, tag = "5")]
+    pub last_number: u64,
+    /// The parts, in the order in which they were first given out.
+    #[prost(message, repeated, tag = "6")]
+    pub holdings: ::prost::alloc::vec::Vec<RateHolding>,
+    /// When it was last noted to be in use; not more often than once an hour.
+    #[prost(uint64, tag = "7")]
+    pub used_ms: u64,
+}
+/// What one process of a data node may be using of a rate.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RateHolding {
+    /// The data node.
+    #[prost(uint64, tag = "1")]
+    pub node: u64,
+    /// In which of its lives.
+    #[prost(uint64, tag = "2")]
+    pub incarnation: u64,
+    /// Calls per second of the part that it was told of last.
+    #[prost(uint64, tag = "3")]
+    pub rate: u64,
+    /// Calls at once of that.
+    #[prost(uint32, tag = "4")]
+    pub burst: u32,
+    /// The number of that.
+    #[prost(uint64, tag = "5")]
+    pub number: u64,
+    /// Calls per second that it may still be using because it did not hear of that.
+    #[prost(uint64, tag = "6")]
+    pub rate_before: u64,
+    /// Calls at once that it may still be using because it did not hear of that.
+    #[prost(uint32, tag = "7")]
+    pub burst_before: u32,
+}
+/// The control node that lends: one row.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Lender {
+    /// Goes up whenever a control node takes over; nobody lends with an older one.
+    #[prost(uint64, tag = "1")]
+    pub term: u64,
+    /// Its Raft node id.
+    #[prost(uint64, tag = "2")]
+    pub node: u64,
+    /// When it took over.
+    #[prost(uint64, tag = "3")]
+    pub at_ms: u64,
+    /// How many data nodes lived when it last lent.
+    #[prost(uint32, tag = "4")]
+    pub nodes: u32,
+}
 /// What a key of the cluster signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -738,7 +934,7 @@ pub struct Envelope {
     /// What is wanted.
     #[prost(
         oneof = "envelope::Command",
-        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 32, 33, 34, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 72, 73, 74, 75, 76, 80, 81, 88, 89"
+        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 32, 33, 34, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 72, 73, 74, 75, 76, 80, 81, 88, 89, 96, 97, 98, 99"
     )]
     pub command: ::core::option::Option<envelope::Command>,
 }
@@ -813,6 +1009,14 @@ pub mod envelope {
         SweepChunks(super::SweepChunks),
         #[prost(message, tag = "89")]
         SweepExpired(super::SweepExpired),
+        #[prost(message, tag = "96")]
+        Lend(super::Lend),
+        #[prost(message, tag = "97")]
+        TakeLending(super::TakeLending),
+        #[prost(message, tag = "98")]
+        SweepLimits(super::SweepLimits),
+        #[prost(message, tag = "99")]
+        AdjustBudget(super::AdjustBudget),
     }
 }
 /// Who wants a command.
@@ -879,7 +1083,7 @@ pub struct Done {
     /// The row that the command made or changed, as it is now.
     #[prost(
         oneof = "done::Result",
-        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32"
+        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 40, 41, 42"
     )]
     pub result: ::core::option::Option<done::Result>,
 }
@@ -924,6 +1128,12 @@ pub mod done {
         /// Without their private parts.
         #[prost(message, tag = "32")]
         Keys(super::Keys),
+        #[prost(message, tag = "40")]
+        Lent(super::Lent),
+        #[prost(message, tag = "41")]
+        Lending(super::Lender),
+        #[prost(message, tag = "42")]
+        Budget(super::BudgetAdjusted),
     }
 }
 /// Keys that one command made or changed: a new one first.
@@ -1462,4 +1672,164 @@ pub struct SweepExpired {
     /// The tenant whose revocations are looked at. Empty: none, only idempotency keys.
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
+}
+/// The leader lends to data nodes, takes back from them, and notes what they may use of rates: what came in within a few
+/// milliseconds, as one command. Each ask is answered by itself.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Lend {
+    /// The history in which the nodes were given their incarnations: refused in another one.
+    #[prost(uint64, tag = "1")]
+    pub history: u64,
+    /// The lender's term: refused if it is not the newest.
+    #[prost(uint64, tag = "2")]
+    pub lender_term: u64,
+    /// How many data nodes live.
+    #[prost(uint32, tag = "3")]
+    pub nodes: u32,
+    /// At most one of each node.
+    #[prost(message, repeated, tag = "4")]
+    pub asks: ::prost::alloc::vec::Vec<NodeAsk>,
+    /// Rates whose parts were given out anew, as the lender knows them; `used_ms` is not looked at.
+    #[prost(message, repeated, tag = "5")]
+    pub rates: ::prost::alloc::vec::Vec<Rate>,
+}
+/// What a data node asks for.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NodeAsk {
+    /// The data node.
+    #[prost(uint64, tag = "1")]
+    pub node: u64,
+    /// Its incarnation: refused if it is not the newest.
+    #[prost(uint64, tag = "2")]
+    pub incarnation: u64,
+    /// What it said.
+    #[prost(message, optional, tag = "3")]
+    pub ask: ::core::option::Option<super::super::v1::LendAsk>,
+    /// For each of the budgets that it asks for, the epoch that begins if none is running. Computed by who proposes, since it
+    /// depends on rules of time zones.
+    #[prost(message, repeated, tag = "4")]
+    pub epochs: ::prost::alloc::vec::Vec<LedgerEpoch>,
+}
+/// What a data node that asks is told.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Lent {
+    /// One answer for each ask, in their order.
+    #[prost(message, repeated, tag = "1")]
+    pub answers: ::prost::alloc::vec::Vec<NodeAnswer>,
+    /// Budgets of which much is charged by now, to be told once.
+    #[prost(message, repeated, tag = "2")]
+    pub alerts: ::prost::alloc::vec::Vec<BudgetAlert>,
+    /// Which of the command's rates were not noted, since there was no room for another one; counted from 0.
+    #[prost(uint32, repeated, tag = "3")]
+    pub rates_refused: ::prost::alloc::vec::Vec<u32>,
+}
+/// The answer to an ask.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NodeAnswer {
+    /// The data node.
+    #[prost(uint64, tag = "1")]
+    pub node: u64,
+    /// An encoded `aegis.v1.LendAnswer`. Empty: refused.
+    #[prost(bytes = "vec", tag = "2")]
+    pub answer: ::prost::alloc::vec::Vec<u8>,
+    /// Why it was refused: `fenced`, `number` (it was answered before, or one before it is missing) or `invalid`.
+    #[prost(string, tag = "3")]
+    pub refused: ::prost::alloc::string::String,
+}
+/// So much of a budget is charged.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetAlert {
+    /// The budget.
+    #[prost(message, optional, tag = "1")]
+    pub key: ::core::option::Option<super::super::v1::LimitKey>,
+    /// The percentage that was reached.
+    #[prost(uint32, tag = "2")]
+    pub percent: u32,
+    /// The limit that counts.
+    #[prost(uint64, tag = "3")]
+    pub limit: u64,
+    /// What is granted, and debt.
+    #[prost(uint64, tag = "4")]
+    pub charged: u64,
+}
+/// A control node begins to lend: no other one may from now on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TakeLending {}
+/// Forgets ledgers whose epoch ended two days ago, and rates that nobody has used for a day.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SweepLimits {}
+/// Changes a budget within its running epoch. At least one of the changes is wanted.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AdjustBudget {
+    /// The budget.
+    #[prost(message, optional, tag = "1")]
+    pub key: ::core::option::Option<super::super::v1::LimitKey>,
+    /// The limit that counts until the epoch ends, whatever policies say. Absent: as it is.
+    #[prost(uint64, optional, tag = "2")]
+    pub limit: ::core::option::Option<u64>,
+    /// Whether the limit of the policy counts again.
+    #[prost(bool, tag = "3")]
+    pub clear_limit: bool,
+    /// Whether what was spent so far, and debt, is forgiven: only what is out in leases stays charged.
+    #[prost(bool, tag = "4")]
+    pub reset_spent: bool,
+    /// Why, for people.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What `AdjustBudget` did.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetAdjusted {
+    /// How the budget was.
+    #[prost(message, optional, tag = "1")]
+    pub before: ::core::option::Option<BudgetStanding>,
+    /// How it is.
+    #[prost(message, optional, tag = "2")]
+    pub after: ::core::option::Option<BudgetStanding>,
+}
+/// How a budget is in its newest epoch. Amounts are millionths of its unit.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetStanding {
+    /// The budget.
+    #[prost(message, optional, tag = "1")]
+    pub key: ::core::option::Option<super::super::v1::LimitKey>,
+    /// The number of its ledger.
+    #[prost(uint64, tag = "2")]
+    pub ledger: u64,
+    /// The limit that counts.
+    #[prost(uint64, tag = "3")]
+    pub limit: u64,
+    /// The limit of the newest policy.
+    #[prost(uint64, tag = "4")]
+    pub policy_limit: u64,
+    /// How new that is.
+    #[prost(message, optional, tag = "5")]
+    pub stamp: ::core::option::Option<super::super::v1::LimitStamp>,
+    /// The limit that somebody set for this epoch. Absent: none.
+    #[prost(uint64, optional, tag = "6")]
+    pub adjusted_limit: ::core::option::Option<u64>,
+    /// What is granted: spent, or out in leases.
+    #[prost(uint64, tag = "7")]
+    pub granted: u64,
+    /// What of that is out in leases, and may come back.
+    #[prost(uint64, tag = "8")]
+    pub lent: u64,
+    /// Real costs beyond what was reserved for them.
+    #[prost(uint64, tag = "9")]
+    pub debt: u64,
+    /// The epoch. It may have ended: then nothing was asked for since.
+    #[prost(message, optional, tag = "10")]
+    pub epoch: ::core::option::Option<LedgerEpoch>,
+    /// The time zone of the next epoch.
+    #[prost(string, tag = "11")]
+    pub zone: ::prost::alloc::string::String,
+    /// Goes up whenever more can be granted than before.
+    #[prost(uint64, tag = "12")]
+    pub revision: u64,
+    /// Whether all of it counts as spent because the cluster was restored within this epoch.
+    #[prost(bool, tag = "13")]
+    pub void: bool,
+    /// The highest percentage that was alerted of. Zero: none.
+    #[prost(uint32, tag = "14")]
+    pub alerted: u32,
 }

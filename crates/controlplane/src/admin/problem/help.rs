@@ -37,6 +37,9 @@ fn of_refused(code: Code) -> &'static str {
         Code::UnknownToken => "Look at the person's tokens; one that has ended is forgotten.",
         Code::UnknownKey => "Look at the list of keys.",
         Code::UnknownDataNode => "Look at the list of data nodes.",
+        Code::UnknownBudget => {
+            "Look at the list of budgets; one is there once a call needed it in its epoch."
+        }
         Code::UnknownMember => "Look at the members of the cluster.",
         Code::AlreadyExists => "Use another name, or the one that is there.",
         Code::NodeRetired => "Let the node join with an empty data folder: it gets a new id.",

@@ -38,6 +38,7 @@ fn of_refused(code: Code) -> (StatusCode, Grpc) {
         | Code::UnknownToken
         | Code::UnknownKey
         | Code::UnknownDataNode
+        | Code::UnknownBudget
         | Code::UnknownMember => (StatusCode::NOT_FOUND, Grpc::NotFound),
         Code::AlreadyExists => (StatusCode::CONFLICT, Grpc::AlreadyExists),
         Code::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, Grpc::Aborted),
