@@ -151,12 +151,6 @@ pub const LEASE_SLOTS_STEP: usize = 4_096;
 /// Seconds after which a lease that paid nothing goes back, and a limit that nobody uses is forgotten.
 pub const LEASE_IDLE_SECONDS: u64 = 60;
 
-/// Most budgets, and most returns, in one ask of a data node. More: the rest goes with the next one.
-pub const LEND_ASK_ITEMS_MAX: usize = 1_024;
-
-/// Most rates in one tick of a data node. More: the rest goes with the next one.
-pub const LEND_TICK_RATES_MAX: usize = 8_192;
-
 /// Longest time that a call waits for a part of a budget or of a rate, in milliseconds. Longer: refused, as
 /// `LimitsUnavailable` or `RateLimitExceeded`.
 pub const LEND_WAIT_MS: u64 = 500;
@@ -177,7 +171,7 @@ pub const LEND_STAGGER_MS: u64 = 200;
 
 /// Milliseconds for which a leader may leave an ask or a tick unanswered. Longer: its stream is left, and the leader is
 /// looked for anew.
-pub const LEND_SILENCE_MS: u64 = 2_000;
+pub const LEND_SILENCE_MS: u64 = 1_500;
 
 /// Longest pause before the leader is looked for again, in milliseconds: a change of leader is not noticed much later.
 pub const LEND_PAUSE_MS_MAX: u64 = 400;
@@ -204,6 +198,22 @@ pub const SHARE_MARGIN_MS: u64 = 100;
 
 /// Milliseconds of the sliding window in which a rate and its burst hold over all nodes together.
 pub const RATE_WINDOW_MS: u64 = 1_000;
+
+/// Most budgets that a data node asks for at once. More: the ask is refused.
+pub const LEND_BUDGETS_MAX: usize = 256;
+
+/// Most leases that a data node gives back at once. More: the ask is refused, and the node sends several.
+pub const LEND_RETURNS_MAX: usize = 1_024;
+
+/// Most costs beyond a reservation that a data node reports at once. More: the ask is refused, and the node sends several.
+pub const LEND_DEBTS_MAX: usize = 256;
+
+/// Most rates that a data node asks for in one tick. More: the stream ends; a node with more sends several ticks.
+pub const LEND_RATES_MAX: usize = 1_024;
+
+/// Largest message between a data node and the leader that lends, in bytes: a tick of the longest names. Larger: the stream
+/// ends.
+pub const LEND_MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// Longest spelling of a number that is read as an amount, in bytes. Longer: the amount is refused.
 pub const AMOUNT_BYTES_MAX: usize = 64;

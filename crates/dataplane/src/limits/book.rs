@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use aegis_model::caps;
 use aegis_model::clock::Clock;
+use aegis_model::ids::ClusterId;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -32,8 +33,10 @@ pub(crate) struct Book {
 }
 
 /// Who borrows: this process, as the feed had it registered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
+    /// The cluster that it belongs to.
+    pub(crate) cluster: ClusterId,
     /// The node's id.
     pub(crate) node_id: u64,
     /// This life of it.
@@ -122,7 +125,7 @@ impl Book {
     /// Waits until it is known who borrows.
     pub(super) async fn identity(&self) -> Identity {
         let mut known = self.identity.subscribe();
-        match known.wait_for(Option::is_some).await.map(|known| *known) {
+        match known.wait_for(Option::is_some).await.map(|known| known.clone()) {
             Ok(Some(identity)) => identity,
             // The sender lives as long as `self`, and it waited for something.
             Ok(None) | Err(_) => std::future::pending().await,

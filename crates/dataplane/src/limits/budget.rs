@@ -166,8 +166,15 @@ impl Budget {
         if self.purse.pays(cost) {
             return Standing::Pays;
         }
+        if cost > self.terms.load().limit {
+            // Nobody else has to give anything back for a call that never fits.
+            return Standing::Dry(Dry::Exhausted);
+        }
         if self.desk.is_cut_off() {
             return Standing::Dry(Dry::CutOff);
+        }
+        if self.desk.is_unkept() {
+            return Standing::Dry(Dry::Late);
         }
         let log_time_ms = self.desk.log_time_ms();
         let mut known = lock(&self.known);
@@ -225,8 +232,11 @@ impl Budget {
     }
 
     fn want(self: &Arc<Self>, now: bool) {
-        if self.wanted.set() || now {
-            self.desk.want(self, now);
+        if self.wanted.set() {
+            self.desk.want(self);
+        }
+        if now {
+            self.desk.bell.notify_one();
         }
     }
 }

@@ -1,7 +1,6 @@
-//! The word of a lease: on the heap, or in the journal; it notices when the lease runs low.
+//! The word of a lease: it lies in the journal, and notices when the lease runs low.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use aegis_limits::cell::Cell;
 use aegis_limits::lease::rest_of;
@@ -13,16 +12,8 @@ use super::journal::SlotWord;
 /// The word of a lease.
 #[derive(Debug)]
 pub(crate) struct LeaseCell {
-    word: Word,
+    word: SlotWord,
     bell: Bell,
-}
-
-#[derive(Debug)]
-enum Word {
-    /// Only in tests, and in nodes whose leases nobody has to recover.
-    #[cfg_attr(not(test), expect(dead_code, reason = "every lease of a node is journalled"))]
-    Heap(AtomicU64),
-    Journal(SlotWord),
 }
 
 /// Rings once the half of a lease is spent, so that nobody has to look at all of them all the time.
@@ -34,15 +25,9 @@ struct Bell {
 }
 
 impl LeaseCell {
-    /// A word on the heap, of a lease of `amount`.
-    #[cfg(test)]
-    pub(super) fn on_heap(amount: Micros, budget: BudgetId, desk: Arc<Desk>) -> Self {
-        Self { word: Word::Heap(AtomicU64::new(0)), bell: Bell { half: Micros(amount.0 / 2), budget, desk } }
-    }
-
     /// A word in the journal, of a lease of `amount`.
     pub(super) fn in_journal(word: SlotWord, amount: Micros, budget: BudgetId, desk: Arc<Desk>) -> Self {
-        Self { word: Word::Journal(word), bell: Bell { half: Micros(amount.0 / 2), budget, desk } }
+        Self { word, bell: Bell { half: Micros(amount.0 / 2), budget, desk } }
     }
 }
 
@@ -56,24 +41,15 @@ impl Bell {
 
 impl Cell for LeaseCell {
     fn load(&self) -> u64 {
-        match &self.word {
-            Word::Heap(word) => Cell::load(word),
-            Word::Journal(word) => word.load(),
-        }
+        self.word.load()
     }
 
     fn store(&self, value: u64) {
-        match &self.word {
-            Word::Heap(word) => Cell::store(word, value),
-            Word::Journal(word) => word.store(value),
-        }
+        self.word.store(value);
     }
 
     fn exchange(&self, seen: u64, new: u64) -> Result<(), u64> {
-        match &self.word {
-            Word::Heap(word) => Cell::exchange(word, seen, new)?,
-            Word::Journal(word) => word.exchange(seen, new)?,
-        }
+        self.word.exchange(seen, new)?;
         self.bell.hear(seen, new);
         Ok(())
     }

@@ -34,11 +34,13 @@ pub(crate) struct Desk {
     low: Mutex<Vec<BudgetId>>,
     rates: Mutex<Vec<Arc<Rate>>>,
     debts: Mutex<BTreeMap<u64, Micros>>,
+    /// Set while leases cannot be kept, and so none is taken.
+    unkept: AtomicBool,
     reach: Reach,
     pub(super) counts: Counts,
 }
 
-/// What happened, for the metrics.
+/// What happened, for the metrics, which take the counts with each look.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     /// Calls that had to wait for a lease or a share.
@@ -49,7 +51,7 @@ pub(crate) struct Counts {
     pub(crate) ticks: AtomicU64,
     /// Leases that are held.
     pub(crate) leases: AtomicU64,
-    /// Calls that got nothing, by [`super::Dry`].
+    /// Calls that got no lease, as [`super::Dry`] says why.
     pub(crate) exhausted: AtomicU64,
     pub(crate) cut_off: AtomicU64,
     pub(crate) late: AtomicU64,
@@ -81,6 +83,7 @@ impl Desk {
             low: Mutex::default(),
             rates: Mutex::default(),
             debts: Mutex::default(),
+            unkept: AtomicBool::new(false),
             reach: Reach {
                 state: AtomicU8::new(OUT_OF_REACH),
                 lost_ms: AtomicU64::new(0),
@@ -101,12 +104,9 @@ impl Desk {
         lock(&self.low).push(budget);
     }
 
-    /// A budget has something to ask: now, if calls wait, otherwise with the next tick.
-    pub(super) fn want(&self, budget: &Arc<Budget>, now: bool) {
+    /// A budget has something to ask.
+    pub(super) fn want(&self, budget: &Arc<Budget>) {
         lock(&self.wanted).push(Arc::clone(budget));
-        if now {
-            self.bell.notify_one();
-        }
     }
 
     /// A rate has to be asked for, at once.
@@ -148,6 +148,20 @@ impl Desk {
 
     pub(super) fn has_debts(&self) -> bool {
         !lock(&self.debts).is_empty()
+    }
+
+    /// Leases can be kept.
+    pub(super) fn can_keep(&self) {
+        self.unkept.store(false, Ordering::Release);
+    }
+
+    /// There is no journal in which leases could be kept.
+    pub(super) fn cannot_keep(&self) {
+        self.unkept.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_unkept(&self) -> bool {
+        self.unkept.load(Ordering::Acquire)
     }
 
     /// The leader took this node on; so many nodes live.

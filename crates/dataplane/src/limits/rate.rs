@@ -44,6 +44,8 @@ struct Share {
     /// Its number; 0 before the first. Never goes back.
     number: u64,
     until: Monotonic,
+    /// Whether it is not the leader's, but what this node does without one.
+    alone: bool,
     /// When the leader said last that there is none.
     none: Option<Instant>,
 }
@@ -66,6 +68,7 @@ impl Rate {
                 pace: Pace::NOTHING,
                 number: 0,
                 until: Monotonic(Duration::ZERO),
+                alone: false,
                 none: None,
             }),
             news: Notify::new(),
@@ -147,7 +150,7 @@ impl Rate {
     pub(super) fn ask(&self, demand: u64) -> v1::RateAsk {
         let terms = *lock(&self.terms);
         let share = lock(&self.share);
-        let used = self.desk.clock.monotonic() < share.until;
+        let used = !share.alone && self.desk.clock.monotonic() < share.until;
         v1::RateAsk {
             key: Some(self.key.to_proto()),
             rate: terms.whole.rate().0,
@@ -164,6 +167,12 @@ impl Rate {
         let pace = Pace::new(aegis_model::money::Micros(told.rate), told.burst).unwrap_or(Pace::NOTHING);
         {
             let mut share = lock(&self.share);
+            if told.number == 0 {
+                // The leader has none to give; what there is ends by itself.
+                share.none = Some(now);
+                drop(share);
+                return self.news.notify_waiters();
+            }
             if told.number < share.number {
                 return;
             }
@@ -171,7 +180,7 @@ impl Rate {
             self.bucket.change(pace, moment);
             self.bucket.end_at(until);
             let none = (!pace.admits_any()).then_some(now);
-            *share = Share { pace, number: told.number, until, none };
+            *share = Share { pace, number: told.number, until, alone: false, none };
         }
         self.news.notify_waiters();
     }
@@ -183,12 +192,12 @@ impl Rate {
             let mut share = lock(&self.share);
             let moment = self.desk.clock.monotonic();
             let pace = split::alone(whole, nodes);
-            if moment < share.until && share.pace != pace {
+            if !share.alone && moment < share.until {
                 return;
             }
             self.bucket.change(pace, moment);
             self.bucket.end_at(until);
-            (share.pace, share.until, share.none) = (pace, until, None);
+            (share.pace, share.until, share.alone, share.none) = (pace, until, true, None);
         }
         self.news.notify_waiters();
     }

@@ -7,6 +7,7 @@
 //!
 //! - Proof is a file that this node wrote since the machine was started, in the same history, and no copy of it. Anything else,
 //!   and any slot whose checksum is wrong, proves nothing: those leases stay charged (LIM-1).
+//! - One process at a time has it: the lock goes with the last word of the file that is in use.
 //! - A lease that cannot be entered is not spent from.
 //! - Nothing is ever synced: after a loss of power the boot is another one, and the file proves nothing.
 
@@ -123,7 +124,7 @@ impl Journal {
     /// [`JournalError`]
     pub(crate) fn open(
         path: &Path,
-        owner: Identity,
+        owner: &Identity,
         boot: Option<Boot>,
     ) -> Result<(Self, Vec<Recovered>), JournalError> {
         let io = |doing| move |source| JournalError::Io { doing, path: path.to_owned(), source };
@@ -148,7 +149,7 @@ impl Journal {
     }
 
     /// Whether the file is what `owner` wrote in an earlier life; the key of its slots.
-    fn read(file: &mut File, owner: Identity, boot: Option<Boot>) -> io::Result<Result<SlotKey, Foreign>> {
+    fn read(file: &mut File, owner: &Identity, boot: Option<Boot>) -> io::Result<Result<SlotKey, Foreign>> {
         let Some(boot) = boot else { return Ok(Err(Foreign::OtherBoot)) };
         let metadata = file.metadata()?;
         let header = header(&metadata, owner, boot);
@@ -161,7 +162,7 @@ impl Journal {
         Ok(header.check(&bytes).map(|()| header.slot_key()))
     }
 
-    fn recover(file: File, key: SlotKey, owner: Identity) -> io::Result<(Self, Vec<Recovered>)> {
+    fn recover(file: File, key: SlotKey, owner: &Identity) -> io::Result<(Self, Vec<Recovered>)> {
         // A process that was killed while it grew leaves part of a step, which nobody has used.
         let steps = file.metadata()?.len().saturating_sub(HEADER_BYTES as u64) / STEP_BYTES as u64;
         let steps = steps.min((caps::LEASES_PER_NODE_MAX / caps::LEASE_SLOTS_STEP) as u64);
@@ -192,16 +193,18 @@ impl Journal {
     /// A new file takes the place of whatever is at `path`.
     fn create(
         path: &Path,
-        owner: Identity,
+        owner: &Identity,
         boot: Option<Boot>,
     ) -> Result<(Self, Vec<Recovered>), JournalError> {
         let io = |doing| move |source| JournalError::Io { doing, path: path.to_owned(), source };
         let mut draft = path.as_os_str().to_owned();
         draft.push(".new");
         let draft = PathBuf::from(draft);
-        let made = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&draft);
+        let made = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&draft);
         let mut file = made.map_err(io("made"))?;
         try_lock(&file, path)?;
+        // Only now: another process may have been writing it.
+        file.set_len(0).map_err(io("written"))?;
         // Where the start of the machine has no name, the file has one that no start has.
         let boot = boot.unwrap_or(Boot([0; 36]));
         let header = header(&file.metadata().map_err(io("made"))?, owner, boot);
@@ -264,8 +267,8 @@ impl Journal {
     }
 }
 
-fn header(metadata: &std::fs::Metadata, owner: Identity, boot: Boot) -> Header {
-    let Identity { node_id, history, .. } = owner;
+fn header(metadata: &std::fs::Metadata, owner: &Identity, boot: Boot) -> Header {
+    let Identity { node_id, history, .. } = *owner;
     Header { boot, node: node_id, history, device: metadata.dev(), inode: metadata.ino() }
 }
 
@@ -313,7 +316,9 @@ impl Slot {
     fn read(&self, key: &SlotKey) -> Option<(Entry, Micros)> {
         let read = |place| self.word(place).load(Ordering::Acquire);
         let identity = [LEDGER, LEASE, AMOUNT, INCARNATION].map(read);
-        if read(CHECKSUM) != key.checksum(self.number, identity) {
+        let checksum = read(CHECKSUM);
+        // Most slots are free, and hashing all of them would take a while.
+        if checksum == 0 || checksum != key.checksum(self.number, identity) {
             return None;
         }
         let [ledger, lease, amount, incarnation] = identity;
