@@ -188,6 +188,7 @@ impl Borrower {
                 .map(|(ledger, debt)| v1::CostBeyond { ledger, amount: debt.0 })
                 .collect(),
             recovered: self.recovered,
+            complete: self.recovered && self.journal.as_ref().is_some_and(|journal| journal.is_complete()),
         };
         Asked { message, budgets, returns }
     }
@@ -196,6 +197,9 @@ impl Borrower {
     pub(super) fn hear(&mut self, answer: v1::LendAnswer, now: Instant) {
         self.desk.count_nodes(answer.nodes);
         let Some(asked) = self.asked.take_if(|asked| asked.message.number == answer.number) else { return };
+        if let Some(journal) = self.journal.as_ref().filter(|_| asked.message.recovered) {
+            journal.settle();
+        }
         for back in asked.returns {
             self.returned(&back);
         }

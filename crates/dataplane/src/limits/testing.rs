@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aegis_limits::epoch::Epoch;
 use aegis_limits::holder::{Holder, Incarnation, NodeId};
-use aegis_limits::ledger::{Ground, LeaseId, Ledger, NoGrant};
+use aegis_limits::ledger::{Ground, LeaseId, Ledger, Loan, NoGrant};
 use aegis_limits::pace::Pace;
 use aegis_limits::shares::Shares;
 use aegis_limits::size::Need;
@@ -61,6 +61,8 @@ struct State {
     /// What each life was answered last.
     answered: HashMap<(u64, u64), v1::LendAnswer>,
     lines: BTreeMap<u64, mpsc::Sender<Heard>>,
+    /// The last life of each node that said what those before it left, and the last of which that was not all.
+    recovered: BTreeMap<u64, (u64, u64)>,
     epochs: u64,
     /// Applies asks, but so many of the next answers get lost with their streams.
     lose: usize,
@@ -185,10 +187,27 @@ impl Leader {
             let _ = ledger.credit(LeaseId(back.lease), holder, current, ground, Micros(back.unspent));
         }
         if ask.recovered {
+            let (last, incomplete) = state.recovered.entry(by.node_id).or_default();
+            if *last < by.incarnation {
+                *last = by.incarnation;
+                if !ask.complete {
+                    *incomplete = by.incarnation;
+                }
+            }
             for ledger in state.ledgers.values_mut() {
-                ledger.leases.retain(|loan| {
-                    loan.holder.node != holder.node || loan.holder.incarnation >= holder.incarnation
-                });
+                let earlier = |loan: &&Loan| {
+                    loan.holder.node == holder.node && loan.holder.incarnation < holder.incarnation
+                };
+                let loans: Vec<Loan> = ledger.leases.iter().filter(earlier).copied().collect();
+                for loan in loans {
+                    if loan.holder.incarnation.0 >= *incomplete {
+                        // Nobody took it in.
+                        let whole = (loan.id, Ground::Recovered, loan.amount);
+                        ledger.credit(whole.0, holder, current, whole.1, whole.2).unwrap();
+                    } else {
+                        ledger.charge_all(loan.holder);
+                    }
+                }
             }
         }
         for debt in &ask.debts {

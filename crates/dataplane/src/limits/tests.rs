@@ -443,6 +443,46 @@ async fn a_node_that_ends_without_a_leader_waits_for_two_seconds_and_its_next_li
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lease_that_a_killed_process_never_heard_of_comes_back_whole() {
+    let leader = Leader::new();
+    let (key, limit) = (budget_of("bot"), units(10));
+    let book = TestBook::start(&leader, 1);
+    tokio::time::sleep(OPENED).await; // expect(sleep): paused time
+    leader.lose_answers(1);
+    let budget = book.budget(&key, limit);
+    let mut waiting = JoinSet::new();
+    waiting.spawn(async move { pay(&budget, units(10)).await });
+    tokio::time::sleep(ms(40)).await; // expect(sleep): paused time, the answer is lost by now
+    assert_eq!(leader.ledger(&key).granted, limit);
+    waiting.shutdown().await;
+    let folder = book.crash().await;
+    let next = TestBook::start_in(&leader, 1, 2, folder);
+    tokio::time::sleep(OPENED).await; // expect(sleep): paused time
+    assert_eq!(leader.ledger(&key).granted, Micros::ZERO);
+    assert_eq!(pay(&next.budget(&key, limit), units(10)).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_life_that_lost_the_journal_and_was_not_heard_does_not_make_the_next_one_complete() {
+    let leader = Leader::new();
+    let (key, limit) = (budget_of("bot"), units(6_400));
+    let book = TestBook::start(&leader, 1);
+    assert_eq!(pay(&book.budget(&key, limit), units(1)).await, Ok(()));
+    let lent = leader.ledger(&key).granted;
+    drop(book.crash().await);
+    // It begins a new journal, and is killed before the leader hears of that.
+    leader.be_silent(true);
+    let second = TestBook::start_in(&leader, 1, 2, Arc::new(tempfile::tempdir().unwrap()));
+    tokio::time::sleep(OPENED).await; // expect(sleep): paused time
+    let folder = second.crash().await;
+    leader.be_silent(false);
+    let _third = TestBook::start_in(&leader, 1, 3, folder);
+    tokio::time::sleep(OPENED).await; // expect(sleep): paused time
+    let ledger = leader.ledger(&key);
+    assert_eq!((ledger.granted, ledger.leases.len()), (lent, 0), "LIM-1");
+}
+
+#[tokio::test(start_paused = true)]
 async fn however_much_a_life_left_all_of_it_is_returned() {
     let leader = Leader::new();
     let book = TestBook::start(&leader, 1);

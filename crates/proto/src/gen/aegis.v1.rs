@@ -1572,9 +1572,14 @@ pub struct LendAsk {
     #[prost(message, repeated, tag = "4")]
     pub debts: ::prost::alloc::vec::Vec<CostBeyond>,
     /// Whether everything that this node can prove of its earlier lives was returned, by this ask or one before: what else they
-    /// hold is spent.
+    /// hold is spent, unless `complete` says otherwise.
     #[prost(bool, tag = "5")]
     pub recovered: bool,
+    /// With `recovered`: whether this node has a proof of every lease that its earlier lives took in since one of its asks last said
+    /// `recovered`, because the machine has not lost what was written since. A lease that they were granted and that was neither
+    /// returned nor proven was never taken in then, since a node writes a lease down before it spends from it: it comes back whole.
+    #[prost(bool, tag = "6")]
+    pub complete: bool,
 }
 /// A need of one budget.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  header, one page: magic, version, boot, node, history, device, inode, SHA-256 over these
+//!                    and, each with its complement: whether it is settled, and how many steps there are
 //!  slot, 64 bytes:   word, complement, ledger, lease, amount, incarnation, checksum over the last four, nothing
 //! ```
 //!
@@ -25,6 +26,10 @@ pub(super) const LEASE: usize = 3;
 pub(super) const AMOUNT: usize = 4;
 pub(super) const INCARNATION: usize = 5;
 pub(super) const CHECKSUM: usize = 6;
+
+/// Words of the header that change, by their number in the file; the complement of each follows it.
+pub(super) const SETTLED: usize = 512;
+pub(super) const STEPS: usize = 514;
 
 const MAGIC: &[u8; 8] = b"AEGISLSE";
 const VERSION: u32 = 1;

@@ -7,6 +7,9 @@
 //!
 //! - Proof is a file that this node wrote since the machine was started, in the same history, and no copy of it. Anything else,
 //!   and any slot whose checksum is wrong, proves nothing: those leases stay charged (LIM-1).
+//! - It also knows whether it is *complete*: every lease that earlier lives took in, since the leader last heard what they left, is in
+//!   it or was returned. What else was granted to them was never spent from. A new file, and any damage, makes it incomplete
+//!   until the leader has heard of it.
 //! - One process at a time has it: the lock goes with the last word of the file that is in use.
 //! - A lease that cannot be entered is not spent from.
 //! - Nothing is ever synced: after a loss of power the boot is another one, and the file proves nothing.
@@ -29,8 +32,8 @@ use aegis_model::money::Micros;
 use super::book::Identity;
 use super::desk::lock;
 use format::{
-    AMOUNT, CHECKSUM, COMPLEMENT, Foreign, HEADER_BYTES, Header, INCARNATION, LEASE, LEDGER, SLOT_BYTES,
-    SLOT_WORDS, SlotKey, WORD,
+    AMOUNT, CHECKSUM, COMPLEMENT, Foreign, HEADER_BYTES, Header, INCARNATION, LEASE, LEDGER, SETTLED,
+    SLOT_BYTES, SLOT_WORDS, STEPS, SlotKey, WORD,
 };
 use mapping::Mapping;
 
@@ -46,6 +49,8 @@ const _: () = assert!(STEP_BYTES.is_multiple_of(64 << 10), "each step begins at 
 pub(crate) struct Journal {
     file: File,
     key: SlotKey,
+    head: Mapping,
+    complete: bool,
     slots: Mutex<Slots>,
 }
 
@@ -166,23 +171,34 @@ impl Journal {
         // A process that was killed while it grew leaves part of a step, which nobody has used.
         let steps = file.metadata()?.len().saturating_sub(HEADER_BYTES as u64) / STEP_BYTES as u64;
         let steps = steps.min((caps::LEASES_PER_NODE_MAX / caps::LEASE_SLOTS_STEP) as u64);
-        file.set_len(HEADER_BYTES as u64 + steps * STEP_BYTES as u64)?;
-        let journal = Self { file, key, slots: Mutex::default() };
+        let head = Mapping::of(&file, 0, HEADER_BYTES)?;
+        let mut journal = Self { file, key, head, complete: true, slots: Mutex::default() };
+        let all_there = journal.number(STEPS).is_some_and(|written| written <= steps);
+        if !all_there || journal.number(SETTLED).is_none() {
+            journal.is_incomplete();
+        }
+        journal.file.set_len(HEADER_BYTES as u64 + steps * STEP_BYTES as u64)?;
         let mut recovered = Vec::new();
         for step in 0..steps as usize {
             let mapping = Arc::new(map(&journal.file, step)?);
-            let mut slots = lock(&journal.slots);
+            let mut free = Vec::new();
             for number in (0..caps::LEASE_SLOTS_STEP).rev() {
                 let number = step * caps::LEASE_SLOTS_STEP + number;
                 let slot = Slot { step: Arc::clone(&mapping), number };
                 match slot.read(&key).filter(|(entry, _)| entry.incarnation < owner.incarnation) {
                     Some((entry, rest)) => recovered.push(Recovered { entry, rest, slot }),
                     None => {
-                        slot.clear();
-                        slots.free.push(number);
+                        if !slot.is_blank() {
+                            // First: whoever comes after a crash would find nothing wrong any more.
+                            journal.is_incomplete();
+                            slot.clear();
+                        }
+                        free.push(number);
                     }
                 }
             }
+            let mut slots = lock(&journal.slots);
+            slots.free.extend(free);
             slots.steps.push(mapping);
         }
         // Low numbers first.
@@ -209,10 +225,41 @@ impl Journal {
         let boot = boot.unwrap_or(Boot([0; 36]));
         let header = header(&file.metadata().map_err(io("made"))?, owner, boot);
         file.write_all(&header.to_bytes()).map_err(io("written"))?;
-        let journal = Self { file, key: header.slot_key(), slots: Mutex::default() };
+        let head = Mapping::of(&file, 0, HEADER_BYTES).map_err(io("mapped"))?;
+        let key = header.slot_key();
+        let journal = Self { file, key, head, complete: false, slots: Mutex::default() };
         journal.grow().map_err(io("written"))?;
         std::fs::rename(&draft, path).map_err(io("put in its place"))?;
         Ok((journal, Vec::new()))
+    }
+
+    /// A number in the header, if it stands there twice.
+    fn number(&self, place: usize) -> Option<u64> {
+        let read = |place| self.head.word(place).load(Ordering::Acquire);
+        (read(place) == !read(place + 1)).then(|| read(place))
+    }
+
+    fn set_number(&self, place: usize, number: u64) {
+        self.head.word(place).store(number, Ordering::Release);
+        self.head.word(place + 1).store(!number, Ordering::Release);
+    }
+
+    /// It does not hold all that it should, and says so until the leader has heard of it.
+    fn is_incomplete(&mut self) {
+        self.complete = false;
+        // Equal to its own complement is no number.
+        self.head.word(SETTLED).store(0, Ordering::Release);
+        self.head.word(SETTLED + 1).store(0, Ordering::Release);
+    }
+
+    /// Whether every lease that earlier lives took in, since the leader last heard what they left, was found or was returned.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// The leader has heard what earlier lives left, and whether that is all.
+    pub(crate) fn settle(&self) {
+        self.set_number(SETTLED, 1);
     }
 
     /// Whether it should grow before it is full.
@@ -238,6 +285,8 @@ impl Journal {
             return Err(error);
         }
         let mapping = Arc::new(map(&self.file, step)?);
+        // Before a lease lies there: a file that is shorter later on was cut.
+        self.set_number(STEPS, step as u64 + 1);
         let mut slots = lock(&self.slots);
         slots.steps.push(mapping);
         let numbers = step * caps::LEASE_SLOTS_STEP..(step + 1) * caps::LEASE_SLOTS_STEP;
@@ -310,6 +359,11 @@ impl Slot {
         for place in (0..SLOT_WORDS).filter(|place| *place != CHECKSUM) {
             self.word(place).store(0, Ordering::Release);
         }
+    }
+
+    /// Whether nothing was ever written there, or all of it was cleared.
+    fn is_blank(&self) -> bool {
+        (0..SLOT_WORDS).all(|place| self.word(place).load(Ordering::Acquire) == 0)
     }
 
     /// What it proves: a lease, and what was left of it.

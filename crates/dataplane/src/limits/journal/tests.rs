@@ -61,6 +61,7 @@ fn left(folder: &TempDir) -> PathBuf {
     leases[1].spend(Micros(1_000)).unwrap();
     leases[1].refund(Micros(1)).unwrap();
     leases[2].take_rest().unwrap();
+    journal.settle();
     path
 }
 
@@ -83,6 +84,32 @@ fn the_next_life_finds_what_was_left_until_it_is_returned() {
     drop(recovered);
     let (_, again) = open(&path, 3).unwrap();
     assert_eq!(found(&again), expected);
+}
+
+#[test]
+fn it_is_complete_once_the_leader_has_heard_and_nothing_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("leases.journal");
+    let (first, _) = open(&path, 1).unwrap();
+    assert!(!first.is_complete(), "a new file knows nothing of earlier lives");
+    drop((enter(&first, entry(1, 1, 10)), first));
+    let (second, recovered) = open(&path, 2).unwrap();
+    assert!(!second.is_complete(), "nobody heard of it");
+    second.settle();
+    recovered.iter().for_each(|found| second.leave(&found.slot));
+    drop((enter(&second, Entry { incarnation: 2, ..entry(1, 2, 10) }), second, recovered));
+    let (third, recovered) = open(&path, 3).unwrap();
+    assert!(third.is_complete());
+    drop((third, recovered));
+    // A slot of which nobody knows what it was.
+    let mut file = OpenOptions::new().write(true).open(&path).unwrap();
+    file.seek(SeekFrom::Start((HEADER_BYTES + 100 * SLOT_BYTES) as u64)).unwrap();
+    file.write_all(&[1]).unwrap();
+    drop(file);
+    for life in [4, 5] {
+        let (opened, recovered) = open(&path, life).unwrap();
+        assert!(!opened.is_complete() && recovered.len() == 1);
+    }
 }
 
 #[test]
@@ -202,7 +229,11 @@ fn what_cannot_be_used_is_named() {
 fn a_disk_that_is_full_is_noticed_before_anything_is_mapped() {
     // Every write to this device fails as on a full disk; a journal stands there only as a file to write to.
     let Ok(full) = OpenOptions::new().read(true).write(true).open("/dev/full") else { return };
+    let head = tempfile::tempfile().unwrap();
+    head.set_len(HEADER_BYTES as u64).unwrap();
     let journal = Journal {
+        head: Mapping::of(&head, 0, HEADER_BYTES).unwrap(),
+        complete: true,
         file: full,
         key: Header { boot: BOOT, node: 7, history: 3, device: 0, inode: 0 }.slot_key(),
         slots: Mutex::default(),
@@ -212,6 +243,8 @@ fn a_disk_that_is_full_is_noticed_before_anything_is_mapped() {
 }
 
 /// The bytes of [`left`], and its path, which keeps device and inode: whoever writes to it damages the same file.
+///
+/// Whoever says that it holds everything, holds everything.
 fn damaged(damage: impl FnOnce(&mut Vec<u8>)) -> Vec<(u64, u64, u64)> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     static LEFT_BYTES: OnceLock<(TempDir, PathBuf, Vec<u8>)> = OnceLock::new();
@@ -228,7 +261,17 @@ fn damaged(damage: impl FnOnce(&mut Vec<u8>)) -> Vec<(u64, u64, u64)> {
     let mut file = OpenOptions::new().read(true).write(true).truncate(true).open(path).unwrap();
     file.write_all(&bytes).unwrap();
     let Ok(key) = Journal::read(&mut file, &owner, Some(BOOT)).unwrap() else { return Vec::new() };
-    found(&Journal::recover(file, key, &owner).unwrap().1)
+    let (journal, recovered) = Journal::recover(file, key, &owner).unwrap();
+    let credited = found(&recovered);
+    assert!(!journal.is_complete() || credited.len() == LEFT.len(), "complete, and only {credited:?}");
+    if !journal.is_complete() {
+        // The next life knows it, too, if nobody heard of it.
+        drop((journal, recovered));
+        let mut file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+        let key = Journal::read(&mut file, &owner, Some(BOOT)).unwrap().unwrap();
+        assert!(!Journal::recover(file, key, &owner).unwrap().0.is_complete());
+    }
+    credited
 }
 
 /// Whether nothing is credited that was not left: each lease once, and none with more than it had.
@@ -241,7 +284,7 @@ fn is_no_more_than_left(credited: &[(u64, u64, u64)]) -> bool {
 
 /// The bytes that say anything: the header's and those of the first slots.
 fn telling() -> impl Iterator<Item = usize> {
-    (0..136).chain(HEADER_BYTES..HEADER_BYTES + 3 * SLOT_BYTES)
+    (0..136).chain(4_096..4_128).chain(HEADER_BYTES..HEADER_BYTES + 4 * SLOT_BYTES)
 }
 
 #[test]
