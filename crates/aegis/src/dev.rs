@@ -216,6 +216,7 @@ async fn start_data_node(options: &Options, plane: &Plane, data_dir: &DataDir) -
         cluster: Some(plane::cluster()),
         // The key of `aegis token mint`, which asks nobody.
         trust: vec![TrustedKey { issuer, key: key.verifying_key().clone() }],
+        leases: data_dir.root().join("leases.journal"),
         ..FeedConfig::new("dev".parse()?, vec![control.parse()?], folder, rand::rng().next_u64())
     };
     let feed = Feed::open(feed, Clock::System)?;

@@ -20,6 +20,7 @@ use crate::decision_id::{DecisionIds, NodeName};
 use crate::digest::DigestKey;
 use crate::freshness::Freshness;
 use crate::laps::{Laps, Stage};
+use crate::limits::Book;
 use crate::log::Log;
 use crate::log::line::{Line, RefusalsLine};
 use crate::metrics::Metrics;
@@ -40,7 +41,8 @@ pub struct Decider {
     pub(crate) tally: Tally,
     pub(crate) room: Room,
     pub(crate) metrics: Metrics,
-    pub(crate) freshness: Freshness,
+    pub(crate) freshness: Arc<Freshness>,
+    pub(crate) book: Arc<Book>,
     policies: watch::Sender<PolicyStanding>,
     swapping: Mutex<()>,
 }
@@ -100,6 +102,8 @@ impl Decider {
             Phase::Awaiting => (Freshness::fed(), PolicyStanding::Awaiting),
             Phase::Starting | Phase::Whole => (Freshness::unfed(), PolicyStanding::InForce),
         };
+        let freshness = Arc::new(freshness);
+        let book = Arc::new(Book::new(config.clock.clone(), Arc::clone(&freshness)));
         let metrics = Metrics::new();
         metrics.enforcing(&snapshot);
         Ok(Self {
@@ -113,6 +117,7 @@ impl Decider {
             room: Room::new(calls_max),
             metrics,
             freshness,
+            book,
             policies: watch::Sender::new(standing),
             swapping: Mutex::new(()),
         })

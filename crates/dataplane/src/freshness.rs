@@ -48,6 +48,18 @@ impl Freshness {
         true
     }
 
+    /// The log time that it should be by now, in milliseconds since 1970: the newest confirmed moment, and the time since it
+    /// became known. A little early, since news take time; 0 before the first.
+    pub(crate) fn log_time_ms(&self, clock: &Clock) -> u64 {
+        let log_time_ms = self.log_time_ms.load(Ordering::Relaxed);
+        if log_time_ms == 0 {
+            return 0;
+        }
+        let known_since = Monotonic(Duration::from_nanos(self.known_since.load(Ordering::Relaxed)));
+        let since_known = clock.monotonic().since(known_since).as_millis();
+        log_time_ms.saturating_add(u64::try_from(since_known).unwrap_or(u64::MAX))
+    }
+
     /// The age of the news by `clock`.
     pub(crate) fn age(&self, clock: &Clock) -> Duration {
         if !self.fed {
@@ -100,6 +112,16 @@ mod tests {
         assert_eq!(freshness.age(&clock), seconds(61));
         assert!(freshness.confirm(START_MS + 61_000, &clock));
         assert_eq!(freshness.age(&clock), Duration::ZERO);
+    }
+
+    #[test]
+    fn log_time_goes_on_between_news() {
+        let (clock, freshness) = (clock(), Freshness::fed());
+        assert_eq!(freshness.log_time_ms(&clock), 0);
+        freshness.confirm(START_MS, &clock);
+        clock.advance(seconds(2));
+        clock.set(UnixNanos(0));
+        assert_eq!(freshness.log_time_ms(&clock), START_MS + 2_000, "whatever the wall clock says");
     }
 
     #[test]

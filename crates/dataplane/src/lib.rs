@@ -20,6 +20,7 @@ mod decision_id;
 mod digest;
 mod freshness;
 mod laps;
+mod limits;
 mod log;
 mod metrics;
 mod replay;

@@ -13,6 +13,7 @@ use crate::answer::Answer;
 use crate::case::Surface;
 use crate::decider::Decider;
 use crate::laps::{Laps, Stage};
+use crate::limits::Book;
 use crate::serve::Traffic;
 use crate::snapshot::{Snapshot, Tenant};
 
@@ -40,6 +41,12 @@ pub(crate) struct Metrics {
     request_ids: IntGauge,
     connections: IntGaugeVec,
     connections_refused: IntCounterVec,
+    limits: IntGaugeVec,
+    leases: IntGauge,
+    leader_in_reach: IntGauge,
+    lending_messages: IntCounterVec,
+    limit_waits: IntCounter,
+    limit_refusals: IntCounterVec,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -100,6 +107,28 @@ impl Metrics {
                 "Connections closed at once since the listener had too many.",
                 &["listener"],
             ),
+            limits: gauges("aegis_limits", "Budgets and rates that this node has to do with.", &["kind"]),
+            leases: gauge("aegis_leases", "Leases of budgets that this node holds."),
+            leader_in_reach: gauge(
+                "aegis_lender_in_reach",
+                "1 while the control plane's leader lends to this node.",
+            ),
+            lending_messages: counters(
+                "aegis_lending_messages_total",
+                "Messages to the leader that lends, by what they ask for.",
+                &["kind"],
+            ),
+            limit_waits: counters(
+                "aegis_limit_waits_total",
+                "Times that a call waited for a lease or a share.",
+                &[],
+            )
+            .with_label_values::<&str>(&[]),
+            limit_refusals: counters(
+                "aegis_limit_refusals_total",
+                "Times that a call got no lease or share, by cause.",
+                &["cause"],
+            ),
             registry,
         }
     }
@@ -156,10 +185,34 @@ impl Metrics {
             let refused = self.connections_refused.with_label_values(&[traffic.name]);
             refused.inc_by(traffic.refused.swap(0, Ordering::Relaxed));
         }
+        self.show_limits(&decider.book);
         let mut page = Vec::new();
         let families = self.registry.gather();
         TextEncoder::new().encode(&families, &mut page).expect("a vector takes any write");
         page
+    }
+
+    fn show_limits(&self, book: &Book) {
+        let (budgets, rates) = book.limits();
+        for (kind, limits) in [("budget", budgets), ("rate", rates)] {
+            self.limits.with_label_values(&[kind]).set(signed(limits as u64));
+        }
+        let counts = book.counts();
+        self.leases.set(signed(counts.leases.load(Ordering::Relaxed)));
+        self.leader_in_reach.set(i64::from(book.is_in_reach()));
+        for (kind, sent) in [("budgets", &counts.asks), ("rates", &counts.ticks)] {
+            self.lending_messages.with_label_values(&[kind]).inc_by(sent.swap(0, Ordering::Relaxed));
+        }
+        self.limit_waits.inc_by(counts.waits.swap(0, Ordering::Relaxed));
+        let causes = [
+            ("exhausted", &counts.exhausted),
+            ("cut_off", &counts.cut_off),
+            ("late", &counts.late),
+            ("no_share", &counts.shareless),
+        ];
+        for (cause, refused) in causes {
+            self.limit_refusals.with_label_values(&[cause]).inc_by(refused.swap(0, Ordering::Relaxed));
+        }
     }
 }
 

@@ -215,10 +215,16 @@ impl Node {
         self.decider.swap(snapshot)
     }
 
-    /// Follows `feed` for as long as the node runs. A feed that ends by itself is a fault ([`Node::faulted`]).
+    /// Follows `feed` for as long as the node runs, and borrows budgets and rates from the same control plane. Either that
+    /// ends by itself is a fault ([`Node::faulted`]).
     ///
     /// For a node that was started with [`Snapshot::awaiting`]; its snapshots are the feed's matter from now on.
     pub fn follow(&mut self, feed: Feed) {
+        let (lending, book) = (feed.lending(), Arc::clone(&self.decider.book));
+        self.tasks.spawn(async move {
+            lending.run(book).await;
+            "lending"
+        });
         let (decider, stopping) = (Arc::clone(&self.decider), self.life.stopping.clone());
         self.tasks.spawn(async move {
             feed.run(decider, stopping).await;
@@ -243,8 +249,13 @@ impl Node {
         }
     }
 
+    /// Says to the control plane that this node is about to stop, so that its agents are sent elsewhere. It goes on answering.
+    pub fn leave(&self) {
+        self.decider.book.leave();
+    }
+
     /// Ends the node: not ready, nothing more accepted, calls in progress answered (as long as the drain may take),
-    /// then the log synced and closed.
+    /// then what was borrowed returned (waiting at most [`caps::LEND_RETURN_SECONDS`]), and the log synced and closed.
     pub async fn shutdown(mut self) -> Ended {
         self.life.stopping.cancel();
         self.life.tasks.close();
@@ -253,6 +264,8 @@ impl Node {
         self.life.over.cancel();
         // What was cut off ends at its next await, so this does not wait for any client.
         self.life.tasks.wait().await;
+        // No call can spend anything from here on.
+        self.decider.book.close().await;
         self.tasks.shutdown().await;
         self.decider.tell_overdue_refusals();
         let decider = Arc::clone(&self.decider);

@@ -137,6 +137,11 @@ impl<C: Cell> Lease<C> {
     }
 }
 
+/// The rest that a word of a lease says, whatever its marks.
+pub const fn rest_of(word: u64) -> Micros {
+    Micros(word & REST)
+}
+
 /// What a word that outlived its process says was left of a lease of `amount`; nothing if no lease leaves such a word, and
 /// then the lease is spent.
 pub fn recovered_rest(word: u64, amount: Micros) -> Option<Micros> {

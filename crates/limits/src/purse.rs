@@ -127,6 +127,12 @@ impl<C: Cell> Purse<C> {
         open.fold(Micros::ZERO, |sum, entry| sum.saturating_add(entry.lease.rest()))
     }
 
+    /// Whether one of the leases has enough for a call of this cost. The next moment it may be otherwise.
+    pub fn pays(&self, cost: Micros) -> bool {
+        let leases = self.leases.load();
+        leases.iter().any(|entry| entry.lease.is_open() && entry.lease.rest() >= cost)
+    }
+
     /// Whether half of the newest lease is spent, and nothing older makes up for it: time to ask for the next one.
     pub fn is_low(&self) -> bool {
         let newest = self.leases.load().last().map_or(Micros::ZERO, |entry| entry.lease.amount());
@@ -190,6 +196,7 @@ mod tests {
         assert_eq!(spend(&purse, 8), Ok(1));
         assert_eq!(spend(&purse, 2), Ok(0));
         assert_eq!(spend(&purse, 93), Err(Short), "one lease pays, not two");
+        assert!(purse.pays(Micros(92)) && !purse.pays(Micros(93)));
         assert_eq!(purse.rest(), Micros(92));
         assert_eq!((purse.spend_up_to(Micros(93)), purse.rest()), (Micros(92), Micros::ZERO));
     }

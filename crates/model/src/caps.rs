@@ -137,6 +137,55 @@ pub const LEASES_PER_BUDGET_MAX: usize = 4_096;
 /// More: not taken in, and so returned at once.
 pub const LEASES_PER_PURSE_MAX: usize = 8;
 
+/// Most budgets, and most rates, that a data node has to do with at once: those that calls used within the last minute, or
+/// of which it holds something. More: calls that need another one are refused as `LimitsUnavailable`.
+pub const LIMITS_PER_NODE_MAX: usize = 100_000;
+
+/// Most leases that a data node holds, of all budgets: slots of its journal, 64 bytes each. More: what was granted goes
+/// back unspent, and calls that wait for it are refused as `LimitsUnavailable`.
+pub const LEASES_PER_NODE_MAX: usize = 1 << 18;
+
+/// By how many slots the journal of leases grows, before it is full.
+pub const LEASE_SLOTS_STEP: usize = 4_096;
+
+/// Seconds after which a lease that paid nothing goes back, and a limit that nobody uses is forgotten.
+pub const LEASE_IDLE_SECONDS: u64 = 60;
+
+/// Longest time that a call waits for a part of a budget or of a rate, in milliseconds. Longer: refused, as
+/// `LimitsUnavailable` or `RateLimitExceeded`.
+pub const LEND_WAIT_MS: u64 = 500;
+
+/// Milliseconds after which a budget that is known to be spent is asked for again, while calls come: what others gave back
+/// is used within that time.
+pub const LEND_AGAIN_MS: u64 = 500;
+
+/// For so long after it lost the leader a data node lets calls wait for the next one, in milliseconds: a change of leader
+/// takes about as long. Longer: calls that no lease pays are refused at once.
+pub const LEND_GRACE_MS: u64 = 1_000;
+
+/// Longest time to reach a control node and be welcomed by it as the leader, in milliseconds. Longer: given up.
+pub const LEND_WELCOME_MS: u64 = 2_000;
+
+/// Milliseconds after which the next control node is tried beside one that did not answer yet.
+pub const LEND_STAGGER_MS: u64 = 200;
+
+/// Milliseconds for which a leader may leave an ask or a tick unanswered. Longer: its stream is left, and the leader is
+/// looked for anew.
+pub const LEND_SILENCE_MS: u64 = 1_500;
+
+/// Longest pause before the leader is looked for again, in milliseconds: a change of leader is not noticed much later.
+pub const LEND_PAUSE_MS_MAX: u64 = 400;
+
+/// Longest time that a data node that ends waits for the leader to confirm its returns, in seconds. Longer: it ends, and its
+/// next start returns them.
+pub const LEND_RETURN_SECONDS: u64 = 2;
+
+/// Milliseconds between two asks for the same rate: how fast shares follow the calls, and well within their life.
+pub const RATE_TICK_MS: u64 = 500;
+
+/// Seconds after which the share of a rate that no call used is given up.
+pub const RATE_IDLE_SECONDS: u64 = 10;
+
 /// Life of a share of a rate, in seconds: longer than a change of the leader.
 pub const SHARE_SECONDS: u64 = 5;
 
@@ -835,6 +884,9 @@ const _: () = assert!(LEND_ABSENT_SECONDS < SHARE_SECONDS && LEND_PROPOSE_SECOND
 const _: () = assert!(SLOTS.is_power_of_two(), "every slot is as likely as any other");
 const _: () = assert!(100 * RATE_WINDOW_MS < SHARE_SECONDS * 1_000 * (100 - SHARE_DRIFT_PERCENT));
 const _: () = assert!(SHARE_MARGIN_MS < RATE_WINDOW_MS);
+const _: () = assert!(2 * RATE_TICK_MS + LEND_SILENCE_MS < SHARE_SECONDS * 10 * (100 - SHARE_DRIFT_PERCENT));
+const _: () = assert!(LEASES_PER_NODE_MAX.is_multiple_of(LEASE_SLOTS_STEP));
+const _: () = assert!(LEND_PAUSE_MS_MAX + LEND_STAGGER_MS < LEND_GRACE_MS);
 
 /// Most connections of people and their tools to one control node's HTTP port. Beyond: closed at once.
 pub const ADMIN_CONNECTIONS_MAX: usize = 512;

@@ -43,6 +43,7 @@ pub(super) fn open(
         tenant: control.tenant.clone(),
         cluster: control.cluster.clone(),
         trust,
+        leases: data_dir.root().join("leases.journal"),
         ..FeedConfig::new(config.node.clone(), addresses, folder, rand::rng().next_u64())
     };
     Ok((Feed::open(feed, Clock::System)?, Certificates { tls, files }))

@@ -1,4 +1,4 @@
-//! Connections to control nodes: mutual TLS, or loopback.
+//! Connections to control nodes: mutual TLS, or loopback. The feed has one, and so has lending.
 
 use std::io;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::{ControlAddress, FeedTls, OpenError};
 
 /// Opens connections.
 #[derive(Clone)]
-pub(super) struct Connector {
+pub(crate) struct Connector {
     tls: Option<FeedTls>,
     /// The name that a control node's certificate has to carry, where the cluster is known; otherwise its host.
     role: Option<ServerName<'static>>,
@@ -34,7 +34,7 @@ const PING: Duration = Duration::from_secs(3);
 impl Connector {
     /// Connects to `controls`, with `tls` where their addresses say so. With `cluster` their certificates have to carry
     /// `control.CLUSTER`, so that no other node of the same authority can stand in for them, wherever an address leads.
-    pub(super) fn new(
+    pub(crate) fn new(
         controls: &[ControlAddress],
         tls: Option<FeedTls>,
         cluster: Option<&ClusterId>,
@@ -53,11 +53,19 @@ impl Connector {
         Ok(Self { tls, role })
     }
 
-    /// A client of the control node at `address`, connected.
+    /// A client of the feed of the control node at `address`, connected.
     pub(super) async fn connect(
         &self,
         address: &ControlAddress,
     ) -> Result<FeedClient<Channel>, tonic::transport::Error> {
+        let channel = self.channel(address).await?;
+        Ok(FeedClient::new(channel)
+            .max_decoding_message_size(caps::FEED_MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(caps::FEED_MESSAGE_BYTES_MAX))
+    }
+
+    /// A connection to the control node at `address`.
+    pub(crate) async fn channel(&self, address: &ControlAddress) -> Result<Channel, tonic::transport::Error> {
         let endpoint = Endpoint::from_shared(format!("http://{}:{}", address.host, address.port))?
             .http2_keep_alive_interval(PING)
             .keep_alive_timeout(PING)
@@ -65,10 +73,7 @@ impl Connector {
             .tcp_nodelay(true);
         let (connector, address) = (self.clone(), address.clone());
         let dial = tower::service_fn(move |_uri| connector.clone().dial(address.clone()));
-        let channel = endpoint.connect_with_connector(dial).await?;
-        Ok(FeedClient::new(channel)
-            .max_decoding_message_size(caps::FEED_MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(caps::FEED_MESSAGE_BYTES_MAX))
+        endpoint.connect_with_connector(dial).await
     }
 }
 

@@ -98,8 +98,9 @@ async fn begin(keeper: &mut Keeper, connector: &Connector, address: &ControlAddr
     let mut rounds = Rounds::new(keeper.position());
     let mut down = client.follow(ReceiverStream::new(requests)).await?.into_inner();
     let first = down.message().await?.ok_or(Cut::Closed)?;
+    let history = first.history;
     match rounds.take(first)? {
-        Step::Welcomed(welcome) => keeper.welcomed(&welcome, client)?,
+        Step::Welcomed(welcome) => keeper.welcomed(&welcome, history, client)?,
         Step::Farewell(farewell) => return Err(farewell_cut(&farewell)),
         // A stream that was not welcomed gives nothing else.
         Step::Gathered | Step::Complete(_) | Step::Confirmed { .. } => return Err(Cut::Closed),
@@ -204,7 +205,7 @@ impl From<Status> for Cut {
 }
 
 /// An error with everything that it says it was caused by: the outermost says little about TLS.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut told = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

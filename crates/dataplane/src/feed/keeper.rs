@@ -22,6 +22,7 @@ use super::floor::{Floor, Stamp};
 use super::rounds::{Position, Round};
 use super::told::{Malformed, Told, ToldTrust};
 use crate::decider::Decider;
+use crate::limits::Identity;
 use crate::snapshot::{Snapshot, Staleness};
 use followed::Followed;
 
@@ -148,6 +149,7 @@ impl Keeper {
     pub(super) fn welcomed(
         &mut self,
         welcome: &v1::Welcome,
+        history: u64,
         client: FeedClient<Channel>,
     ) -> Result<(), NotWelcome> {
         let cluster: ClusterId = welcome.cluster_id.parse().map_err(|_bad| NotWelcome::OtherCluster)?;
@@ -155,6 +157,9 @@ impl Keeper {
         if !self.decider.ids.begin(welcome.incarnation) {
             return Err(NotWelcome::Incarnation);
         }
+        let (node_id, incarnation) = (self.floor.node_id(), welcome.incarnation);
+        // Only the first one counts: the history in which this process got its incarnation.
+        self.decider.book.begin(Identity { cluster: cluster.clone(), node_id, incarnation, history });
         self.cluster = Some(cluster);
         let seconds = welcome.settings.unwrap_or_default().staleness_max_seconds;
         let staleness = match seconds {

@@ -47,13 +47,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::NodeName;
 use crate::decider::Decider;
+use crate::limits::{Lending, LinkConfig};
 
 use cache::BundleCache;
-use connect::Connector;
+pub(crate) use connect::Connector;
 use floor::Floor;
+pub(crate) use follow::causes;
 use follow::{End, follow};
 use keeper::Keeper;
-use pace::Pauses;
+pub(crate) use pace::Pauses;
 
 pub use address::{BadAddress, ControlAddress};
 pub use pace::Pace;
@@ -83,6 +85,8 @@ pub struct FeedConfig {
     pub trust: Vec<TrustedKey>,
     /// A folder of the feed's own, within the node's data folder; made if it is not there.
     pub folder: PathBuf,
+    /// The file in which the node keeps its leases of budgets; made if it is not there.
+    pub leases: PathBuf,
     /// Random: becomes the node's id if the folder is new, and spreads pauses.
     pub randomness: u64,
     /// Most bytes of the bundles that are kept; at most [`caps::FEED_CACHE_BYTES_MAX`].
@@ -104,6 +108,7 @@ impl FeedConfig {
             tenant: None,
             cluster: None,
             trust: Vec::new(),
+            leases: folder.join("leases.journal"),
             folder,
             randomness,
             cache_bytes_max: caps::FEED_CACHE_BYTES_MAX,
@@ -186,10 +191,25 @@ impl Feed {
         Ok(Self { config, connector, floor, cache: Arc::new(cache) })
     }
 
+    /// What lends to this node, over the same connections.
+    pub(crate) fn lending(&self) -> Lending {
+        let FeedConfig { node, controls, tenant, leases, randomness, .. } = &self.config;
+        Lending::new(
+            LinkConfig {
+                node: node.to_string(),
+                tenant: tenant.clone(),
+                controls: controls.clone(),
+                connector: self.connector.clone(),
+                randomness: *randomness,
+            },
+            leases.clone(),
+        )
+    }
+
     /// Follows one control node after the other, until `stopping`, and keeps `decider` at what they say.
     pub async fn run(self, decider: Arc<Decider>, stopping: CancellationToken) -> Ended {
         let Self { config, connector, floor, cache } = self;
-        let mut pauses = Pauses::new(&config.pace, config.randomness);
+        let mut pauses = Pauses::new(config.pace.pause, config.randomness);
         let controls = config.controls.clone();
         let mut keeper = Keeper::new(config, floor, cache, decider);
         for address in controls.iter().cycle() {

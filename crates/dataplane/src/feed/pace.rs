@@ -36,7 +36,7 @@ impl Default for Pace {
 
 /// Pauses that double up to a bound, each drawn from its upper half, so that nodes do not come in step.
 #[derive(Debug)]
-pub(super) struct Pauses {
+pub(crate) struct Pauses {
     first: Duration,
     longest: Duration,
     next: Duration,
@@ -44,18 +44,18 @@ pub(super) struct Pauses {
 }
 
 impl Pauses {
-    pub(super) fn new(pace: &Pace, seed: u64) -> Self {
-        let (first, longest) = pace.pause;
+    /// From the first of these to the last.
+    pub(crate) fn new((first, longest): (Duration, Duration), seed: u64) -> Self {
         Self { first, longest, next: first, state: seed }
     }
 
     /// After something went well.
-    pub(super) fn begin_anew(&mut self) {
+    pub(crate) fn begin_anew(&mut self) {
         self.next = self.first;
     }
 
     /// The pause to make now.
-    pub(super) fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         let whole = self.next.min(self.longest);
         self.next = whole.saturating_mul(2);
         let half = whole / 2;
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn pauses_double_to_their_bound_and_begin_anew() {
-        let mut pauses = Pauses::new(&Pace::default(), 7);
+        let mut pauses = Pauses::new(Pace::default().pause, 7);
         let mut whole = Duration::from_millis(100);
         for _ in 0..20 {
             let pause = pauses.next();
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn two_nodes_do_not_pause_alike() {
         let draw = |seed| {
-            let mut pauses = Pauses::new(&Pace::default(), seed);
+            let mut pauses = Pauses::new(Pace::default().pause, seed);
             (0..5).map(|_| pauses.next()).collect::<Vec<_>>()
         };
         assert_ne!(draw(1), draw(2));
