@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use aegis_model::decision::Outcome;
 use aegis_model::reason::ReasonCode;
 use aegis_policy::judge::{Question, Verdict};
-use serde_json::Value;
+use aegis_policy::obligation::{Duty, Obligation};
 
 use crate::case::{Authorized, Case, Identified, Refusal};
 use crate::laps::Stage;
@@ -66,6 +66,6 @@ fn weigh(mut case: Box<Case>, mut verdict: Verdict) -> Result<Authorized, Refusa
 
 /// Whether this node does what the obligation asks for. Policies with others are refused when they are loaded, so
 /// this is the second lock: an obligation that slipped through denies the call instead of being forgotten.
-fn is_met(obligation: &Value) -> bool {
-    obligation["kind"] == "approval"
+fn is_met(obligation: &Obligation) -> bool {
+    matches!(obligation.duty(), Duty::Approval)
 }
