@@ -12,7 +12,9 @@ pub mod walk;
 pub mod case;
 mod stages;
 
+mod admission;
 pub mod answer;
+mod charges;
 pub mod decider;
 pub mod snapshot;
 
@@ -23,6 +25,7 @@ mod laps;
 mod limits;
 mod log;
 mod metrics;
+mod price;
 mod replay;
 mod room;
 mod tally;

@@ -2,7 +2,7 @@
 
 use aegis_model::call::ToolCall;
 use aegis_model::caps;
-use aegis_model::decision::{Decision, Outcome, PolicyRef, Reason};
+use aegis_model::decision::{self, Decision, Outcome, PolicyRef, Reason};
 use aegis_model::ids::ActionName;
 use aegis_model::json::{JsonError, JsonObject, Limits};
 use aegis_model::reason::ReasonCode;
@@ -50,10 +50,10 @@ pub fn write_decision(decision: Decision, judged: Option<Bytes>) -> v1::DecideRe
         }),
         replayed: decision.replayed,
         explanation: decision.explanation.as_ref().map(json_bytes).unwrap_or_default(),
-        // Nobody opens approvals, holds limits, cleans parameters or gives receipts yet.
+        limits: decision.limits.map(write_limits),
+        // Nobody opens approvals, cleans parameters or gives receipts yet.
         redactions: Vec::new(),
         approval: None,
-        limits: None,
         receipt: None,
     }
 }
@@ -82,9 +82,26 @@ pub fn read_decision(response: v1::DecideResponse) -> Result<Decision, BadAnswer
             digest: policy.digest.into(),
             activation: policy.activation,
         }),
+        limits: response.limits.map(read_limits).transpose()?,
         replayed: response.replayed,
         explanation,
     })
+}
+
+fn write_limits(limits: decision::Limits) -> v1::Limits {
+    v1::Limits {
+        budget_remaining: limits.budget_remaining.map(|left| left.to_string()).unwrap_or_default(),
+        retry_after_ms: limits.retry_after_ms.unwrap_or_default(),
+    }
+}
+
+fn read_limits(limits: v1::Limits) -> Result<decision::Limits, BadAnswer> {
+    let budget_remaining = match limits.budget_remaining.as_str() {
+        "" => None,
+        text => Some(text.parse().map_err(|_| BadAnswer::Limits)?),
+    };
+    let retry_after_ms = Some(limits.retry_after_ms).filter(|ms| *ms > 0);
+    Ok(decision::Limits { budget_remaining, retry_after_ms })
 }
 
 /// Why an answer is not understood. The call must not go on.
@@ -108,6 +125,9 @@ pub enum BadAnswer {
     /// The parameters are not one strict JSON object.
     #[error("the answer's parameters are malformed")]
     Params(#[source] JsonError),
+    /// What is left of a budget is no amount.
+    #[error("the answer's limits are malformed")]
+    Limits,
     /// The explanation is not JSON.
     #[error("the answer's explanation is not JSON")]
     Explanation,

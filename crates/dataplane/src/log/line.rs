@@ -4,6 +4,7 @@ use aegis_model::caps;
 use aegis_model::clock::UnixNanos;
 use aegis_model::decision::{Outcome, PolicyRef, Reason};
 use aegis_model::ids::{ActionName, AgentId, OrgId, RequestId, TenantId, ToolName};
+use aegis_model::money::Micros;
 use aegis_model::reason::ReasonCode;
 use serde::{Serialize, Serializer};
 
@@ -52,7 +53,21 @@ pub(crate) struct DecisionLine<'a> {
     pub(crate) snapshot: u64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) dry_run: bool,
+    /// What the call was charged, budget by budget.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) charged: Vec<ChargedPart<'a>>,
     pub(crate) latency_ns: Latency,
+}
+
+/// What a call was charged at one budget: that of its organization, tenant or agent, or of an entry.
+#[derive(Debug, Serialize)]
+pub(crate) struct ChargedPart<'a> {
+    pub(crate) level: &'static str,
+    /// The entry's name, as the policy writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) entry: Option<&'a str>,
+    pub(crate) unit: &'a str,
+    pub(crate) amount: Micros,
 }
 
 /// Calls that were refused without a decision: at most one line per source, code and second.
