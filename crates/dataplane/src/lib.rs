@@ -15,6 +15,7 @@ mod stages;
 mod admission;
 pub mod answer;
 mod charges;
+mod complete;
 pub mod decider;
 pub mod snapshot;
 

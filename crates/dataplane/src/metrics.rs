@@ -37,6 +37,8 @@ pub(crate) struct Metrics {
     replays: IntCounter,
     admitted: IntCounterVec,
     over_limit: IntCounterVec,
+    completed: IntCounter,
+    debts: IntCounterVec,
     spend: Spend,
     stages: [Histogram; Stage::ALL.len()],
     snapshot_version: IntGauge,
@@ -47,6 +49,7 @@ pub(crate) struct Metrics {
     record_healthy: IntGauge,
     news_age: IntGauge,
     request_ids: IntGauge,
+    charges_kept: IntGauge,
     connections: IntGaugeVec,
     connections_refused: IntCounterVec,
     limits: IntGaugeVec,
@@ -105,6 +108,13 @@ impl Metrics {
                 "Calls that did not fit a limit, by the level that set it.",
                 &["tenant", "code", "level"],
             ),
+            completed: counters("aegis_completions_total", "Allowed calls whose end was told.", &[])
+                .with_label_values::<&str>(&[]),
+            debts: counters(
+                "aegis_limits_debts_total",
+                "Completed calls that really cost more than leases of their budget covered.",
+                &["level"],
+            ),
             spend: Spend::new(&registry),
             replays: counters("aegis_replays_total", "Decisions given again for a known request id.", &[])
                 .with_label_values::<&str>(&[]),
@@ -120,6 +130,7 @@ impl Metrics {
                 "Age of the newest news from the control plane; 0 for a node without one, -1 before the first.",
             ),
             request_ids: gauge("aegis_request_ids", "Request ids remembered."),
+            charges_kept: gauge("aegis_charges_kept", "Allowed calls that can still be completed."),
             connections: gauges("aegis_connections", "Open connections.", &["listener"]),
             connections_refused: counters(
                 "aegis_connections_refused_total",
@@ -200,6 +211,16 @@ impl Metrics {
         self.over_limit.with_label_values(&[tenant, code.as_str(), level.name()]).inc();
     }
 
+    /// Counts a call whose end was told.
+    pub(crate) fn completed(&self) {
+        self.completed.inc();
+    }
+
+    /// Counts a call that cost more than leases covered.
+    pub(crate) fn debt(&self, level: Level) {
+        self.debts.with_label_values(&[level.name()]).inc();
+    }
+
     /// Counts a call that was answered without a decision.
     pub(crate) fn refused(&self, code: ReasonCode, surface: Surface) {
         self.refusals.with_label_values(&[code.as_str(), surface.as_str()]).inc();
@@ -225,6 +246,7 @@ impl Metrics {
         let age = decider.freshness.age(&decider.clock);
         self.news_age.set(if age == std::time::Duration::MAX { -1 } else { age.as_millis() as i64 });
         self.request_ids.set(signed(decider.replays.len() as u64));
+        self.charges_kept.set(signed(decider.charges.len() as u64));
         for traffic in traffic {
             self.connections.with_label_values(&[traffic.name]).set(signed(traffic.open() as u64));
             let refused = self.connections_refused.with_label_values(&[traffic.name]);

@@ -1,5 +1,7 @@
 //! What tests of this crate share: a key, tokens, and deciders over planted judgements.
 
+pub(crate) mod lent;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;

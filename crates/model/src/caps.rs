@@ -190,6 +190,9 @@ pub const RATE_IDLE_SECONDS: u64 = 10;
 /// call is denied, since not all of them would be kept.
 pub const LIMITS_PER_CALL_MAX: usize = 16;
 
+/// Longest decision id that a completion may name, in bytes. Longer: the completion is malformed.
+pub const DECISION_ID_BYTES_MAX: usize = 128;
+
 /// For how long a data node remembers what an allowed call was charged, in seconds, so that it can be completed. Longer: the
 /// charge stays as it is.
 pub const CHARGES_KEPT_SECONDS: u64 = 3_600;

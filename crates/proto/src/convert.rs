@@ -2,6 +2,7 @@
 
 use aegis_model::call::ToolCall;
 use aegis_model::caps;
+use aegis_model::completion::{Completion, Status};
 use aegis_model::decision::{self, Decision, Outcome, PolicyRef, Reason};
 use aegis_model::ids::ActionName;
 use aegis_model::json::{JsonError, JsonObject, Limits};
@@ -10,7 +11,7 @@ use aegis_model::secret::Secret;
 use bytes::Bytes;
 
 use crate::bad_request::BadRequest;
-use crate::members::{name, read_object};
+use crate::members::{name, read_object, read_value};
 use crate::v1;
 
 /// Reads a call. An empty field is an absent one, as protobuf has no other way to say so.
@@ -104,6 +105,45 @@ fn read_limits(limits: v1::Limits) -> Result<decision::Limits, BadAnswer> {
     Ok(decision::Limits { budget_remaining, retry_after_ms })
 }
 
+/// Reads what became of a call. Errors: as [`read_call`].
+pub fn read_completion(request: &v1::CompleteRequest) -> Result<Completion, BadRequest> {
+    let at = || "/status".to_owned();
+    let status = match v1::CompletionStatus::try_from(request.status) {
+        Ok(v1::CompletionStatus::Succeeded) => Status::Succeeded,
+        Ok(v1::CompletionStatus::Failed) => Status::Failed,
+        Ok(v1::CompletionStatus::NotRun) => Status::NotRun,
+        Ok(v1::CompletionStatus::Unspecified) => {
+            return Err(BadRequest::Missing { at: at(), expected: "how the call ended" });
+        }
+        Err(_) => return Err(BadRequest::UnknownValue { at: at(), known: &Status::NAMES }),
+    };
+    let result = match request.result.as_ref() {
+        [] => None,
+        bytes => Some(read_value(bytes, "/result")?),
+    };
+    let cost = Some(request.cost.as_str()).filter(|text| !text.is_empty());
+    completion(request.decision_id.clone(), status, cost, result)
+}
+
+/// A completion, once every text is what it has to be.
+pub(crate) fn completion(
+    decision_id: String,
+    status: Status,
+    cost: Option<&str>,
+    result: Option<serde_json::Value>,
+) -> Result<Completion, BadRequest> {
+    let at = || "/decision_id".to_owned();
+    if decision_id.is_empty() {
+        return Err(BadRequest::Missing { at: at(), expected: "the id of the decision" });
+    }
+    if decision_id.len() > caps::DECISION_ID_BYTES_MAX {
+        return Err(BadRequest::TooLong { at: at(), max: caps::DECISION_ID_BYTES_MAX });
+    }
+    let cost = cost.map(str::parse).transpose();
+    let cost = cost.map_err(|source| BadRequest::Quantity { at: "/cost".to_owned(), source })?;
+    Ok(Completion { decision_id, status, cost, result })
+}
+
 /// Why an answer is not understood. The call must not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum BadAnswer {
@@ -125,6 +165,9 @@ pub enum BadAnswer {
     /// The parameters are not one strict JSON object.
     #[error("the answer's parameters are malformed")]
     Params(#[source] JsonError),
+    /// The result is not JSON.
+    #[error("the answer's result is not JSON")]
+    Result,
     /// What is left of a budget is no amount.
     #[error("the answer's limits are malformed")]
     Limits,

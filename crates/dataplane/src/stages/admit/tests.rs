@@ -4,46 +4,19 @@ use std::sync::Arc;
 
 use aegis_limits::pace::Pace;
 use aegis_model::call::ToolCall;
-use aegis_model::decision::Decision;
 use aegis_model::secret::Secret;
 use aegis_policy::ast::{Path, Segment};
 use aegis_policy::judge::{Question, Verdict};
-use aegis_policy::obligation::{Budget, Obligation, Price, Rate, Whose};
+use aegis_policy::obligation::{Price, Whose};
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::answer::{Answer, Refused};
-use crate::limits::testing::{Leader, TestBook, budget_of};
+use crate::answer::Answer;
+use crate::limits::testing::{Leader, budget_of};
 use crate::snapshot::{OrganizationBudget, OrganizationLimits};
-use crate::testing::{Bench, by_amount, call, call_again};
-
-/// Ten dollars a day for the agent, a dollar a call.
-const TEN: u64 = 10_000_000;
-
-fn budget(whose: Whose, limit: u64, cost: Option<Price>) -> Obligation {
-    let budget = Budget {
-        whose,
-        rule: "acme".into(),
-        limit: Some(Micros(limit)),
-        unit: "usd".into(),
-        cost,
-        zone: None,
-    };
-    Obligation::budget(budget)
-}
-
-fn rate(whose: Whose, rate: u64, burst: u32) -> Obligation {
-    Obligation::rate(Rate { whose, rule: "acme".into(), rate: Micros(rate), burst })
-}
-
-fn under(question: &Question<'_>, obligations: Vec<Obligation>) -> Verdict {
-    Verdict { obligations, ..by_amount(question) }
-}
-
-fn a_dollar_each(question: &Question<'_>) -> Verdict {
-    under(question, vec![budget(Whose::Agent, TEN, Some(Price::Fixed(Micros(1_000_000))))])
-}
+use crate::testing::lent::{Site, TEN, a_dollar_each, budget, rate, under};
+use crate::testing::{Bench, call, call_again};
 
 fn three_at_once(question: &Question<'_>) -> Verdict {
     under(question, vec![rate(Whose::Agent, 1_000_000, 3)])
@@ -53,50 +26,6 @@ fn both(question: &Question<'_>) -> Verdict {
     let mut verdict = a_dollar_each(question);
     verdict.obligations.extend(three_at_once(question).obligations);
     verdict
-}
-
-struct Site {
-    bench: Bench,
-    book: TestBook,
-    leader: Leader,
-    token: String,
-    _time: JoinSet<()>,
-}
-
-impl Site {
-    fn new(judge: fn(&Question<'_>) -> Verdict) -> Self {
-        let (leader, mut time) = (Leader::new(), JoinSet::new());
-        leader.keep_time(&mut time);
-        let (bench, book) = Bench::new(judge).lent_by(&leader);
-        let token = bench.token("acme", "finance", "*:* aegis:explain");
-        Self { bench, book, leader, token, _time: time }
-    }
-
-    async fn ask(&self, call: ToolCall) -> Result<Decision, Refused> {
-        match self.bench.ask(&self.token, call).await {
-            Answer::Decided(decision) => Ok(*decision),
-            Answer::Refused(refused) => Err(refused),
-        }
-    }
-
-    /// The code of the first reason, or nothing for an allowance; and what the limits say.
-    async fn outcome(&self, call: ToolCall) -> (Option<ReasonCode>, Option<Left>) {
-        let decision = self.ask(call).await.unwrap();
-        let code = decision.reasons.first().map(|reason| reason.code);
-        assert_eq!(code.is_none(), decision.outcome == Outcome::Allow, "{decision:?}");
-        (code, decision.limits)
-    }
-
-    /// What leases at this node have left of the agent's budget.
-    fn rest(&self) -> u64 {
-        self.book.budget(&budget_of("finance"), Micros(TEN)).purse().rest().0
-    }
-
-    /// Spent as far as the leader's ledger and the node's leases tell.
-    fn spent(&self) -> u64 {
-        let ledger = self.leader.ledger(&budget_of("finance"));
-        ledger.granted.0 - self.rest()
-    }
 }
 
 fn left(remaining: u64) -> Option<Left> {
@@ -115,7 +44,7 @@ async fn a_budget_pays_for_exactly_as_many_calls_as_it_has() {
     let codes = asking.join_all().await;
     assert_eq!(codes.iter().filter(|code| code.is_none()).count(), 10);
     assert_eq!(codes.iter().filter(|code| **code == Some(ReasonCode::BudgetExceeded)).count(), 30);
-    assert_eq!(site.spent(), TEN);
+    assert_eq!(site.spent().await, TEN);
     let decision = site.ask(call(1)).await.unwrap();
     assert_eq!(decision.limits, left(0));
     let reason = &decision.reasons[0];
@@ -161,7 +90,7 @@ async fn a_call_that_is_refused_after_all_costs_nothing() {
         let denied = site.ask(redeeming).await.unwrap();
         assert_eq!((denied.outcome, denied.limits), (Outcome::Deny, None));
     }
-    assert_eq!(site.spent(), 1_000_000);
+    assert_eq!(site.spent().await, 1_000_000);
     for _ in 0..2 {
         assert_eq!(site.outcome(call(1)).await.0, None, "their tokens came back");
     }
@@ -196,7 +125,7 @@ async fn a_call_that_is_dropped_while_it_waits_was_never_judged() {
     site.leader.be_in_reach(true);
     let retry = site.ask(call_again(1, "r-1")).await.unwrap();
     assert_eq!((retry.outcome, retry.replayed), (Outcome::Allow, false));
-    assert_eq!((site.spent(), site.bench.lines().len()), (1_000_000, 1));
+    assert_eq!((site.spent().await, site.bench.lines().len()), (1_000_000, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -210,7 +139,7 @@ async fn a_request_id_is_charged_once_also_when_it_has_to_wait() {
     let decisions = asking.join_all().await;
     assert_eq!(decisions.iter().filter(|decision| !decision.replayed).count(), 1);
     assert!(decisions.iter().all(|decision| decision.limits == decisions[0].limits));
-    assert_eq!((site.spent(), site.bench.lines().len()), (1_000_000, 1));
+    assert_eq!((site.spent().await, site.bench.lines().len()), (1_000_000, 1));
 }
 
 #[tokio::test]
@@ -291,7 +220,7 @@ async fn every_level_has_to_agree_and_the_first_that_refuses_is_named() {
     site.bench.decider.swap(snapshot(3, None)).unwrap();
     assert_eq!(site.outcome(call(1)).await.0, None);
     assert!(message().await.starts_with("the budget of the tenant"));
-    assert_eq!(site.spent(), 4_000_000, "the agent's budget was charged once per call");
+    assert_eq!(site.spent().await, 4_000_000, "the agent's budget was charged once per call");
     let levels: Vec<_> = site.bench.lines()[0]["charged"]
         .as_array()
         .unwrap()
