@@ -255,7 +255,8 @@ pub(crate) struct Admission {
 /// What a call that was allowed has been charged.
 #[derive(Debug)]
 pub(crate) struct Charged {
-    pub(crate) limits: Vec<Limit>,
+    /// The budgets among the accounts of the charge, each with its place there. Rates have nothing to settle.
+    pub(crate) budgets: Vec<(usize, Limit)>,
     pub(crate) charge: Charge<LeaseCell>,
 }
 
@@ -275,7 +276,10 @@ impl Admission {
     /// The call is allowed. What it was charged, if anything limits it.
     pub(crate) fn commit(self) -> Option<Charged> {
         let charge = self.taken?.commit();
-        (!self.dry_run).then_some(Charged { limits: self.limits, charge })
+        charge.hierarchy().forget();
+        let limits = self.limits.into_iter().enumerate();
+        let budgets = limits.filter(|(_, limit)| matches!(limit.kind, Kind::Budget { .. }));
+        (!self.dry_run).then(|| Charged { budgets: budgets.collect(), charge })
     }
 
     /// Whether anything limits the call.

@@ -9,7 +9,7 @@ use aegis_model::clock::UnixNanos;
 use aegis_model::ids::{ActionName, AgentId, TenantId, ToolName};
 use aegis_model::money::Micros;
 
-use crate::admission::{Charged, Kind};
+use crate::admission::Charged;
 
 /// Locks enough that calls hardly ever meet at one.
 const SHARDS: usize = 64;
@@ -46,7 +46,7 @@ pub(crate) struct Open {
     pub(crate) tool: ToolName,
     pub(crate) action: ActionName,
     /// What it was charged; nothing if no limit counts it.
-    pub(crate) charged: Option<Charged>,
+    pub(crate) charged: Option<Box<Charged>>,
 }
 
 /// Why a call cannot be completed.
@@ -153,14 +153,6 @@ impl Shard {
         if let Some((_, id)) = self.order.pop_front() {
             self.calls.remove(&id);
         }
-    }
-}
-
-impl Charged {
-    /// Each account of the charge: what it is, and what was paid. Rates pay nothing.
-    pub(crate) fn budgets(&self) -> impl Iterator<Item = (usize, &crate::admission::Limit, Micros)> {
-        let paid = self.limits.iter().enumerate().map(|(at, limit)| (at, limit, self.charge.paid(at)));
-        paid.filter(|(_, limit, _)| matches!(limit.kind, Kind::Budget { .. }))
     }
 }
 

@@ -82,10 +82,11 @@ async fn accept(
         if open.agent != principal.agent && !settles {
             return Err(NotOpen::Unknown.into());
         }
-        real = open.charged.as_ref().map(|charged| said.real(charged)).transpose()?;
+        real = open.charged.as_deref().map(|charged| said.real(charged)).transpose()?;
         Ok::<(), Refused>(())
     })?;
-    let parts = open.charged.iter().zip(&real).flat_map(|(charged, real)| parts(charged, real));
+    let parts =
+        open.charged.as_deref().into_iter().zip(&real).flat_map(|(charged, real)| parts(charged, real));
     let line = CompletionLine {
         decision_id: &decision_id,
         at: now,
@@ -106,7 +107,7 @@ async fn accept(
     };
     // No pause since the record was queued: a client that goes away leaves all of it done, or nothing.
     if let Some((charged, real)) = open.charged.zip(real) {
-        settle(decider, charged, &real);
+        settle(decider, *charged, &real);
     }
     if ack.written().await { Ok(result) } else { Err(Refused::plain(ReasonCode::AuditUnavailable)) }
 }
@@ -122,8 +123,11 @@ struct Said {
 impl Said {
     /// What the call really cost at each account of its charge.
     fn real(&self, charged: &Charged) -> Result<Costs, Refused> {
-        let limits = charged.limits.iter().enumerate();
-        limits.map(|(at, limit)| self.at(limit, charged.charge.paid(at))).collect::<Result<_, _>>().map(Costs)
+        let mut real = charged.charge.hierarchy().costs(|at| charged.charge.paid(at));
+        for (at, limit) in &charged.budgets {
+            real.0[*at] = self.at(limit, charged.charge.paid(*at))?;
+        }
+        Ok(real)
     }
 
     fn at(&self, limit: &Limit, paid: Micros) -> Result<Micros, Refused> {
@@ -158,22 +162,23 @@ fn at_cost(message: String, code: ReasonCode) -> Refused {
 }
 
 fn settle(decider: &Decider, charged: Charged, real: &Costs) {
-    let Charged { limits, charge } = charged;
+    let Charged { budgets, charge } = charged;
     let settlement = charge.settle(real);
-    for (at, debt) in settlement.debt {
-        if let Kind::Budget { budget, .. } = &limits[at].kind {
-            budget.beyond(debt);
-            decider.metrics.debt(limits[at].level);
+    for (at, limit) in &budgets {
+        let debt = settlement.debt.iter().find(|(account, _)| account == at);
+        if let (Kind::Budget { budget, .. }, Some((_, debt))) = (&limit.kind, debt) {
+            budget.beyond(*debt);
+            decider.metrics.debt(limit.level);
         }
     }
 }
 
 /// What the record says of each budget.
 fn parts<'c>(charged: &'c Charged, real: &'c Costs) -> impl Iterator<Item = SettledPart<'c>> {
-    charged.budgets().filter_map(|(at, limit, amount)| {
+    charged.budgets.iter().filter_map(|(at, limit)| {
         let Kind::Budget { unit, .. } = &limit.kind else { return None };
         let (level, entry) = (limit.level.name(), limit.entry.as_deref());
-        Some(SettledPart { level, entry, unit, charged: amount, cost: real.0[at] })
+        Some(SettledPart { level, entry, unit, charged: charged.charge.paid(*at), cost: real.0[*at] })
     })
 }
 

@@ -156,11 +156,19 @@ impl<C: Cell> Hierarchy<C> {
         Ok(reservation)
     }
 
+    /// Lets go of the leases that were seen last: a charge that is kept for long must not have leases in hand that were returned.
+    /// The next call looks at them anew.
+    pub fn forget(&self) {
+        self.seen.store(Arc::new(self.accounts.iter().map(|_| None).collect()));
+    }
+
     /// The leases of all accounts, looked at anew if any have changed.
     fn look(&self) -> Guard<Arc<Views<C>>> {
         let seen = self.seen.load();
-        let as_seen = |(account, view): (&Account<C>, &Option<View<C>>)| {
-            account.purse.as_deref().zip(view.as_ref()).is_none_or(|(purse, view)| purse.is_as_in(view))
+        let as_seen = |(account, view): (&Account<C>, &Option<View<C>>)| match (&account.purse, view) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(purse), Some(view)) => purse.is_as_in(view),
         };
         if self.accounts.iter().zip(seen.iter()).all(as_seen) {
             return seen;

@@ -197,7 +197,7 @@ pub const DECISION_ID_BYTES_MAX: usize = 128;
 /// charge stays as it is.
 pub const CHARGES_KEPT_SECONDS: u64 = 3_600;
 
-/// Most allowed calls whose completion a data node waits for: about 64 MiB. More: the oldest are forgotten first, and
+/// Most allowed calls whose completion a data node waits for: about 128 MiB. More: the oldest are forgotten first, and
 /// their charges stay as they are.
 pub const CHARGES_KEPT_MAX: usize = 1 << 17;
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use aegis_testkit::root;
 use serde_json::Value;
 
-use crate::support::{Dev, clean, dev_command, finish, run};
+use crate::support::{Dev, clean, finish, run};
 
 /// The examples that a node runs as they are.
 const RUN: &[&str] = &["payments", "healthcare", "deployments", "twenty-tools"];

@@ -79,7 +79,7 @@ fn charge(decider: &Decider, case: &Case, decision_id: &str, admission: Admissio
         agent: principal.agent.clone(),
         tool: case.call.tool.clone(),
         action: case.call.action.clone(),
-        charged,
+        charged: charged.map(Box::new),
     };
     decider.charges.keep(decision_id, open, case.now);
 }

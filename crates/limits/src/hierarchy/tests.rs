@@ -195,6 +195,21 @@ fn a_lease_that_came_is_found_by_the_next_call_and_one_that_was_closed_pays_none
     assert_eq!(rests(&hierarchy), [10, 0, 10, 10]);
 }
 
+#[test]
+fn a_charge_that_is_kept_has_no_lease_in_hand_once_they_are_forgotten() {
+    let hierarchy = hierarchy([(9, 100); LEVELS]);
+    let purse = purse(&hierarchy, 2);
+    let charge = hierarchy.reserve(&cost(30), NOW).unwrap().commit();
+    let lease = purse.all().remove(0);
+    hierarchy.forget();
+    purse.remove(&lease);
+    assert_eq!(Arc::strong_count(&lease), 1);
+    purse.add(&lease).unwrap();
+    assert!(hierarchy.reserve(&cost(70), NOW).is_ok(), "the next call looks anew");
+    assert!(hierarchy.reserve(&cost(71), NOW).is_err(), "and pays");
+    drop(charge);
+}
+
 #[derive(Debug, Clone)]
 enum End {
     Drop,

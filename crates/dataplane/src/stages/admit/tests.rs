@@ -233,7 +233,7 @@ async fn every_level_has_to_agree_and_the_first_that_refuses_is_named() {
 #[tokio::test(start_paused = true)]
 async fn more_limits_than_a_call_can_have_deny_it() {
     fn many(question: &Question<'_>) -> Verdict {
-        let rates = (0..=caps::LIMITS_PER_CALL_MAX as u64);
+        let rates = 0..=caps::LIMITS_PER_CALL_MAX as u64;
         under(
             question,
             rates.map(|at| rate(Whose::Entry(format!("pay{at}*").into()), 1_000_000, 3)).collect(),
