@@ -74,6 +74,7 @@ async fn a_rate_admits_its_burst_and_says_how_long_to_wait() {
     assert_eq!(code, Some(ReasonCode::RateLimitExceeded));
     let pause = limits.unwrap().retry_after_ms.unwrap();
     assert!((900..=1_000).contains(&pause), "{pause} ms");
+    // expect(sleep): of paused time, which nobody waits for
     tokio::time::sleep(Duration::from_millis(pause + 1)).await;
     assert_eq!(site.outcome(call(1)).await.0, None);
     assert_eq!(site.outcome(call(1)).await.0, Some(ReasonCode::RateLimitExceeded));
@@ -159,6 +160,7 @@ async fn what_nobody_can_vouch_for_is_no_allowance() {
     assert_eq!(refused.code, ReasonCode::LimitsUnavailable);
     assert!(refused.retry_after_ms().is_some());
     cut.leader.be_in_reach(false);
+    // expect(sleep): of paused time, which nobody waits for
     tokio::time::sleep(Duration::from_secs(5)).await;
     let asked = Instant::now();
     let refused = cut.ask(call(1)).await.unwrap_err();
