@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use aegis_model::call::ToolCall;
 use aegis_model::clock::UnixNanos;
-use aegis_model::decision::{Outcome, Reason};
+use aegis_model::decision::{Limits, Outcome, Reason};
 use aegis_model::ids::AgentId;
 use aegis_model::principal::Principal;
 use aegis_model::reason::ReasonCode;
 use aegis_policy::judge::Verdict;
 use serde_json::Value;
 
+use crate::admission::Admission;
 use crate::laps::Laps;
 use crate::snapshot::{Snapshot, Tenant, Version};
 
@@ -63,6 +64,8 @@ pub(crate) struct Case {
     pub(crate) rules: Vec<String>,
     /// Circumstances that rest on the caller's word.
     pub(crate) unverified: Vec<String>,
+    /// What its limits have to say.
+    pub(crate) limits: Option<Limits>,
     /// The steps of the judgement, if they were asked for.
     pub(crate) explanation: Option<Value>,
 }
@@ -88,13 +91,23 @@ pub(crate) struct Identified {
 /// From `authorize`: the policy does not deny.
 pub(crate) struct Authorized {
     pub(crate) case: Box<Case>,
+    pub(crate) principal: Arc<Principal>,
+    pub(crate) tenant: Arc<Tenant>,
     pub(crate) verdict: Verdict,
+}
+
+/// From `admit`: the call fits its limits, and is charged unless it is refused after all.
+pub(crate) struct Admitted {
+    pub(crate) case: Box<Case>,
+    pub(crate) verdict: Verdict,
+    pub(crate) admission: Admission,
 }
 
 /// From `consent`: the call may go on.
 pub(crate) struct Cleared {
     pub(crate) case: Box<Case>,
     pub(crate) reasons: Vec<Reason>,
+    pub(crate) admission: Admission,
 }
 
 /// From any stage: the call may not go on. It leaves by the same door as [`Cleared`].

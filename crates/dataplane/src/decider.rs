@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::answer::Refused;
 use crate::case::{Case, Received, Surface};
+use crate::charges::Charges;
 use crate::decision_id::{DecisionIds, NodeName};
 use crate::digest::DigestKey;
 use crate::freshness::Freshness;
@@ -38,6 +39,7 @@ pub struct Decider {
     pub(crate) digest_key: DigestKey,
     pub(crate) log: Log,
     pub(crate) replays: Replays,
+    pub(crate) charges: Charges,
     pub(crate) tally: Tally,
     pub(crate) room: Room,
     pub(crate) metrics: Metrics,
@@ -113,6 +115,7 @@ impl Decider {
             digest_key: DigestKey::new(config.digest_key.expose()),
             log: Log::open(config.log)?,
             replays: Replays::new(caps::REPLAY_ENTRIES_MAX),
+            charges: Charges::new(caps::CHARGES_KEPT_MAX),
             tally: Tally::new(caps::REFUSAL_SOURCES_MAX),
             room: Room::new(calls_max),
             metrics,
@@ -169,6 +172,7 @@ impl Decider {
             version: None,
             rules: Vec::new(),
             unverified: Vec::new(),
+            limits: None,
             explanation: None,
         };
         Received { case: Box::new(case), token, about }
@@ -205,9 +209,10 @@ impl Decider {
         }
     }
 
-    /// Forgets request ids that are over. To be called every few seconds.
+    /// Forgets request ids that are over, and charges that nobody completed. To be called every few seconds.
     pub(crate) fn forget_old_requests(&self) {
         self.replays.sweep(self.clock.now());
+        self.charges.sweep(self.clock.now());
     }
 
     /// Puts `snapshot` into force for every call that is received from now on.

@@ -95,6 +95,42 @@ impl DecisionIds {
     }
 }
 
+/// A decision that was not made by this process.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Elsewhere {
+    /// No decision id at all.
+    #[error("it is no id of a decision")]
+    Nowhere,
+    /// By another node.
+    #[error("node `{0}` made the decision: ask that one")]
+    Node(String),
+    /// By this node in an earlier life.
+    #[error("the node was started anew since the decision: its charge stays as it is")]
+    Before,
+}
+
+impl DecisionIds {
+    /// Whether this process made `id`.
+    ///
+    /// # Errors
+    /// Who else did.
+    pub(crate) fn check(&self, id: &str) -> Result<(), Elsewhere> {
+        let mut parts = id.rsplitn(3, '-');
+        let (Some(_counter), Some(incarnation), Some(node)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(Elsewhere::Nowhere);
+        };
+        let node: NodeName =
+            node.strip_prefix("d-").and_then(|name| name.parse().ok()).ok_or(Elsewhere::Nowhere)?;
+        if self.node.strip_prefix("d-").and_then(|own| own.strip_suffix('-')) != Some(node.0.as_str()) {
+            return Err(Elsewhere::Node(node.0));
+        }
+        let mut own = String::new();
+        push_base32(&mut own, self.incarnation());
+        if incarnation == own { Ok(()) } else { Err(Elsewhere::Before) }
+    }
+}
+
 /// Appends `number` in base 32, without leading zeros, at most 13 characters.
 fn push_base32(text: &mut String, number: u64) {
     const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -115,6 +151,17 @@ mod tests {
         assert_eq!(made[0], "d-eu-1-11-1");
         assert_eq!(made[30], "d-eu-1-11-z");
         assert_eq!(made[31], "d-eu-1-11-10");
+    }
+
+    #[test]
+    fn an_id_says_who_made_it() {
+        let ids = DecisionIds::new(&"eu-1".parse().unwrap(), 33);
+        assert_eq!(ids.check(&ids.next()), Ok(()));
+        assert_eq!(ids.check("d-eu-1-z-1"), Err(Elsewhere::Before));
+        assert_eq!(ids.check("d-eu-2-11-1"), Err(Elsewhere::Node("eu-2".to_owned())));
+        for text in ["", "d", "d-1-1", "x-eu-1-11-1", "d--11-1", "d-E-11-1", "--"] {
+            assert_eq!(ids.check(text), Err(Elsewhere::Nowhere), "{text:?}");
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(crate) enum Stage {
     Identify,
     /// From a principal to a verdict.
     Authorize,
+    /// Whether it fits its limits, the wait for them included.
+    Admit,
     /// Whether a person has to agree.
     Consent,
     /// Writing the record, the wait for it included.
@@ -19,8 +21,8 @@ pub(crate) enum Stage {
 
 impl Stage {
     /// Every stage, in order.
-    pub(crate) const ALL: [Stage; 5] =
-        [Self::Receive, Self::Identify, Self::Authorize, Self::Consent, Self::Record];
+    pub(crate) const ALL: [Stage; 6] =
+        [Self::Receive, Self::Identify, Self::Authorize, Self::Admit, Self::Consent, Self::Record];
 
     /// Its name in records and metrics.
     pub(crate) fn as_str(self) -> &'static str {
@@ -28,6 +30,7 @@ impl Stage {
             Self::Receive => "receive",
             Self::Identify => "identify",
             Self::Authorize => "authorize",
+            Self::Admit => "admit",
             Self::Consent => "consent",
             Self::Record => "record",
         }

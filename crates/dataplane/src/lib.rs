@@ -12,7 +12,10 @@ pub mod walk;
 pub mod case;
 mod stages;
 
+mod admission;
 pub mod answer;
+mod charges;
+mod complete;
 pub mod decider;
 pub mod snapshot;
 
@@ -23,6 +26,7 @@ mod laps;
 mod limits;
 mod log;
 mod metrics;
+mod price;
 mod replay;
 mod room;
 mod tally;

@@ -1,14 +1,19 @@
 //! Numbers for operators, in the Prometheus text format. Every label has a bounded set of values.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use aegis_limits::hierarchy::Level;
+use aegis_model::caps;
+use aegis_model::ids::{AgentId, ToolName};
 use aegis_model::reason::ReasonCode;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    CounterVec, Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::admission::Admission;
 use crate::answer::Answer;
 use crate::case::Surface;
 use crate::decider::Decider;
@@ -30,6 +35,11 @@ pub(crate) struct Metrics {
     decisions: IntCounterVec,
     refusals: IntCounterVec,
     replays: IntCounter,
+    admitted: IntCounterVec,
+    over_limit: IntCounterVec,
+    completed: IntCounter,
+    debts: IntCounterVec,
+    spend: Spend,
     stages: [Histogram; Stage::ALL.len()],
     snapshot_version: IntGauge,
     policy_version: IntGaugeVec,
@@ -39,6 +49,7 @@ pub(crate) struct Metrics {
     record_healthy: IntGauge,
     news_age: IntGauge,
     request_ids: IntGauge,
+    charges_kept: IntGauge,
     connections: IntGaugeVec,
     connections_refused: IntCounterVec,
     limits: IntGaugeVec,
@@ -87,6 +98,24 @@ impl Metrics {
                 "Calls answered without a decision.",
                 &["code", "surface"],
             ),
+            admitted: counters(
+                "aegis_limits_admitted_total",
+                "Allowed calls that fit the limits set for them.",
+                &["tenant"],
+            ),
+            over_limit: counters(
+                "aegis_limits_refused_total",
+                "Calls that did not fit a limit, by the level that set it.",
+                &["tenant", "code", "level"],
+            ),
+            completed: counters("aegis_completions_total", "Allowed calls whose end was told.", &[])
+                .with_label_values::<&str>(&[]),
+            debts: counters(
+                "aegis_limits_debts_total",
+                "Completed calls that really cost more than leases of their budget covered.",
+                &["level"],
+            ),
+            spend: Spend::new(&registry),
             replays: counters("aegis_replays_total", "Decisions given again for a known request id.", &[])
                 .with_label_values::<&str>(&[]),
             stages: Stage::ALL.map(|stage| stage_seconds.with_label_values(&[stage.as_str()])),
@@ -101,6 +130,7 @@ impl Metrics {
                 "Age of the newest news from the control plane; 0 for a node without one, -1 before the first.",
             ),
             request_ids: gauge("aegis_request_ids", "Request ids remembered."),
+            charges_kept: gauge("aegis_charges_kept", "Allowed calls that can still be completed."),
             connections: gauges("aegis_connections", "Open connections.", &["listener"]),
             connections_refused: counters(
                 "aegis_connections_refused_total",
@@ -155,6 +185,42 @@ impl Metrics {
         }
     }
 
+    /// Counts an allowed call that limits count, and what it is charged.
+    pub(crate) fn admitted(&self, tenant: &Tenant, agent: &AgentId, tool: &ToolName, admission: &Admission) {
+        if !admission.is_limited() {
+            return;
+        }
+        let tenant = tenant.label().unwrap_or(OTHER_TENANTS);
+        self.admitted.with_label_values(&[tenant]).inc();
+        // Several budgets may count the same unit, but it is spent once.
+        let mut spent: Vec<(&str, u64)> = Vec::new();
+        for (_, unit, amount) in admission.paid() {
+            match spent.iter_mut().find(|(known, _)| *known == &**unit) {
+                Some((_, known)) => *known = amount.0.max(*known),
+                None => spent.push((unit, amount.0)),
+            }
+        }
+        for (unit, micros) in spent {
+            self.spend.count([tenant, agent.as_str(), tool.as_str(), unit], micros);
+        }
+    }
+
+    /// Counts a call that did not fit a limit.
+    pub(crate) fn over_limit(&self, tenant: &Tenant, code: ReasonCode, level: Level) {
+        let tenant = tenant.label().unwrap_or(OTHER_TENANTS);
+        self.over_limit.with_label_values(&[tenant, code.as_str(), level.name()]).inc();
+    }
+
+    /// Counts a call whose end was told.
+    pub(crate) fn completed(&self) {
+        self.completed.inc();
+    }
+
+    /// Counts a call that cost more than leases covered.
+    pub(crate) fn debt(&self, level: Level) {
+        self.debts.with_label_values(&[level.name()]).inc();
+    }
+
     /// Counts a call that was answered without a decision.
     pub(crate) fn refused(&self, code: ReasonCode, surface: Surface) {
         self.refusals.with_label_values(&[code.as_str(), surface.as_str()]).inc();
@@ -180,6 +246,7 @@ impl Metrics {
         let age = decider.freshness.age(&decider.clock);
         self.news_age.set(if age == std::time::Duration::MAX { -1 } else { age.as_millis() as i64 });
         self.request_ids.set(signed(decider.replays.len() as u64));
+        self.charges_kept.set(signed(decider.charges.len() as u64));
         for traffic in traffic {
             self.connections.with_label_values(&[traffic.name]).set(signed(traffic.open() as u64));
             let refused = self.connections_refused.with_label_values(&[traffic.name]);
@@ -213,6 +280,33 @@ impl Metrics {
         for (cause, refused) in causes {
             self.limit_refusals.with_label_values(&[cause]).inc_by(refused.swap(0, Ordering::Relaxed));
         }
+    }
+}
+
+/// What calls were charged, by tenant, agent, tool and unit; beyond [`caps::SPEND_SERIES_MAX`], what differs from those that
+/// are there is summed up as `other`.
+struct Spend {
+    total: CounterVec,
+    series: Mutex<HashSet<[String; 4]>>,
+}
+
+impl Spend {
+    fn new(registry: &Registry) -> Self {
+        let help = "Charged by budgets, as reserved when the call was allowed, in units of `unit`.";
+        let labels = ["tenant", "agent", "tool", "unit"];
+        let total = CounterVec::new(Opts::new("aegis_limits_spend_total", help), &labels).expect(VALID);
+        registry.register(Box::new(total.clone())).expect(ONCE);
+        Self { total, series: Mutex::default() }
+    }
+
+    fn count(&self, labels: [&str; 4], micros: u64) {
+        let known = {
+            let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+            let labels = labels.map(str::to_owned);
+            series.contains(&labels) || (series.len() < caps::SPEND_SERIES_MAX && series.insert(labels))
+        };
+        let labels = if known { labels } else { [OTHER_TENANTS; 4] };
+        self.total.with_label_values(&labels).inc_by(micros as f64 / 1e6);
     }
 }
 

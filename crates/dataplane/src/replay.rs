@@ -1,11 +1,12 @@
 //! Which `request_id`s were answered lately, and how.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use aegis_model::caps;
 use aegis_model::clock::UnixNanos;
 use aegis_model::decision::Decision;
 use papaya::{Compute, HashMap, Operation};
+use tokio::sync::OnceCell;
 
 use crate::answer::Refused;
 use crate::log::Ack;
@@ -25,7 +26,7 @@ pub(crate) struct Replays {
 pub(crate) struct Slot {
     content: [u8; 32],
     made: UnixNanos,
-    judged: OnceLock<Kept>,
+    judged: OnceCell<Kept>,
 }
 
 /// A judgement as it is remembered: without the parameters, which the retry brings along.
@@ -50,7 +51,7 @@ impl Replays {
         if slots.len() >= self.entries_max {
             return None;
         }
-        let new = Arc::new(Slot { content, made: now, judged: OnceLock::new() });
+        let new = Arc::new(Slot { content, made: now, judged: OnceCell::new() });
         let found = slots.compute(key, |entry| match entry {
             Some((_, slot)) if slot.is_fresh(now) => Operation::Abort(Arc::clone(slot)),
             _ => Operation::Insert(Arc::clone(&new)),
@@ -87,7 +88,7 @@ impl Slot {
     }
 
     /// Its judgement.
-    pub(crate) fn judged(&self) -> &OnceLock<Kept> {
+    pub(crate) fn judged(&self) -> &OnceCell<Kept> {
         &self.judged
     }
 

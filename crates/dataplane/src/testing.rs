@@ -1,5 +1,7 @@
 //! What tests of this crate share: a key, tokens, and deciders over planted judgements.
 
+pub(crate) mod lent;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +27,7 @@ use tempfile::TempDir;
 use crate::answer::Answer;
 use crate::case::Surface;
 use crate::decider::{Decider, DeciderConfig};
+use crate::limits::testing::{Leader, TestBook};
 use crate::snapshot::{Snapshot, Tenant};
 use crate::walk::walk;
 
@@ -93,6 +96,15 @@ impl Bench {
         };
         let decider = Decider::new(config, Snapshot::awaiting()).expect("the log can be opened");
         Self { decider, ..bench }
+    }
+
+    /// The same, with limits that `leader` lends to it as to node 1. They are lent for as long as the book lives.
+    pub(crate) fn lent_by(mut self, leader: &Leader) -> (Self, TestBook) {
+        let book = TestBook::start(leader, 1);
+        self.decider.book = Arc::clone(&book.book);
+        self.decider.clock = leader.clock.clone();
+        self.clock = leader.clock.clone();
+        (self, book)
     }
 
     /// A snapshot in which `acme` is what `change` makes of it.

@@ -2,16 +2,17 @@
 //! none can be skipped or moved:
 //!
 //! ```text
-//! surface ─▶ Received ─▶ identify ─▶ take_seat ─▶ once ─▶ authorize ─▶ consent ─▶ record ─▶ respond ─▶ surface
-//!                            └───────────┴──────────┴──── Refusal ─────────┴────────▲
+//! surface ─▶ Received ─▶ identify ─▶ take_seat ─▶ once ─▶ authorize ─▶ admit ─▶ consent ─▶ record ─▶ respond ─▶ surface
+//!                            └───────────┴──────────┴────────── Refusal ┴──────────┴────────▲
 //! ```
 //!
-//! `admit` (limits) and `inspect` (sensitive data) will stand between `authorize` and `consent`; until they do, a
-//! node refuses to load a policy that needs them ([`crate::snapshot::Tenant::load`]).
+//! `inspect` (sensitive data) will stand between `admit` and `consent`; until it does, a node refuses to load a policy that
+//! needs it ([`crate::snapshot::Tenant::load`]).
 
 use crate::answer::Answer;
 use crate::case::{Identified, Received};
 use crate::decider::Decider;
+use crate::stages::admit::admit;
 use crate::stages::authorize::authorize;
 use crate::stages::consent::consent;
 use crate::stages::identify::identify;
@@ -20,11 +21,12 @@ use crate::stages::record::{Recording, record};
 use crate::stages::respond::respond;
 use crate::stages::seat::take_seat;
 
-/// Walks one call to its answer. Everything up to the queued record happens without a pause, so a client that
-/// goes away can no longer undo a judgement; the only wait is for the record to be written (WALK-2).
+/// Walks one call to its answer. There are two waits: for a part of a limit, before which nothing is decided and during
+/// which nothing is held, and for the record to be written. From the admission to the queued record there is no pause, so a
+/// client that goes away leaves either no judgement or a whole one (WALK-2).
 pub async fn walk(decider: &Decider, received: Received<'_>) -> Answer {
     let (seat, recording) = match identify(received).and_then(take_seat) {
-        Ok((seat, identified)) => (Some(seat), once(decider, identified, judge)),
+        Ok((seat, identified)) => (Some(seat), once(decider, identified, judge).await),
         Err(refusal) => (None, record(decider, Err(refusal))),
     };
     let recorded = recording.settled(decider).await;
@@ -33,9 +35,12 @@ pub async fn walk(decider: &Decider, received: Received<'_>) -> Answer {
 }
 
 /// From a proven principal to a record on its way.
-fn judge(decider: &Decider, identified: Identified) -> Recording {
-    let cleared = authorize(identified).and_then(consent);
-    record(decider, cleared)
+async fn judge(decider: &Decider, identified: Identified) -> Recording {
+    let admitted = match authorize(identified) {
+        Ok(authorized) => admit(decider, authorized).await,
+        Err(refusal) => Err(refusal),
+    };
+    record(decider, admitted.and_then(|admitted| consent(decider, admitted)))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aegis_limits::bucket::Bucket;
-use aegis_limits::hierarchy::{Account, Costs, Hierarchy, LEVELS};
+use aegis_limits::hierarchy::{Account, Hierarchy, Level};
 use aegis_limits::lease::Lease;
 use aegis_limits::ledger::LeaseId;
 use aegis_limits::pace::Pace;
@@ -30,11 +30,14 @@ fn purse() -> Purse {
 
 /// A budget at every level, and a rate at as many of the lowest ones.
 fn hierarchy(rates: usize) -> Arc<Hierarchy> {
-    Arc::new(Hierarchy::new(std::array::from_fn(|level| {
-        let bucket = (level >= LEVELS - rates).then(|| Arc::new(bucket()));
-        Some(Arc::new(Account { bucket, purse: Some(Arc::new(purse())) }))
-    })))
+    let account = |(at, level)| {
+        let bucket = (at >= LEVELS - rates).then(|| Arc::new(bucket()));
+        Account { level, bucket, purse: Some(Arc::new(purse())) }
+    };
+    Arc::new(Hierarchy::new(Level::ALL.into_iter().enumerate().map(account).collect()))
 }
+
+const LEVELS: usize = Level::ALL.len();
 
 /// A clock of one call per microsecond, so that no bucket runs dry.
 fn ticking() -> impl FnMut() -> Monotonic {
@@ -56,13 +59,15 @@ fn spend(c: &mut Criterion) {
     c.bench_function("spend/bucket", |b| b.iter(|| black_box(&bucket).take(now())));
 
     for (name, rates) in [("spend/four_budgets_one_rate", 1), ("spend/four_budgets_four_rates", LEVELS)] {
-        let (hierarchy, costs, mut now) = (hierarchy(rates), Costs::same(COST), ticking());
+        let (hierarchy, mut now) = (hierarchy(rates), ticking());
+        let costs = hierarchy.costs(|_| COST);
         c.bench_function(name, |b| {
             b.iter(|| black_box(&hierarchy).reserve(black_box(&costs), now()).expect("it fits").commit())
         });
     }
 
-    let (hierarchy, costs, mut now) = (hierarchy(LEVELS), Costs::same(COST), ticking());
+    let (hierarchy, mut now) = (hierarchy(LEVELS), ticking());
+    let costs = hierarchy.costs(|_| COST);
     c.bench_function("spend/reserved_and_refunded", |b| {
         b.iter(|| {
             let now = now();
@@ -71,5 +76,22 @@ fn spend(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, spend);
+/// The same of limits that were looked up for one call.
+fn spend_once(c: &mut Criterion) {
+    let (lasting, mut now) = (hierarchy(1), ticking());
+    c.bench_function("spend/put_together_for_one_call", |b| {
+        b.iter(|| {
+            let accounts = lasting.accounts().iter().map(|account| Account {
+                level: account.level,
+                bucket: account.bucket.clone(),
+                purse: account.purse.clone(),
+            });
+            let hierarchy = Arc::new(Hierarchy::new(accounts.collect()));
+            let costs = hierarchy.costs(|_| COST);
+            hierarchy.reserve(black_box(&costs), now()).expect("it fits").commit()
+        })
+    });
+}
+
+criterion_group!(benches, spend, spend_once);
 criterion_main!(benches);

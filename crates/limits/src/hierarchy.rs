@@ -1,4 +1,5 @@
-//! Does this call fit? Organization, tenant, agent and entry are asked in this order, and all have to agree.
+//! Does this call fit? Organization, tenant, agent and entry are asked in this order, each of as many limits as it has, and all
+//! have to agree.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,9 +14,6 @@ use crate::bucket::{Bucket, TooFast};
 use crate::cell::Cell;
 use crate::purse::{Purse, Short, View};
 use crate::reservation::{Held, Reservation};
-
-/// How many levels there are.
-pub const LEVELS: usize = 4;
 
 /// Whose limits are asked, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,7 +30,7 @@ pub enum Level {
 
 impl Level {
     /// All levels, in the order in which they are asked.
-    pub const ALL: [Self; LEVELS] = [Self::Organization, Self::Tenant, Self::Agent, Self::Entry];
+    pub const ALL: [Self; 4] = [Self::Organization, Self::Tenant, Self::Agent, Self::Entry];
 
     /// Its name in reasons and metrics.
     pub const fn name(self) -> &'static str {
@@ -51,46 +49,39 @@ impl fmt::Display for Level {
     }
 }
 
-/// The limits of one level, shared by all calls that they count.
+/// One limit or two of the same calls, shared by all calls that they count.
 #[derive(Debug)]
 pub struct Account<C: Cell = AtomicU64> {
+    /// Whose it is.
+    pub level: Level,
     /// The rate; none is no limit.
     pub bucket: Option<Arc<Bucket>>,
     /// The budget; none is no limit.
     pub purse: Option<Arc<Purse<C>>>,
 }
 
-impl<C: Cell> Default for Account<C> {
-    fn default() -> Self {
-        Self { bucket: None, purse: None }
-    }
-}
-
-/// The limits that a call has to fit, made once for all calls of one agent under one entry.
+/// The limits that a call has to fit, for this call or for all those that have to fit the same.
 #[derive(Debug)]
 pub struct Hierarchy<C: Cell = AtomicU64> {
-    /// By level, in the order of [`Level::ALL`]. No account is no limit.
-    accounts: [Option<Arc<Account<C>>>; LEVELS],
-    /// The leases of all levels as they were last seen: one look for a call instead of four.
-    seen: ArcSwap<[Option<View<C>>; LEVELS]>,
+    /// In the order of their levels; any number of one level.
+    accounts: Box<[Account<C>]>,
+    /// The leases of all accounts as they were last seen: one look for a call instead of one per account.
+    seen: ArcSwap<Views<C>>,
 }
 
-/// What a call costs at each level, in the order of [`Level::ALL`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Costs(pub [Micros; LEVELS]);
+type Views<C> = Box<[Option<View<C>>]>;
 
-impl Costs {
-    /// The same at every level.
-    pub const fn same(cost: Micros) -> Self {
-        Self([cost; LEVELS])
-    }
-}
+/// What a call costs at each account of a hierarchy, in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Costs(pub Vec<Micros>);
 
 /// A call that does not fit. Nothing is taken for it any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a call does not fit the limits of the {level}: {why}")]
 pub struct Unfit {
-    /// Whose limit it was.
+    /// Which account of the hierarchy refused.
+    pub account: usize,
+    /// Its level.
     pub level: Level,
     /// Which limit.
     pub why: Why,
@@ -121,48 +112,65 @@ impl Unfit {
 }
 
 impl<C: Cell> Hierarchy<C> {
-    /// Puts accounts together, in the order of [`Level::ALL`].
-    pub fn new(accounts: [Option<Arc<Account<C>>>; LEVELS]) -> Self {
-        let seen = ArcSwap::from_pointee(views(&accounts));
-        Self { accounts, seen }
-    }
-
-    /// The account of a level.
-    pub fn account(&self, level: Level) -> Option<&Account<C>> {
-        self.accounts[level as usize].as_deref()
-    }
-
-    /// Takes a token and the cost at every level, or nothing at all.
+    /// Puts accounts together.
     ///
-    /// - Within a level the rate is asked before the budget.
-    /// - What is free of charge at a level is not asked of its budget.
+    /// # Panics
+    /// If they are not in the order of [`Level::ALL`].
+    pub fn new(accounts: Vec<Account<C>>) -> Self {
+        assert!(accounts.is_sorted_by_key(|account| account.level), "levels are asked from the top");
+        let seen = ArcSwap::from_pointee(views(&accounts));
+        Self { accounts: accounts.into_boxed_slice(), seen }
+    }
+
+    /// The accounts, in the order in which they are asked.
+    pub fn accounts(&self) -> &[Account<C>] {
+        &self.accounts
+    }
+
+    /// What a call costs, account by account.
+    pub fn costs(&self, of: impl FnMut(usize) -> Micros) -> Costs {
+        Costs((0..self.accounts.len()).map(of).collect())
+    }
+
+    /// Takes a token and the cost at every account, or nothing at all.
+    ///
+    /// - Within an account the rate is asked before the budget.
+    /// - What is free of charge at an account is not asked of its budget.
     /// - A refusal gives back what was taken before it, at the same moment.
     ///
     /// # Errors
-    /// The first level that refused, and why.
+    /// The first account that refused, and why.
+    ///
+    /// # Panics
+    /// If the costs are not those of as many accounts.
     pub fn reserve(self: &Arc<Self>, costs: &Costs, now: Monotonic) -> Result<Reservation<C>, Unfit> {
+        assert_eq!(costs.0.len(), self.accounts.len(), "every account has its cost");
         let mut reservation = Reservation::empty(Arc::clone(self));
         let views = self.look();
-        for level in Level::ALL {
-            let Some(account) = self.account(level) else { continue };
-            let (view, held) = (views[level as usize].as_ref(), reservation.held_mut(level));
-            if let Err(why) = take(account, view, costs.0[level as usize], now, held) {
+        for (at, (account, cost)) in self.accounts.iter().zip(&costs.0).enumerate() {
+            if let Err(why) = take(account, views[at].as_ref(), *cost, now, reservation.held_mut(at)) {
                 reservation.refund(now);
-                return Err(Unfit { level, why });
+                return Err(Unfit { account: at, level: account.level, why });
             }
         }
         Ok(reservation)
     }
 
-    /// The leases of all levels, looked at anew if any have changed.
-    fn look(&self) -> Guard<Arc<[Option<View<C>>; LEVELS]>> {
+    /// Lets go of the leases that were seen last: a charge that is kept for long must not have leases in hand that were returned.
+    /// The next call looks at them anew.
+    pub fn forget(&self) {
+        self.seen.store(Arc::new(self.accounts.iter().map(|_| None).collect()));
+    }
+
+    /// The leases of all accounts, looked at anew if any have changed.
+    fn look(&self) -> Guard<Arc<Views<C>>> {
         let seen = self.seen.load();
-        let purses =
-            self.accounts.iter().map(|account| account.as_deref().and_then(|it| it.purse.as_deref()));
-        let as_seen = |(purse, view): (Option<&Purse<C>>, &Option<View<C>>)| {
-            purse.zip(view.as_ref()).is_none_or(|(purse, view)| purse.is_as_in(view))
+        let as_seen = |(account, view): (&Account<C>, &Option<View<C>>)| match (&account.purse, view) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(purse), Some(view)) => purse.is_as_in(view),
         };
-        if purses.zip(seen.iter()).all(as_seen) {
+        if self.accounts.iter().zip(seen.iter()).all(as_seen) {
             return seen;
         }
         self.seen.store(Arc::new(views(&self.accounts)));
@@ -170,8 +178,8 @@ impl<C: Cell> Hierarchy<C> {
     }
 }
 
-fn views<C: Cell>(accounts: &[Option<Arc<Account<C>>>; LEVELS]) -> [Option<View<C>>; LEVELS] {
-    accounts.each_ref().map(|account| Some(account.as_ref()?.purse.as_ref()?.view()))
+fn views<C: Cell>(accounts: &[Account<C>]) -> Views<C> {
+    accounts.iter().map(|account| Some(account.purse.as_ref()?.view())).collect()
 }
 
 fn take<C: Cell>(

@@ -15,21 +15,27 @@ use aegis_model::money::Micros;
 
 use crate::bucket::Token;
 use crate::cell::Cell;
-use crate::hierarchy::{Account, Costs, Hierarchy, LEVELS, Level};
+use crate::hierarchy::{Costs, Hierarchy};
 use crate::purse::{Payment, Purse};
 
-/// What was taken at all levels for a call that may still be refused. Dropped, it gives back what was paid, but no tokens,
+/// What was taken at all accounts for a call that may still be refused. Dropped, it gives back what was paid, but no tokens,
 /// since that needs the present moment; they grow again by themselves.
 #[derive(Debug)]
 #[must_use = "a reservation that is dropped is given back"]
 pub struct Reservation<C: Cell = AtomicU64> {
     hierarchy: Arc<Hierarchy<C>>,
-    held: [Held; LEVELS],
+    /// By account, of the first few: enough for one limit per level without a place of its own in memory.
+    near: [Held; NEAR],
+    /// Of the others.
+    far: Vec<Held>,
     /// The call came about: nothing is given back.
     committed: bool,
 }
 
-/// What was taken at one level.
+/// Accounts whose part of a reservation lies within it.
+const NEAR: usize = 4;
+
+/// What was taken at one account.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Held {
     pub(crate) token: Option<Token>,
@@ -40,34 +46,44 @@ pub(crate) struct Held {
 #[derive(Debug)]
 pub struct Charge<C: Cell = AtomicU64>(Reservation<C>);
 
-/// What a settlement could not put in order at this node, by level in the order of [`Level::ALL`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What a settlement could not put in order at this node: amounts by account of the hierarchy, where there are any.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settlement {
     /// Real cost that no lease here covers: to be recorded as debt in the ledger.
-    pub debt: [Micros; LEVELS],
+    pub debt: Vec<(usize, Micros)>,
     /// Unspent, but of a lease whose rest was reported before: stays spent.
-    pub late: [Micros; LEVELS],
+    pub late: Vec<(usize, Micros)>,
 }
 
 impl<C: Cell> Reservation<C> {
     pub(crate) fn empty(hierarchy: Arc<Hierarchy<C>>) -> Self {
-        Self { hierarchy, held: [Held::default(); LEVELS], committed: false }
+        let far = vec![Held::default(); hierarchy.accounts().len().saturating_sub(NEAR)];
+        Self { hierarchy, near: [Held::default(); NEAR], far, committed: false }
     }
 
-    pub(crate) fn held_mut(&mut self, level: Level) -> &mut Held {
-        &mut self.held[level as usize]
+    pub(crate) fn held_mut(&mut self, account: usize) -> &mut Held {
+        if account < NEAR { &mut self.near[account] } else { &mut self.far[account - NEAR] }
     }
 
-    /// What is reserved at a level.
-    pub fn paid(&self, level: Level) -> Micros {
-        self.held[level as usize].paid.map_or(Micros::ZERO, Payment::amount)
+    fn held(&self, account: usize) -> Held {
+        if account < NEAR { self.near[account] } else { self.far[account - NEAR] }
+    }
+
+    /// The limits it was taken from.
+    pub fn hierarchy(&self) -> &Arc<Hierarchy<C>> {
+        &self.hierarchy
+    }
+
+    /// What is reserved at an account.
+    pub fn paid(&self, account: usize) -> Micros {
+        self.held(account).paid.map_or(Micros::ZERO, Payment::amount)
     }
 
     /// The call was refused, or never reached its tool: gives back all that was taken, tokens included.
     pub fn refund(mut self, now: Monotonic) {
-        for level in Level::ALL {
-            let token = self.held_mut(level).token.take();
-            let bucket = self.hierarchy.account(level).and_then(|account| account.bucket.as_deref());
+        for account in 0..self.hierarchy.accounts().len() {
+            let token = self.held_mut(account).token.take();
+            let bucket = self.hierarchy.accounts()[account].bucket.as_deref();
             if let (Some(token), Some(bucket)) = (token, bucket) {
                 bucket.refund(token, now);
             }
@@ -87,9 +103,9 @@ impl<C: Cell> Drop for Reservation<C> {
         if self.committed {
             return;
         }
-        for level in Level::ALL {
-            let paid = self.held_mut(level).paid.take();
-            if let (Some(paid), Some(purse)) = (paid, purse(&self.hierarchy, level)) {
+        for account in 0..self.hierarchy.accounts().len() {
+            let paid = self.held_mut(account).paid.take();
+            if let (Some(paid), Some(purse)) = (paid, purse(&self.hierarchy, account)) {
                 // Late: a lease whose rest was taken meanwhile keeps it as spent, the strict side.
                 let _ = purse.refund(paid, paid.amount());
             }
@@ -98,36 +114,41 @@ impl<C: Cell> Drop for Reservation<C> {
 }
 
 impl<C: Cell> Charge<C> {
-    /// What is charged at a level.
-    pub fn paid(&self, level: Level) -> Micros {
-        self.0.paid(level)
+    /// The limits it was taken from.
+    pub fn hierarchy(&self) -> &Arc<Hierarchy<C>> {
+        self.0.hierarchy()
+    }
+
+    /// What is charged at an account.
+    pub fn paid(&self, account: usize) -> Micros {
+        self.0.paid(account)
     }
 
     /// Replaces what was charged by what the call really cost. Who may say so is for the caller to know.
     ///
     /// - Less: the difference goes back to the lease that paid, unless its rest was reported before.
     /// - More: leases of the same budget pay the difference as far as they go; the rest is debt.
-    /// - A level that was free of charge stays so, and one without a budget has nothing to settle.
+    /// - An account that was free of charge stays so, and one without a budget has nothing to settle.
     pub fn settle(self, real: &Costs) -> Settlement {
         let mut settlement = Settlement::default();
-        for level in Level::ALL {
-            let at = level as usize;
-            let (Some(paid), Some(purse)) = (self.0.held[at].paid, purse(&self.0.hierarchy, level)) else {
+        for (account, real) in real.0.iter().enumerate().take(self.hierarchy().accounts().len()) {
+            let (Some(paid), Some(purse)) = (self.0.held(account).paid, purse(self.hierarchy(), account))
+            else {
                 continue;
             };
-            let (back, more) =
-                (paid.amount().saturating_sub(real.0[at]), real.0[at].saturating_sub(paid.amount()));
+            let (back, more) = (paid.amount().saturating_sub(*real), real.saturating_sub(paid.amount()));
             if !back.is_zero() && purse.refund(paid, back).is_err() {
-                settlement.late[at] = back;
+                settlement.late.push((account, back));
             }
-            if !more.is_zero() {
-                settlement.debt[at] = more.saturating_sub(purse.spend_up_to(more));
+            let debt = if more.is_zero() { more } else { more.saturating_sub(purse.spend_up_to(more)) };
+            if !debt.is_zero() {
+                settlement.debt.push((account, debt));
             }
         }
         settlement
     }
 }
 
-fn purse<C: Cell>(hierarchy: &Hierarchy<C>, level: Level) -> Option<&Purse<C>> {
-    hierarchy.account(level).and_then(|account: &Account<C>| account.purse.as_deref())
+fn purse<C: Cell>(hierarchy: &Hierarchy<C>, account: usize) -> Option<&Purse<C>> {
+    hierarchy.accounts()[account].purse.as_deref()
 }

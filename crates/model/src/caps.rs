@@ -186,6 +186,25 @@ pub const RATE_TICK_MS: u64 = 500;
 /// Seconds after which the share of a rate that no call used is given up.
 pub const RATE_IDLE_SECONDS: u64 = 10;
 
+/// Most limits of one call: of its organization, its tenant, its agent's documents and the entries that allow it. More: the
+/// call is denied, since not all of them would be kept.
+pub const LIMITS_PER_CALL_MAX: usize = 16;
+
+/// Longest decision id that a completion may name, in bytes. Longer: the completion is malformed.
+pub const DECISION_ID_BYTES_MAX: usize = 128;
+
+/// For how long a data node remembers what an allowed call was charged, in seconds, so that it can be completed. Longer: the
+/// charge stays as it is.
+pub const CHARGES_KEPT_SECONDS: u64 = 3_600;
+
+/// Most allowed calls whose completion a data node waits for: about 128 MiB. More: the oldest are forgotten first, and
+/// their charges stay as they are.
+pub const CHARGES_KEPT_MAX: usize = 1 << 17;
+
+/// Most combinations of tenant, agent, tool and unit whose spending has a series of its own in a data node's metrics. More:
+/// summed up under `other`.
+pub const SPEND_SERIES_MAX: usize = 1_000;
+
 /// Life of a share of a rate, in seconds: longer than a change of the leader.
 pub const SHARE_SECONDS: u64 = 5;
 

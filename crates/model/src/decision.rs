@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::json::JsonObject;
+use crate::money::Micros;
 use crate::reason::ReasonCode;
 
 /// The four answers.
@@ -77,6 +78,18 @@ pub struct PolicyRef {
     pub activation: u64,
 }
 
+/// What is left of the tightest limits that apply to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// The rest of the budget, in its unit, as far as the node knows: what it may spend and what it last heard to be free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_remaining: Option<Micros>,
+    /// How long to wait before a retry, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
 /// The answer to one call. Shape of the wire form: the 200 body of `POST /v1/decide`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -93,6 +106,9 @@ pub struct Decision {
     /// The policy it was judged under; absent when no policy was reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyRef>,
+    /// What is left after this call; absent when no limit has anything to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
     /// Whether this is an earlier answer, given again for the same `request_id`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,

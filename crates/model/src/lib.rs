@@ -7,6 +7,7 @@
 pub mod call;
 pub mod caps;
 pub mod clock;
+pub mod completion;
 pub mod decision;
 pub mod digest;
 pub mod ids;

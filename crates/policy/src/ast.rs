@@ -389,9 +389,9 @@ pub struct Egress {
 /// Limits of a tenant, an agent or an entry.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Limits {
-    /// Calls per second.
-    pub rps_limit: Option<(f64, Span)>,
-    /// Calls above the rate at once.
+    /// Calls per second, in millionths of a call.
+    pub rps_limit: Option<(aegis_model::money::Micros, Span)>,
+    /// Calls at once.
     pub burst: Option<(u32, Span)>,
     /// Amount per day, decimal text.
     pub daily_budget: Option<(aegis_model::money::Micros, Span)>,
@@ -399,6 +399,25 @@ pub struct Limits {
     pub cost: Option<(Cost, Span)>,
     /// IANA zone in which the day begins.
     pub timezone: Option<(String, Span)>,
+}
+
+impl Limits {
+    /// The unit of the cost, if one is stated.
+    pub fn unit(&self) -> Option<&str> {
+        self.cost.as_ref().map(|(cost, _)| cost.unit())
+    }
+
+    /// The zone in which days begin, if one is stated.
+    pub fn zone(&self) -> Option<&str> {
+        self.timezone.as_ref().map(|(zone, _)| zone.as_str())
+    }
+}
+
+impl Document {
+    /// The unit in which its entries cost. A set is checked to have one only, where it matters.
+    pub fn unit_of_entries(&self) -> Option<&str> {
+        self.allowed.iter().flatten().find_map(|entry| entry.limits.unit())
+    }
 }
 
 /// What one call costs.
@@ -420,6 +439,22 @@ pub enum Cost {
         /// The currency or other unit.
         unit: String,
     },
+}
+
+impl Cost {
+    /// The currency or other unit.
+    pub fn unit(&self) -> &str {
+        match self {
+            Self::Fixed { unit, .. } | Self::From { unit, .. } => unit,
+        }
+    }
+
+    /// The most that one call costs.
+    pub fn most(&self) -> aegis_model::money::Micros {
+        match self {
+            Self::Fixed { value: most, .. } | Self::From { max: most, .. } => *most,
+        }
+    }
 }
 
 /// A custom Rego module of a document.

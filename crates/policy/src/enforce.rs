@@ -1,36 +1,44 @@
 //! What a policy asks for that a running node cannot do yet. Compiling it is right; running it would be a promise
 //! that nobody keeps.
 
-use crate::ast::{Document, Entry, Limits, PolicySet, Span};
+use crate::ast::{Document, Limits, PolicySet, Span};
 use crate::diagnostic::Diagnostic;
 
 /// One error for every field that this build does not enforce, in the order of the sources; empty if the set can
-/// be run.
+/// be run by a node that is fed by a control plane.
 pub fn unenforced(set: &PolicySet) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for document in set.documents.iter().chain(&set.defaults) {
         of_document(document, &mut found);
     }
-    if let Some(limits) = &set.tenant {
-        of_limits(limits, &mut found);
-    }
     found.extend(set.shadow.iter().map(|&span| refusal("mode: shadow", span, "the second verdict")));
     found.extend(set.detectors.iter().map(|(_, span)| refusal("detectors", *span, "data loss prevention")));
+    in_order(found)
+}
+
+/// One error for every limit, in the order of the sources: limits are lent by a control plane, so a node that has none
+/// cannot keep them.
+pub fn lent(set: &PolicySet) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for document in set.documents.iter().chain(&set.defaults) {
+        of_limits(&document.limits, &mut found);
+        document.allowed.iter().flatten().for_each(|entry| of_limits(&entry.limits, &mut found));
+    }
+    set.tenant.iter().for_each(|tenant| of_limits(tenant, &mut found));
+    in_order(found)
+}
+
+fn in_order(mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
     found.sort_by_key(|problem| (problem.span.file, problem.span.start));
     found
 }
 
 fn of_document(document: &Document, found: &mut Vec<Diagnostic>) {
-    of_limits(&document.limits, found);
     found.extend(
         document.egress.as_ref().map(|egress| refusal("egress", egress.span, "the list of destinations")),
     );
-    document.allowed.iter().flatten().for_each(|entry| of_entry(entry, found));
-}
-
-fn of_entry(entry: &Entry, found: &mut Vec<Diagnostic>) {
-    of_limits(&entry.limits, found);
-    found.extend(entry.redact.iter().map(|(_, span)| refusal("redact", *span, "redaction")));
+    let redactions = document.allowed.iter().flatten().flat_map(|entry| &entry.redact);
+    found.extend(redactions.map(|(_, span)| refusal("redact", *span, "redaction")));
 }
 
 fn of_limits(limits: &Limits, found: &mut Vec<Diagnostic>) {
@@ -43,11 +51,17 @@ fn of_limits(limits: &Limits, found: &mut Vec<Diagnostic>) {
         ("cost", cost.as_ref().map(|(_, span)| *span)),
         ("timezone", timezone.as_ref().map(|(_, span)| *span)),
     ];
-    found.extend(fields.into_iter().filter_map(|(name, span)| Some(refusal(name, span?, "the limit"))));
+    found.extend(fields.into_iter().filter_map(|(name, span)| Some(lent_field(name, span?))));
 }
 
 fn refusal(field: &str, span: Span, what: &str) -> Diagnostic {
     Diagnostic::error("not-enforced-yet", span, format!("`{field}` cannot be enforced by this build"))
         .label(format!("this build compiles {what}, but does not enforce it yet"))
         .help("a node does not run a policy that it cannot keep: remove the field until then")
+}
+
+fn lent_field(field: &str, span: Span) -> Diagnostic {
+    Diagnostic::error("needs-control-plane", span, format!("`{field}` needs a control plane"))
+        .label("limits are lent to nodes, so that they hold for all of them together")
+        .help("run the node with `[control]` in its configuration instead of `[[tenants]]`, or remove the field")
 }

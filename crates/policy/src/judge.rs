@@ -4,8 +4,9 @@ use aegis_model::call::ToolCall;
 use aegis_model::clock::UnixNanos;
 use aegis_model::decision::{Outcome, Reason};
 use aegis_model::principal::Principal;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Serialize;
+
+use crate::obligation::Obligation;
 
 /// Everything a verdict may depend on.
 #[derive(Debug, Clone, Copy)]
@@ -19,8 +20,7 @@ pub struct Question<'a> {
 }
 
 /// The verdict document, `data.aegis.verdict`: the same from this crate and from a stock OPA (POL-1).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verdict {
     /// `allow`, `deny` or `approval_required`.
     pub outcome: Outcome,
@@ -29,7 +29,7 @@ pub struct Verdict {
     /// The rules that decided: those that denied, allowed, or asked.
     pub rules: Vec<String>,
     /// What has to be done if the call goes on: limits, redaction, egress, approval terms. Empty when denied.
-    pub obligations: Vec<Value>,
+    pub obligations: Vec<Obligation>,
     /// Circumstances (`purpose`, `environment`) that rest on the caller's word alone.
     pub unverified: Vec<String>,
 }

@@ -16,6 +16,7 @@ pub mod diff;
 pub mod enforce;
 pub mod input;
 pub mod judge;
+pub mod obligation;
 mod parallel;
 pub mod prepared;
 pub mod program;

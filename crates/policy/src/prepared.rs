@@ -7,8 +7,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::ast::{Mode, PolicySet};
 use crate::bundle::{self, Bundle};
 use crate::compile::index::{Index, IndexDocument, IndexEntry};
@@ -16,6 +14,7 @@ use crate::compile::{self, Compiled, Reads, Unit, UnitRules};
 use crate::custom;
 use crate::diagnostic::Diagnostic;
 use crate::input::Zones;
+use crate::obligation::Obligation;
 use crate::parallel;
 use crate::program::{Program, UNIT_BUILTINS};
 
@@ -34,7 +33,7 @@ pub struct Prepared {
     defaults: Option<Plan>,
     entries: Vec<PlanEntry>,
     observe_only: bool,
-    obligations: Vec<Value>,
+    obligations: Vec<Obligation>,
 }
 
 /// A document, ready to be asked for a tool.
@@ -46,7 +45,7 @@ struct Plan {
     /// Whether any entry is enforced.
     enforced: bool,
     custom: Option<CustomPlan>,
-    obligations: Vec<Value>,
+    obligations: Vec<Obligation>,
 }
 
 /// Entries by the tool they speak of.

@@ -2,7 +2,8 @@
 
 use aegis_model::call::ToolCall;
 use aegis_model::caps;
-use aegis_model::decision::{Decision, Outcome, PolicyRef, Reason};
+use aegis_model::completion::{Completion, Status};
+use aegis_model::decision::{self, Decision, Outcome, PolicyRef, Reason};
 use aegis_model::ids::ActionName;
 use aegis_model::json::{JsonError, JsonObject, Limits};
 use aegis_model::reason::ReasonCode;
@@ -10,7 +11,7 @@ use aegis_model::secret::Secret;
 use bytes::Bytes;
 
 use crate::bad_request::BadRequest;
-use crate::members::{name, read_object};
+use crate::members::{name, read_object, read_value};
 use crate::v1;
 
 /// Reads a call. An empty field is an absent one, as protobuf has no other way to say so.
@@ -50,10 +51,10 @@ pub fn write_decision(decision: Decision, judged: Option<Bytes>) -> v1::DecideRe
         }),
         replayed: decision.replayed,
         explanation: decision.explanation.as_ref().map(json_bytes).unwrap_or_default(),
-        // Nobody opens approvals, holds limits, cleans parameters or gives receipts yet.
+        limits: decision.limits.map(write_limits),
+        // Nobody opens approvals, cleans parameters or gives receipts yet.
         redactions: Vec::new(),
         approval: None,
-        limits: None,
         receipt: None,
     }
 }
@@ -82,9 +83,65 @@ pub fn read_decision(response: v1::DecideResponse) -> Result<Decision, BadAnswer
             digest: policy.digest.into(),
             activation: policy.activation,
         }),
+        limits: response.limits.map(read_limits).transpose()?,
         replayed: response.replayed,
         explanation,
     })
+}
+
+fn write_limits(limits: decision::Limits) -> v1::Limits {
+    v1::Limits {
+        budget_remaining: limits.budget_remaining.map(|left| left.to_string()).unwrap_or_default(),
+        retry_after_ms: limits.retry_after_ms.unwrap_or_default(),
+    }
+}
+
+fn read_limits(limits: v1::Limits) -> Result<decision::Limits, BadAnswer> {
+    let budget_remaining = match limits.budget_remaining.as_str() {
+        "" => None,
+        text => Some(text.parse().map_err(|_| BadAnswer::Limits)?),
+    };
+    let retry_after_ms = Some(limits.retry_after_ms).filter(|ms| *ms > 0);
+    Ok(decision::Limits { budget_remaining, retry_after_ms })
+}
+
+/// Reads what became of a call. Errors: as [`read_call`].
+pub fn read_completion(request: &v1::CompleteRequest) -> Result<Completion, BadRequest> {
+    let at = || "/status".to_owned();
+    let status = match v1::CompletionStatus::try_from(request.status) {
+        Ok(v1::CompletionStatus::Succeeded) => Status::Succeeded,
+        Ok(v1::CompletionStatus::Failed) => Status::Failed,
+        Ok(v1::CompletionStatus::NotRun) => Status::NotRun,
+        Ok(v1::CompletionStatus::Unspecified) => {
+            return Err(BadRequest::Missing { at: at(), expected: "how the call ended" });
+        }
+        Err(_) => return Err(BadRequest::UnknownValue { at: at(), known: &Status::NAMES }),
+    };
+    let result = match request.result.as_ref() {
+        [] => None,
+        bytes => Some(read_value(bytes, "/result")?),
+    };
+    let cost = Some(request.cost.as_str()).filter(|text| !text.is_empty());
+    completion(request.decision_id.clone(), status, cost, result)
+}
+
+/// A completion, once every text is what it has to be.
+pub(crate) fn completion(
+    decision_id: String,
+    status: Status,
+    cost: Option<&str>,
+    result: Option<serde_json::Value>,
+) -> Result<Completion, BadRequest> {
+    let at = || "/decision_id".to_owned();
+    if decision_id.is_empty() {
+        return Err(BadRequest::Missing { at: at(), expected: "the id of the decision" });
+    }
+    if decision_id.len() > caps::DECISION_ID_BYTES_MAX {
+        return Err(BadRequest::TooLong { at: at(), max: caps::DECISION_ID_BYTES_MAX });
+    }
+    let cost = cost.map(str::parse).transpose();
+    let cost = cost.map_err(|source| BadRequest::Quantity { at: "/cost".to_owned(), source })?;
+    Ok(Completion { decision_id, status, cost, result })
 }
 
 /// Why an answer is not understood. The call must not go on.
@@ -108,6 +165,12 @@ pub enum BadAnswer {
     /// The parameters are not one strict JSON object.
     #[error("the answer's parameters are malformed")]
     Params(#[source] JsonError),
+    /// The result is not JSON.
+    #[error("the answer's result is not JSON")]
+    Result,
+    /// What is left of a budget is no amount.
+    #[error("the answer's limits are malformed")]
+    Limits,
     /// The explanation is not JSON.
     #[error("the answer's explanation is not JSON")]
     Explanation,

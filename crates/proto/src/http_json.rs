@@ -1,10 +1,12 @@
 //! The JSON form of a decision: the body of `POST /v1/decide` and its 200 answer.
 
 use aegis_model::call::ToolCall;
+use aegis_model::completion::{Completion, Status};
 use aegis_model::decision::Decision;
+use serde_json::{Value, json};
 
 use crate::bad_request::BadRequest;
-use crate::convert::CallParts;
+use crate::convert::{self, CallParts};
 use crate::members::{Members, read_object};
 
 /// The members of a request's body.
@@ -29,6 +31,27 @@ pub fn read_call(body: &[u8]) -> Result<ToolCall, BadRequest> {
         explain: members.flag("explain")?,
     }
     .into_call()
+}
+
+/// The members of a completion's body.
+pub const COMPLETION_MEMBERS: &[&str] = &["decision_id", "status", "cost", "result"];
+
+/// Reads what became of a call. Errors: as [`read_call`].
+pub fn read_completion(body: &[u8]) -> Result<Completion, BadRequest> {
+    let mut members = Members::new(read_object(body, "")?, "", COMPLETION_MEMBERS)?;
+    let decision_id = members.required_text("decision_id")?;
+    let status = members.required_text("status")?;
+    let status = Status::ALL.into_iter().find(|known| known.as_str() == status);
+    let at = || "/status".to_owned();
+    let status = status.ok_or_else(|| BadRequest::UnknownValue { at: at(), known: &Status::NAMES })?;
+    let cost = members.text("cost")?;
+    convert::completion(decision_id, status, cost.as_deref(), members.value("result"))
+}
+
+/// Writes the answer to a completion as the body of a 200 answer: the result, if there is one.
+pub fn write_completed(result: Option<&Value>) -> Vec<u8> {
+    let document = result.map_or_else(|| json!({}), |result| json!({ "result": result }));
+    serde_json::to_vec(&document).expect("a document has text keys only, so it is written")
 }
 
 /// Writes a decision as the body of a 200 answer.

@@ -74,6 +74,11 @@ impl Members {
         }
     }
 
+    /// Any value, `null` too.
+    pub(crate) fn value(&mut self, name: &str) -> Option<Value> {
+        self.object.remove(name)
+    }
+
     fn wrong_type(&self, name: &str, expected: &'static str, found: &Value) -> BadRequest {
         BadRequest::WrongType { at: self.pointer(name), expected, found: kind(found) }
     }
@@ -82,6 +87,14 @@ impl Members {
 /// Reads `bytes` as one strict JSON object that stands at `at` in the request.
 pub(crate) fn read_object(bytes: &[u8], at: &str) -> Result<JsonObject, BadRequest> {
     json::read_object(bytes, Limits::default()).map_err(|source| {
+        let at = format!("{at}{}", source.pointer().unwrap_or_default());
+        BadRequest::Json { at, source }
+    })
+}
+
+/// Reads `bytes` as one strict JSON value that stands at `at` in the request.
+pub(crate) fn read_value(bytes: &[u8], at: &str) -> Result<Value, BadRequest> {
+    json::read(bytes, Limits::default()).map_err(|source| {
         let at = format!("{at}{}", source.pointer().unwrap_or_default());
         BadRequest::Json { at, source }
     })

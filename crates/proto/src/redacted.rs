@@ -3,7 +3,7 @@
 use std::fmt::{Debug, Formatter, Result};
 
 use crate::control::{AddKey, Key, PutChunk, RewrapKey};
-use crate::v1::{DecideRequest, DecideResponse, DecideStreamRequest};
+use crate::v1::{CompleteRequest, CompleteResponse, DecideRequest, DecideResponse, DecideStreamRequest};
 
 impl Debug for DecideRequest {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -30,6 +30,22 @@ impl Debug for DecideResponse {
             .field("policy", &self.policy)
             .field("replayed", &self.replayed)
             .finish_non_exhaustive()
+    }
+}
+
+impl Debug for CompleteRequest {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("CompleteRequest")
+            .field("decision_id", &self.decision_id)
+            .field("status", &self.status())
+            .field("result_bytes", &self.result.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Debug for CompleteResponse {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("CompleteResponse").field("result_bytes", &self.result.len()).finish()
     }
 }
 

@@ -86,6 +86,14 @@ impl Received for v1::DecideStreamRequest {
     const SHAPE: Option<&'static Shape> = Some(&DECIDE_STREAM_REQUEST);
 }
 
+impl Received for v1::CompleteRequest {
+    const SHAPE: Option<&'static Shape> = Some(&COMPLETE_REQUEST);
+}
+
+impl Received for v1::CompleteResponse {
+    const SHAPE: Option<&'static Shape> = None;
+}
+
 impl Received for v1::DecideResponse {
     const SHAPE: Option<&'static Shape> = None;
 }
@@ -135,6 +143,17 @@ pub const DECIDE_STREAM_REQUEST: Shape = Shape {
         Field { tag: 1, kind: Kind::Varint },
         Field { tag: 2, kind: Kind::Bytes },
         Field { tag: 3, kind: Kind::Message(&DECIDE_REQUEST) },
+    ],
+};
+
+/// `aegis.v1.CompleteRequest`.
+pub const COMPLETE_REQUEST: Shape = Shape {
+    message: "CompleteRequest",
+    fields: &[
+        Field { tag: 1, kind: Kind::Bytes },
+        Field { tag: 2, kind: Kind::Varint },
+        Field { tag: 3, kind: Kind::Bytes },
+        Field { tag: 4, kind: Kind::Bytes },
     ],
 };
 

@@ -30,19 +30,23 @@ const ADMIN: [&str; 1] = ["aegis/v1/admin.proto"];
 /// What only the load generator serves.
 const LOADTEST: [&str; 1] = ["aegis/loadtest/v1/echo.proto"];
 /// JSON documents and pieces of bundles and snapshots: kept as slices of the received message instead of copies.
-const BYTES_FIELDS: [&str; 6] = [
+const BYTES_FIELDS: [&str; 8] = [
     ".aegis.v1.DecideRequest.params",
     ".aegis.v1.DecideRequest.context",
+    ".aegis.v1.CompleteRequest.result",
+    ".aegis.v1.CompleteResponse.result",
     ".aegis.v1.DecideResponse.params",
     ".aegis.v1.DecideResponse.explanation",
     ".aegis.v1.GetBundleResponse.chunk",
     ".aegis.v1.RaftInstallSnapshotRequest.chunk",
 ];
 /// Messages that hold tokens, keys, bundles or values of a call: `src/redacted.rs` writes their `Debug`.
-const WITHOUT_DEBUG: [&str; 7] = [
+const WITHOUT_DEBUG: [&str; 9] = [
     ".aegis.v1.DecideRequest",
     ".aegis.v1.DecideResponse",
     ".aegis.v1.DecideStreamRequest",
+    ".aegis.v1.CompleteRequest",
+    ".aegis.v1.CompleteResponse",
     ".aegis.control.v1.PutChunk",
     ".aegis.control.v1.AddKey",
     ".aegis.control.v1.RewrapKey",

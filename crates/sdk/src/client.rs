@@ -21,23 +21,23 @@ use crate::token::TokenSource;
 
 /// The node is given this much more time than the client takes, so that the client's own timer ends a call and
 /// not a race between the two.
-const NODE_GRACE: Duration = Duration::from_millis(100);
+pub(crate) const NODE_GRACE: Duration = Duration::from_millis(100);
 
 /// Asks one node, over one connection that is opened again when it breaks. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Inner {
     endpoint: Endpoint,
     /// Opened by the first call, as that needs a runtime and building a client does not.
     channel: OnceLock<Channel>,
-    token: TokenSource,
-    deadline: Duration,
-    attempts: u32,
-    backoff: Backoff,
+    pub(crate) token: TokenSource,
+    pub(crate) deadline: Duration,
+    pub(crate) attempts: u32,
+    pub(crate) backoff: Backoff,
 }
 
 impl Client {
@@ -111,14 +111,14 @@ impl Client {
         Ok(self.node().decide(request).await.map(tonic::Response::into_inner))
     }
 
-    fn node(&self) -> DecisionClient<Channel> {
+    pub(crate) fn node(&self) -> DecisionClient<Channel> {
         let channel = self.inner.channel.get_or_init(|| self.inner.endpoint.connect_lazy());
         DecisionClient::new(channel.clone())
     }
 }
 
 /// The value of the `authorization` header. Marked sensitive, so that no log of headers shows it.
-fn bearer(token: &Secret<String>) -> Result<MetadataValue<Ascii>, SdkError> {
+pub(crate) fn bearer(token: &Secret<String>) -> Result<MetadataValue<Ascii>, SdkError> {
     let mut value: MetadataValue<Ascii> = format!("Bearer {}", token.expose())
         .parse()
         .map_err(|_| SdkError::Token("no header can carry it".into()))?;

@@ -40,6 +40,11 @@
 //! #         let outcome = v1::Outcome::Deny.into();
 //! #         Ok(Response::new(v1::DecideResponse { decision_id: "d".into(), outcome, ..Default::default() }))
 //! #     }
+//! #     async fn complete(
+//! #         &self, _: Request<v1::CompleteRequest>,
+//! #     ) -> Result<Response<v1::CompleteResponse>, Status> {
+//! #         Ok(Response::new(v1::CompleteResponse::default()))
+//! #     }
 //! #     type DecideStreamStream = tokio_stream::Empty<Result<v1::DecideStreamResponse, Status>>;
 //! #     async fn decide_stream(
 //! #         &self, _: Request<Streaming<v1::DecideStreamRequest>>,
@@ -68,6 +73,7 @@
 mod builder;
 mod call;
 mod client;
+mod complete;
 mod error;
 mod outcome;
 mod retry;
@@ -78,6 +84,7 @@ pub use aegis_proto::v1::{Approval, Limits, Receipt, Redaction};
 pub use builder::ClientBuilder;
 pub use call::Call;
 pub use client::Client;
+pub use complete::Completion;
 pub use error::{NodeStatus, SdkError};
 pub use outcome::{Decided, Outcome, Refused};
 pub use stream::DecisionStream;

@@ -194,3 +194,16 @@ fn the_effective_configuration_has_every_default() {
     assert_eq!(shown["body_bytes_max"].as_integer(), Some(1 << 20));
     assert!(shown["record_file"].as_str().expect("a path").ends_with("/state/decisions.jsonl"));
 }
+
+#[test]
+fn limits_are_refused_by_name_where_nobody_lends_them() {
+    let site = Site::new(false);
+    let policy = root().join("examples/api-spend/api-spend.yaml");
+    fs::copy(policy, site.path("acme-bank").join("api-spend.yaml")).expect("a copy");
+    let ran = finish(&mut site.command());
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    for field in ["rps_limit", "burst", "daily_budget", "cost", "timezone"] {
+        assert!(ran.stderr.contains(&format!("`{field}` needs a control plane")), "{field}: {}", ran.stderr);
+    }
+    assert!(ran.stderr.contains("api-spend.yaml:3:1"), "{}", ran.stderr);
+}

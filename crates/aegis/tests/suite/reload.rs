@@ -174,9 +174,10 @@ fn versions_of_the_folder_can_be_listed_and_rolled_back_like_any_other() {
 fn what_cannot_be_enforced_yet_is_refused_by_name() {
     let folder = folder(10);
     let dev = Dev::start(Some(folder.path()));
-    fs::write(folder.path().join("p.yaml"), format!("{}rps_limit: 5\n", policy(20))).expect("a file");
-    let line = wait_for_error_line(&dev.process, "rps_limit");
-    assert!(line.contains("`rps_limit` cannot be enforced by this build"), "{line}");
+    fs::write(folder.path().join("p.yaml"), format!("{}egress: {{allow: []}}\n", policy(20)))
+        .expect("a file");
+    let line = wait_for_error_line(&dev.process, "egress");
+    assert!(line.contains("`egress` cannot be enforced by this build"), "{line}");
     wait_for_error_line(&dev.process, "policy version 1 stays in force");
     assert_eq!(dev.decide(&payment(20)).outcome(), "deny");
 }

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use aegis_model::caps;
 use aegis_model::reason::ReasonCode;
 use aegis_proto::v1::decision_server::Decision;
-use aegis_proto::v1::{DecideRequest, DecideResponse, DecideStreamRequest, DecideStreamResponse};
+use aegis_proto::v1::{
+    CompleteRequest, CompleteResponse, DecideRequest, DecideResponse, DecideStreamRequest,
+    DecideStreamResponse,
+};
 use aegis_proto::{convert, status};
 use futures_util::Stream;
 use tokio::sync::Semaphore;
@@ -17,6 +20,7 @@ use tonic::{Extensions, Request, Response, Status, Streaming};
 use super::{Peer, stream};
 use crate::answer::{Answer, Refused};
 use crate::case::Surface;
+use crate::complete::complete;
 use crate::decider::{Decider, Entry};
 use crate::http::token_of;
 use crate::readiness::Readiness;
@@ -51,6 +55,30 @@ impl Decision for Decisions {
         let entry = decider.enter(Surface::Grpc).map_err(|refused| status_of(&refused))?;
         match decide(decider, &entry, Surface::Grpc, source, token, message).await {
             Ok(response) => Ok(Response::new(response)),
+            Err(refused) => Err(status_of(&refused)),
+        }
+    }
+
+    async fn complete(
+        &self,
+        request: Request<CompleteRequest>,
+    ) -> Result<Response<CompleteResponse>, Status> {
+        let (metadata, extensions, message) = request.into_parts();
+        let (decider, source) = (&self.decider, source(&extensions));
+        let token = match bearer(&metadata) {
+            Ok(token) => token,
+            Err(refused) => {
+                return Err(status_of(&decider.turn_away(source, Surface::Grpc, refused).await));
+            }
+        };
+        let _entry = decider.enter(Surface::Grpc).map_err(|refused| status_of(&refused))?;
+        let completion = convert::read_completion(&message).map_err(|bad| {
+            decider.malformed(Surface::Grpc);
+            status_of(&bad.into())
+        })?;
+        match complete(decider, Surface::Grpc, source, token, completion).await {
+            // As it was sent, to the byte.
+            Ok(_same) => Ok(Response::new(CompleteResponse { result: message.result })),
             Err(refused) => Err(status_of(&refused)),
         }
     }

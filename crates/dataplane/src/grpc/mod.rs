@@ -28,6 +28,8 @@ pub(crate) use health::report as report_health;
 
 /// Unary calls have a deadline; streams go on.
 const DECIDE: &str = "/aegis.v1.Decision/Decide";
+/// Likewise.
+const COMPLETE: &str = "/aegis.v1.Decision/Complete";
 
 /// The services. Shared by all requests.
 pub(crate) struct GrpcSurface {
@@ -77,7 +79,7 @@ impl GrpcSurface {
         request.extensions_mut().insert(Peer(source));
         let path = request.uri().path();
         let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-        if path == DECIDE {
+        if path == DECIDE || path == COMPLETE {
             let budget = self.budget.clone();
             let mut decision = self.decision.clone();
             let call = decision.call(request.map(|body| Metered::new(body, budget)));

@@ -2,6 +2,7 @@
 
 mod authzen;
 mod body;
+mod complete;
 pub mod decide;
 mod headers;
 mod health;
@@ -28,6 +29,9 @@ use problem::Problem;
 
 /// Where a call is decided.
 pub const DECIDE_PATH: &str = "/v1/decide";
+
+/// Where the end of a call is told.
+pub const COMPLETE_PATH: &str = "/v1/complete";
 
 /// What the HTTP surface needs. Shared by all requests.
 #[derive(Debug)]
@@ -78,6 +82,10 @@ impl HttpSurface {
             DECIDE_PATH => {
                 only(head, &[Method::POST])?;
                 decide::answer(self, source, head, body).await
+            }
+            COMPLETE_PATH => {
+                only(head, &[Method::POST])?;
+                complete::answer(self, source, head, body).await
             }
             EVALUATION_PATH => {
                 only(head, &[Method::POST])?;

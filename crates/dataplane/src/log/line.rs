@@ -2,8 +2,10 @@
 
 use aegis_model::caps;
 use aegis_model::clock::UnixNanos;
+use aegis_model::completion::Status;
 use aegis_model::decision::{Outcome, PolicyRef, Reason};
 use aegis_model::ids::{ActionName, AgentId, OrgId, RequestId, TenantId, ToolName};
+use aegis_model::money::Micros;
 use aegis_model::reason::ReasonCode;
 use serde::{Serialize, Serializer};
 
@@ -16,6 +18,8 @@ use aegis_model::utc::Utc;
 pub(crate) enum Line<'a> {
     /// A call of a proven principal, and what became of it.
     Decision(Box<DecisionLine<'a>>),
+    /// What became of a call that was allowed.
+    Completion(Box<CompletionLine<'a>>),
     /// Calls that were refused without a decision, counted per source.
     Refusals(RefusalsLine<'a>),
 }
@@ -52,7 +56,57 @@ pub(crate) struct DecisionLine<'a> {
     pub(crate) snapshot: u64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) dry_run: bool,
+    /// What the call was charged, budget by budget.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) charged: Vec<ChargedPart<'a>>,
     pub(crate) latency_ns: Latency,
+}
+
+/// What a call was charged at one budget: that of its organization, tenant or agent, or of an entry.
+#[derive(Debug, Serialize)]
+pub(crate) struct ChargedPart<'a> {
+    pub(crate) level: &'static str,
+    /// The entry's name, as the policy writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) entry: Option<&'a str>,
+    pub(crate) unit: &'a str,
+    pub(crate) amount: Micros,
+}
+
+/// What became of a call: it belongs to the decision of that id.
+#[derive(Serialize)]
+pub(crate) struct CompletionLine<'a> {
+    pub(crate) decision_id: &'a str,
+    #[serde(serialize_with = "moment")]
+    pub(crate) at: UnixNanos,
+    pub(crate) tenant: &'a TenantId,
+    /// Whose call it was.
+    pub(crate) agent: &'a AgentId,
+    /// Who says so.
+    pub(crate) by: &'a AgentId,
+    pub(crate) token_id: &'a str,
+    pub(crate) tool: &'a ToolName,
+    pub(crate) action: &'a ActionName,
+    pub(crate) status: Status,
+    /// What it cost, as it was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cost: Option<Micros>,
+    /// What that means, budget by budget.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) settled: Vec<SettledPart<'a>>,
+}
+
+/// What a completion settles at one budget.
+#[derive(Debug, Serialize)]
+pub(crate) struct SettledPart<'a> {
+    pub(crate) level: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) entry: Option<&'a str>,
+    pub(crate) unit: &'a str,
+    /// What was charged when the call was allowed.
+    pub(crate) charged: Micros,
+    /// What it is charged now.
+    pub(crate) cost: Micros,
 }
 
 /// Calls that were refused without a decision: at most one line per source, code and second.

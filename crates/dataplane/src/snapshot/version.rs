@@ -30,14 +30,14 @@ impl Version {
         Self { policy, engine: Engine::Prepared(prepared) }
     }
 
-    /// Prepares `set` as `version`, enforced by `activation`.
+    /// Prepares `set` as `version`, enforced by `activation`, for a node without a control plane.
     ///
     /// # Errors
     /// As [`super::Tenant::load`].
     pub(super) fn load(set: &PolicySet, version: u64, activation: u64) -> Result<Self, Vec<Diagnostic>> {
-        let unenforced = enforce::unenforced(set);
-        if !unenforced.is_empty() {
-            return Err(unenforced);
+        let refused = [enforce::unenforced(set), enforce::lent(set)].concat();
+        if !refused.is_empty() {
+            return Err(refused);
         }
         let prepared = Prepared::new(set)?;
         let policy = PolicyRef { version, digest: prepared.digest().into(), activation };

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use aegis_model::decision::Outcome;
 use aegis_model::reason::ReasonCode;
 use aegis_policy::judge::{Question, Verdict};
-use serde_json::Value;
+use aegis_policy::obligation::{Duty, Obligation};
 
 use crate::case::{Authorized, Case, Identified, Refusal};
 use crate::laps::Stage;
@@ -36,7 +36,7 @@ pub(crate) fn authorize(identified: Identified) -> Result<Authorized, Refusal> {
     match judged {
         Ok((verdict, explanation)) => {
             case.explanation = explanation;
-            weigh(case, verdict)
+            weigh(case, verdict).map(|(case, verdict)| Authorized { case, principal, tenant, verdict })
         }
         Err(_panic) => {
             // The payload may quote the call, so it is not shown.
@@ -49,14 +49,14 @@ pub(crate) fn authorize(identified: Identified) -> Result<Authorized, Refusal> {
 }
 
 /// Notes what decided, and lets pass what is not denied.
-fn weigh(mut case: Box<Case>, mut verdict: Verdict) -> Result<Authorized, Refusal> {
+fn weigh(mut case: Box<Case>, mut verdict: Verdict) -> Result<(Box<Case>, Verdict), Refusal> {
     case.rules = std::mem::take(&mut verdict.rules);
     case.unverified = std::mem::take(&mut verdict.unverified);
     match verdict.outcome {
         Outcome::Deny if verdict.reasons.is_empty() => Err(case.deny_plainly(ReasonCode::ToolNotAllowed)),
         Outcome::Deny => Err(Refusal { case, outcome: Outcome::Deny, reasons: verdict.reasons }),
         Outcome::Allow | Outcome::ApprovalRequired if verdict.obligations.iter().all(is_met) => {
-            Ok(Authorized { case, verdict })
+            Ok((case, verdict))
         }
         Outcome::Allow | Outcome::ApprovalRequired | Outcome::Sanitize => {
             Err(case.deny(ReasonCode::CustomRule, "the policy asks for what this node cannot do yet"))
@@ -64,8 +64,12 @@ fn weigh(mut case: Box<Case>, mut verdict: Verdict) -> Result<Authorized, Refusa
     }
 }
 
-/// Whether this node does what the obligation asks for. Policies with others are refused when they are loaded, so
-/// this is the second lock: an obligation that slipped through denies the call instead of being forgotten.
-fn is_met(obligation: &Value) -> bool {
-    obligation["kind"] == "approval"
+/// Whether this node does what the obligation asks for: limits in `admit`, approvals in `consent`. Policies with others are
+/// refused when they are loaded, so this is the second lock: an obligation that slipped through denies the call instead of
+/// being forgotten.
+fn is_met(obligation: &Obligation) -> bool {
+    match obligation.duty() {
+        Duty::Rate(_) | Duty::Budget(_) | Duty::Approval => true,
+        Duty::Redact | Duty::Egress => false,
+    }
 }

@@ -8,6 +8,8 @@ pub(crate) mod once;
 
 pub(crate) mod authorize;
 
+pub(crate) mod admit;
+
 pub(crate) mod consent;
 
 pub(crate) mod record;

@@ -11,14 +11,15 @@ use crate::stages::record::{Recording, record};
 
 /// Judges the call, or finds the earlier judgement under its `request_id`.
 ///
-/// Two at the same time: the second thread waits, at most as long as one judgement takes, and shares it.
+/// Two at the same time: the second one waits, at most as long as one judgement takes, and shares it. If the first one's
+/// client goes away before it was judged, or its judgement panics, the second judges.
 /// Refuses for: an id that stands for another call, and too many ids to remember.
-pub(crate) fn once(
+pub(crate) async fn once(
     decider: &Decider,
     mut identified: Identified,
-    judge: fn(&Decider, Identified) -> Recording,
+    judge: impl AsyncFnOnce(&Decider, Identified) -> Recording,
 ) -> Recording {
-    let Some(request_id) = &identified.case.call.request_id else { return judge(decider, identified) };
+    let Some(request_id) = &identified.case.call.request_id else { return judge(decider, identified).await };
     let key = digest::asker(&identified.principal, request_id.as_str());
     let content = digest::content(&mut identified.case.call);
     let Some(slot) = decider.replays.slot(key, content, identified.case.now) else {
@@ -32,13 +33,15 @@ pub(crate) fn once(
 
     let mut unjudged = Some(identified);
     let mut first = None;
-    let kept = slot.judged().get_or_init(|| {
+    let judged = slot.judged().get_or_init(async || {
         let identified = unjudged.take().expect("only one closure of this call takes it");
-        let recording = judge(decider, identified);
+        let recording = judge(decider, identified).await;
+        // No pause from the queued record to the remembered judgement.
         let kept = recording.kept();
         first = Some(recording);
         kept
     });
+    let kept = judged.await;
     match (first, unjudged) {
         (Some(recording), _) => recording.remembered(key, Arc::clone(&slot)),
         (None, Some(identified)) => {

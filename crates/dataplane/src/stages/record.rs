@@ -5,13 +5,15 @@ use std::sync::Arc;
 use aegis_model::decision::{Decision, Outcome, Reason};
 use aegis_model::reason::ReasonCode;
 
+use crate::admission::Admission;
 use crate::answer::{Answer, Refused, Standing};
 use crate::case::{Case, Cleared, Refusal, Surface};
+use crate::charges::Open;
 use crate::decider::Decider;
 use crate::digest;
 use crate::laps::{Laps, Stage};
 use crate::log::Ack;
-use crate::log::line::{DecisionLine, Latency, Line};
+use crate::log::line::{ChargedPart, DecisionLine, Latency, Line};
 use crate::replay::{Kept, ReplayKey, Slot};
 use crate::snapshot::{Tenant, Version};
 use crate::tally::Source;
@@ -39,20 +41,47 @@ pub(crate) struct Recorded {
 ///
 /// Refuses for: the log takes no more.
 pub(crate) fn record(decider: &Decider, end: Result<Cleared, Refusal>) -> Recording {
-    let (mut case, outcome, reasons) = match end {
-        Ok(Cleared { case, reasons }) => (case, Outcome::Allow, reasons),
-        Err(Refusal { case, outcome, reasons }) => (case, outcome, reasons),
+    let (mut case, outcome, reasons, admission) = match end {
+        Ok(Cleared { case, reasons, admission }) => (case, Outcome::Allow, reasons, Some(admission)),
+        Err(Refusal { case, outcome, reasons }) => (case, outcome, reasons, None),
     };
     let (laps, surface, tenant) = (case.laps, case.surface, case.tenant.clone());
     let refused = refused(&case, outcome, &reasons);
-    let (answer, ack) = match (write(decider, &mut case, outcome, &reasons, refused.as_ref()), refused) {
-        (Err(unavailable), _) => (Answer::Refused(unavailable), None),
+    let written = write(decider, &mut case, outcome, &reasons, admission.as_ref(), refused.as_ref());
+    let (answer, ack) = match (written, refused) {
+        (Err(unavailable), _) => {
+            if let Some(admission) = admission {
+                admission.refund(decider.clock.monotonic());
+            }
+            (Answer::Refused(unavailable), None)
+        }
         (Ok((_, ack)), Some(refused)) => (Answer::Refused(refused), ack),
         (Ok((decision_id, ack)), None) => {
+            if let Some(admission) = admission {
+                charge(decider, &case, &decision_id, admission);
+            }
             (Answer::Decided(Box::new(decision(*case, decision_id, outcome, reasons))), ack)
         }
     };
     Recording { answer, ack, laps, surface, tenant, remembered: None }
+}
+
+/// The call is allowed: it stays charged, and can be completed.
+fn charge(decider: &Decider, case: &Case, decision_id: &str, admission: Admission) {
+    let (Some(principal), Some(tenant)) = (&case.principal, &case.tenant) else { return };
+    decider.metrics.admitted(tenant, &principal.agent, &case.call.tool, &admission);
+    let charged = admission.commit();
+    if case.call.dry_run {
+        return;
+    }
+    let open = Open {
+        tenant: principal.tenant.clone(),
+        agent: principal.agent.clone(),
+        tool: case.call.tool.clone(),
+        action: case.call.action.clone(),
+        charged: charged.map(Box::new),
+    };
+    decider.charges.keep(decision_id, open, case.now);
 }
 
 /// The refusal that stands in for a decision, where the walk ended before one could be made.
@@ -73,6 +102,7 @@ fn write(
     case: &mut Case,
     outcome: Outcome,
     reasons: &[Reason],
+    admission: Option<&Admission>,
     refused: Option<&Refused>,
 ) -> Result<(String, Option<Ack>), Refused> {
     let decision_id = decider.ids.next();
@@ -81,7 +111,7 @@ fn write(
         (Some(principal), Some(refused)) if refused.code == ReasonCode::Overloaded => {
             decider.count_refusal(Source::Tenant(principal.tenant.clone()), refused.code, case.now)
         }
-        _ => Some(decision_line(decider, case, &decision_id, outcome, reasons)),
+        _ => Some(decision_line(decider, case, &decision_id, outcome, reasons, admission)),
     };
     let ack = match line.map(|line| decider.log.append(line)) {
         None => None,
@@ -97,10 +127,17 @@ fn decision_line(
     decision_id: &str,
     outcome: Outcome,
     reasons: &[Reason],
+    admission: Option<&Admission>,
 ) -> Vec<u8> {
     let params = digest::canonical(&mut case.call.params);
     let params_digest = format!("hmac-sha256:{}", digest::hex(&decider.digest_key.of(&params)));
     let principal = case.principal.as_deref().expect("a call of nobody proven is refused, not decided");
+    let charged = admission.into_iter().flat_map(Admission::paid).map(|(limit, unit, amount)| ChargedPart {
+        level: limit.level.name(),
+        entry: limit.entry.as_deref(),
+        unit,
+        amount,
+    });
     let line = DecisionLine {
         decision_id,
         request_id: case.call.request_id.as_ref(),
@@ -122,6 +159,7 @@ fn decision_line(
         policy: case.version.as_deref().map(Version::policy),
         snapshot: case.snapshot.version(),
         dry_run: case.call.dry_run,
+        charged: charged.collect(),
         latency_ns: Latency(case.laps),
     };
     Line::Decision(Box::new(line.bounded())).to_bytes()
@@ -134,6 +172,7 @@ fn decision(mut case: Case, decision_id: String, outcome: Outcome, reasons: Vec<
         reasons,
         params: (outcome == Outcome::Allow).then(|| std::mem::take(&mut case.call.params)),
         policy: case.version.as_deref().map(|version| version.policy().clone()),
+        limits: case.limits,
         replayed: false,
         explanation: case.explanation,
     }
@@ -150,6 +189,7 @@ impl Recording {
                 reasons: decision.reasons.clone(),
                 params: None,
                 policy: decision.policy.clone(),
+                limits: decision.limits,
                 replayed: true,
                 explanation: decision.explanation.clone(),
             })),
@@ -190,6 +230,10 @@ impl Recording {
         if let Some(ack) = &self.ack
             && !ack.written().await
         {
+            if let Answer::Decided(decision) = &self.answer {
+                // Nobody is told that it may go on, so it must not cost anything.
+                decider.charges.undo(&decision.decision_id);
+            }
             self.answer = Answer::Refused(Refused::plain(ReasonCode::AuditUnavailable));
         }
         self.laps.lap(Stage::Record);

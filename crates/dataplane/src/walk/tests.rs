@@ -10,7 +10,9 @@ use aegis_model::clock::UnixNanos;
 use aegis_model::decision::{Decision, Outcome};
 use aegis_model::reason::ReasonCode;
 use aegis_model::secret::Secret;
+use aegis_policy::ast::{ApprovalTerms, Span};
 use aegis_policy::judge::{Question, Verdict};
+use aegis_policy::obligation::Obligation;
 use serde_json::json;
 
 use super::*;
@@ -120,8 +122,20 @@ async fn dry_run_and_explain_need_a_right() {
 #[tokio::test]
 async fn an_obligation_that_nobody_meets_denies() {
     fn with_obligation(question: &Question<'_>) -> Verdict {
-        let kind = question.call.params["amount"].as_u64().map_or("", |n| ["approval", "rate"][n as usize]);
-        Verdict { obligations: vec![json!({"kind": kind})], ..by_amount(question) }
+        let obligation = match question.call.params["amount"].as_u64() {
+            Some(0) => {
+                let terms = ApprovalTerms {
+                    by: vec!["boss".to_owned()],
+                    of: 1,
+                    within_seconds: 60,
+                    notify: vec![],
+                    span: Span::default(),
+                };
+                Obligation::approval("a", &terms)
+            }
+            _ => Obligation::egress("a/egress", &[]),
+        };
+        Verdict { obligations: vec![obligation], ..by_amount(question) }
     }
     let bench = Bench::new(with_obligation);
     let token = bench.token("acme", "finance", "*:*");

@@ -72,8 +72,8 @@ async fn a_version_that_cannot_be_enforced_is_reported_and_the_old_one_stays() {
     let folder = folder();
     let mut control = Control::start().await;
     let (node, mut session) = TestNode::in_force(folder.path(), &mut control).await;
-    let limited = format!("{}rps_limit: 5\n", policy(2_000));
-    let bundle = bundle_of(&limited);
+    let bounded = format!("{}egress: {{allow: []}}\n", policy(2_000));
+    let bundle = bundle_of(&bounded);
     control.offer(&bundle);
     let told = state("acme", 11, 2, vec![signed("acme", 2, &bundle)]);
     session.round(6, false, vec![Down::Tenant(told)]).await;
@@ -81,7 +81,7 @@ async fn a_version_that_cannot_be_enforced_is_reported_and_the_old_one_stays() {
     assert_eq!((ack.activation, ack.enforced), (10, 1));
     let refusal = ack.not_in_force.unwrap();
     assert_eq!((refusal.activation, refusal.code.as_str(), refusal.retrying), (11, "policy", false));
-    assert!(refusal.message.contains("policy.yaml:5:1: `rps_limit` cannot be enforced"), "{refusal:?}");
+    assert!(refusal.message.contains("policy.yaml:5:1: `egress` cannot be enforced"), "{refusal:?}");
     assert_eq!(node.judged_by(&node.token("acme", "finance-agent")).await.0, 1);
     // The same as a canary: not even the enforced version of that activation comes into force alone.
     let (two, two_signed) = version("acme", 2);

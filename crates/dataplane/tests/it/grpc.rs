@@ -3,7 +3,9 @@
 use aegis_proto::status::{reason_of, retry_after_ms};
 use aegis_proto::v1::decide_stream_response::Result as Streamed;
 use aegis_proto::v1::decision_client::DecisionClient;
-use aegis_proto::v1::{DecideRequest, DecideResponse, DecideStreamRequest, Outcome};
+use aegis_proto::v1::{
+    CompleteRequest, CompletionStatus, DecideRequest, DecideResponse, DecideStreamRequest, Outcome,
+};
 use tokio_stream::StreamExt;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
@@ -53,6 +55,31 @@ async fn a_call_is_decided() {
         decide(&node, &[&token], DecideRequest { tool: "shell".into(), ..Default::default() }).await.unwrap();
     assert_eq!((denied.outcome(), denied.reasons[0].code.as_str()), (Outcome::Deny, "ToolNotAllowed"));
     assert!(node.lines().iter().all(|line| line["surface"] == "grpc"));
+}
+
+#[tokio::test]
+async fn what_became_of_a_call_is_taken_once_and_its_result_comes_back_to_the_byte() {
+    let node = TestNode::start().await;
+    let token = node.token();
+    let decision_id = decide(&node, &[&token], message(1)).await.unwrap().decision_id;
+    let complete = async |result: &'static str| {
+        let status = CompletionStatus::Succeeded.into();
+        let told = CompleteRequest {
+            decision_id: decision_id.clone(),
+            status,
+            result: result.into(),
+            ..Default::default()
+        };
+        let mut request = Request::new(told);
+        let value = MetadataValue::try_from(format!("Bearer {token}")).unwrap();
+        request.metadata_mut().append("authorization", value);
+        DecisionClient::new(channel(&node).await).complete(request).await
+    };
+    let malformed = complete("{\"a\": 1, \"a\": 2}").await.unwrap_err();
+    assert_eq!((malformed.code(), reason_of(&malformed)), (Code::InvalidArgument, Some("InvalidRequest")));
+    let result = "{ \"n\": 1.50 }";
+    assert_eq!(complete(result).await.unwrap().into_inner().result, result.as_bytes());
+    assert_eq!(complete(result).await.unwrap_err().code(), Code::InvalidArgument);
 }
 
 #[tokio::test]

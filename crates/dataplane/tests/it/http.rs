@@ -186,3 +186,39 @@ async fn http_2_in_the_clear_is_spoken_too() {
     let response = client.request(request).await.unwrap();
     assert_eq!((response.status().as_u16(), response.version()), (200, hyper::Version::HTTP_2));
 }
+
+#[tokio::test]
+async fn what_became_of_a_call_is_taken_strictly_and_once() {
+    let node = TestNode::start().await;
+    let decision = node.post("/v1/decide", body(1)).await.json();
+    let told = |change: fn(&mut serde_json::Value)| {
+        let mut told =
+            json!({"decision_id": decision["decision_id"], "status": "succeeded", "result": {"id": 7}});
+        change(&mut told);
+        told.to_string()
+    };
+    for (change, path) in [
+        ((|told| told["status"] = json!("done")) as fn(&mut serde_json::Value), "/status"),
+        (|told| told["decision_id"] = json!(7), "/decision_id"),
+        (|told| told["decision_id"] = json!("d-n9-7-1"), "/decision_id"),
+        (|told| told["cost"] = json!(0.25), "/cost"),
+        (|told| told["cost"] = json!("-1"), "/cost"),
+        (|told| told["costs"] = json!("1"), ""),
+    ] {
+        let problem = node.post("/v1/complete", told(change)).await.expect_problem(400, "InvalidRequest");
+        assert_eq!(problem.get("path").and_then(|path| path.as_str()).unwrap_or_default(), path, "{problem}");
+    }
+    let other = node.post_as(&node.token_of("hr-agent", "*:*"), "/v1/complete", told(|_| {})).await;
+    other.expect_problem(400, "InvalidRequest");
+    let not_run = node.post("/v1/complete", told(|told| told["status"] = json!("not_run"))).await;
+    not_run.expect_problem(403, "ScopeExceeded");
+    let reply = node.post("/v1/complete", told(|_| {})).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(reply.json(), json!({"result": {"id": 7}}));
+    node.post("/v1/complete", told(|_| {})).await.expect_problem(400, "InvalidRequest");
+    let get = node.get("/v1/complete").await;
+    assert_eq!(get.status, 405);
+    let lines = node.lines();
+    let completion = lines.iter().find(|line| line["kind"] == "completion").unwrap();
+    assert_eq!(completion["decision_id"], decision["decision_id"]);
+}

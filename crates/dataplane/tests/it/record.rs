@@ -47,7 +47,7 @@ async fn a_swapped_policy_judges_the_next_call() {
 }
 
 #[test]
-fn a_policy_that_needs_a_missing_stage_is_refused_at_load() {
+fn a_policy_with_limits_is_refused_by_a_node_that_nobody_lends_to() {
     use aegis_dataplane::snapshot::Tenant;
     use aegis_policy::ast::SourceFile;
     use aegis_policy::check::check;
@@ -56,6 +56,7 @@ fn a_policy_that_needs_a_missing_stage_is_refused_at_load() {
     let checked = check(vec![SourceFile { path: "policy.yaml".into(), text: text.into() }]);
     let refused = Tenant::load("acme".parse().unwrap(), &checked.set.unwrap(), 1, 1).unwrap_err();
     assert_eq!(refused[0].position(&checked.files), "policy.yaml:4:3", "{refused:?}");
+    assert_eq!(refused[0].message, "`rps_limit` needs a control plane");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::cx::Cx;
 use super::fields::Fields;
-use super::limits::{check_units, limits};
+use super::limits::{check_calls, check_document, limits};
 use super::values::{glob, list, mode, one_or_list, string};
 use super::{detectors, egress, entry};
 use crate::ast::{CustomModule, Document, Glob, Mode, PolicySet, Span};
@@ -102,7 +102,7 @@ fn body(
     let denied = fields.take("denied_tools").map(|pair| entry::entries(pair, false, &label, mode, cx));
     let egress = fields.take("egress").and_then(|pair| egress::egress(pair, cx));
     let limits = limits(fields, cx);
-    check_units(&limits, allowed.as_deref().unwrap_or_default(), cx);
+    check_document(&limits, allowed.as_deref().unwrap_or_default(), cx);
     let custom = fields.take("rego").and_then(|pair| custom_module(pair, mode, cx));
     Document { label, agents, allowed, denied: denied.unwrap_or_default(), egress, limits, custom, span }
 }
@@ -152,7 +152,9 @@ fn tenant(fields: &mut Fields<'_>, draft: &mut Draft, cx: &mut Cx<'_>) {
         return;
     }
     let Some(mut inner) = Fields::of(&pair.value, "`tenant`", cx) else { return };
-    draft.set.tenant = Some(limits(&mut inner, cx));
+    let limits = limits(&mut inner, cx);
+    check_calls(&limits, cx);
+    draft.set.tenant = Some(limits);
     inner.finish(cx);
 }
 

@@ -1,10 +1,11 @@
 //! Warnings about what works, but hardly as meant: entries without effect, allowances on the caller's word.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::cx::Cx;
 use crate::ast::{Condition, Document, Entry, Glob, Limits, Mode, PolicySet, Span, Subject, Test};
 use crate::diagnostic::position;
+use crate::obligation::CALLS;
 use crate::sources::FileKind;
 
 /// Most entries with one name, and most entries with globs, that are compared with the others. Beyond, no
@@ -27,6 +28,8 @@ pub(super) fn lint(set: &PolicySet, cx: &mut Cx<'_>) {
             without_limits(document, set, cx);
         }
     }
+    costs_nobody_counts(set, cx);
+    zones_of_nothing(set, cx);
     unused_modules(cx);
 }
 
@@ -196,6 +199,57 @@ fn without_limits(document: &Document, set: &PolicySet, cx: &mut Cx<'_>) {
             "add `rps_limit` and `daily_budget`, here or in `defaults`",
         );
     }
+}
+
+/// Costs in a unit that no budget of the set counts.
+fn costs_nobody_counts(set: &PolicySet, cx: &mut Cx<'_>) {
+    let documents = || set.documents.iter().chain(&set.defaults);
+    let of_document = |document: &'_ Document| {
+        document.limits.daily_budget?;
+        let unit = document.limits.unit().or(document.unit_of_entries());
+        Some(unit.unwrap_or(CALLS).to_owned())
+    };
+    let of_tenant = set.tenant.iter().filter(|tenant| tenant.daily_budget.is_some());
+    let of_tenant = of_tenant.map(|tenant| tenant.unit().unwrap_or(CALLS).to_owned());
+    let counted: HashSet<String> = documents().filter_map(of_document).chain(of_tenant).collect();
+    let mut look = |limits: &Limits, counted_here: bool| {
+        if let Some((cost, span)) = &limits.cost
+            && !counted_here
+            && !counted.contains(cost.unit())
+        {
+            let message = format!("no budget of the policy counts `{}`", cost.unit());
+            let help = "add `daily_budget` beside the cost, or remove it; only a budget of the organization would count it";
+            cx.warn("cost-not-counted", *span, message, help);
+        }
+    };
+    for document in documents() {
+        let entries = || document.allowed.iter().flatten();
+        look(
+            &document.limits,
+            entries().any(|entry| entry.limits.daily_budget.is_some() && entry.limits.cost.is_none()),
+        );
+        entries().for_each(|entry| look(&entry.limits, entry.limits.daily_budget.is_some()));
+    }
+    set.tenant.iter().for_each(|tenant| look(tenant, false));
+}
+
+/// Zones that no budget uses.
+fn zones_of_nothing(set: &PolicySet, cx: &mut Cx<'_>) {
+    let mut look = |limits: &Limits, used: bool| {
+        if let Some((_, span)) = &limits.timezone
+            && limits.daily_budget.is_none()
+            && !used
+        {
+            let help = "it says when the day of a `daily_budget` begins: add one, or remove it";
+            cx.warn("timezone-alone", *span, "this time zone has no effect", help);
+        }
+    };
+    for document in set.documents.iter().chain(&set.defaults) {
+        let entries = || document.allowed.iter().flatten();
+        look(&document.limits, entries().any(|entry| entry.limits.daily_budget.is_some()));
+        entries().for_each(|entry| look(&entry.limits, false));
+    }
+    set.tenant.iter().for_each(|tenant| look(tenant, false));
 }
 
 /// Modules that no document names, and that therefore deny nothing.

@@ -76,6 +76,7 @@ pub fn check_with(mut files: Vec<SourceFile>, lints: Lints) -> Checked {
     let mut draft = Draft::default();
     if fits(&mut cx) {
         read_all(&mut draft, &mut cx);
+        limits::check_set(&draft.set, &mut cx);
     }
     draft.set.shadow = std::mem::take(&mut cx.shadow);
     let errors = cx.error_count();

@@ -5,14 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use aegis_model::money::Micros;
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use super::literals::glob_pattern;
 use super::{Compiled, Unit, UnitRules, unit};
-use crate::ast::{Condition, Cost, Document, Entry, Glob, Limits, Mode, PolicySet, Subject};
+use crate::ast::{Condition, Document, Entry, Glob, Limits, Mode, PolicySet, Subject};
 use crate::custom;
 use crate::diagnostic::{Diagnostic, position};
+use crate::obligation::{self, Obligation, Price, Whose};
 use crate::parallel;
 
 /// Who may do what.
@@ -31,7 +32,7 @@ pub struct Index {
     /// Whether the tenant only observes.
     pub observe_only: bool,
     /// The tenant's own obligations.
-    pub obligations: Vec<Value>,
+    pub obligations: Vec<Obligation>,
 }
 
 /// A document that names agents by a pattern.
@@ -64,7 +65,7 @@ pub struct IndexDocument {
     /// Where the module is named.
     pub custom_position: String,
     /// Obligations of the agent as a whole.
-    pub obligations: Vec<Value>,
+    pub obligations: Vec<Obligation>,
 }
 
 /// The names an entry speaks of.
@@ -119,7 +120,7 @@ pub struct IndexEntry {
     /// Where each test stands.
     pub positions: Vec<String>,
     /// What has to be done when it lets a call through.
-    pub obligations: Vec<Value>,
+    pub obligations: Vec<Obligation>,
     /// `purpose` and `environment`, where it reads them and would believe the caller.
     pub circumstances: Vec<String>,
     /// Whether it asks even when its conditions hold.
@@ -188,7 +189,8 @@ impl<'a> Builder<'a> {
             self.index.defaults = Some(self.document(defaults, number));
         }
         if let Some(limits) = &self.set.tenant {
-            self.index.obligations = limit_obligations("tenant", limits);
+            self.index.obligations =
+                limit_obligations("tenant", &Whose::Tenant, limits, Inherited::default());
         }
         self.agents();
         if !self.problems.is_empty() {
@@ -243,8 +245,9 @@ impl<'a> Builder<'a> {
     }
 
     fn document(&mut self, document: &Document, number: u32) -> IndexDocument {
-        let allowed = document.allowed.as_ref().map(|entries| self.entries(entries));
-        let denied = self.entries(&document.denied);
+        let inherited = Inherited { unit: document.limits.unit(), zone: document.limits.zone() };
+        let allowed = document.allowed.as_ref().map(|entries| self.entries(entries, inherited));
+        let denied = self.entries(&document.denied, inherited);
         let custom = document.custom.as_ref().and_then(|module| {
             let name = format!("m_{number}");
             let file = &self.set.files[module.file as usize];
@@ -261,9 +264,10 @@ impl<'a> Builder<'a> {
         });
         let custom_position =
             document.custom.as_ref().map(|module| position(module.span, &self.set.files)).unwrap_or_default();
-        let mut obligations = limit_obligations(&document.label, &document.limits);
+        let of_entries = Inherited { unit: document.unit_of_entries(), zone: None };
+        let mut obligations = limit_obligations(&document.label, &Whose::Agent, &document.limits, of_entries);
         if let Some(egress) = &document.egress {
-            obligations.push(json!({"kind": "egress", "rule": format!("{}/egress", document.label), "allow": egress.allow}));
+            obligations.push(Obligation::egress(&format!("{}/egress", document.label), &egress.allow));
         }
         IndexDocument {
             number,
@@ -287,11 +291,11 @@ impl<'a> Builder<'a> {
         self.written.pop().flatten()
     }
 
-    fn entries(&mut self, entries: &[Entry]) -> Vec<u32> {
-        entries.iter().map(|entry| self.entry(entry)).collect()
+    fn entries(&mut self, entries: &[Entry], inherited: Inherited<'_>) -> Vec<u32> {
+        entries.iter().map(|entry| self.entry(entry, inherited)).collect()
     }
 
-    fn entry(&mut self, entry: &Entry) -> u32 {
+    fn entry(&mut self, entry: &Entry, inherited: Inherited<'_>) -> u32 {
         let unit = self.next_unit().map(|(unit, zones)| {
             self.zones.extend(zones);
             let name = unit.name.clone();
@@ -310,7 +314,7 @@ impl<'a> Builder<'a> {
             action: Names::new(entry.actions.as_deref().unwrap_or(&every)),
             unit,
             positions,
-            obligations: entry_obligations(entry),
+            obligations: entry_obligations(entry, inherited),
             circumstances: circumstances(&entry.condition),
             always_ask: entry.always_ask,
             mode: entry.mode,
@@ -337,45 +341,53 @@ fn circumstances(condition: &Condition) -> Vec<String> {
     names.into_iter().collect()
 }
 
-fn entry_obligations(entry: &Entry) -> Vec<Value> {
-    let mut obligations = limit_obligations(&entry.rule, &entry.limits);
-    for (redaction, _) in &entry.redact {
-        obligations.push(json!({"kind": "redact", "rule": entry.rule, "redact": redaction}));
-    }
-    if let Some(terms) = &entry.approval {
-        obligations.push(json!({"kind": "approval", "rule": entry.rule, "terms": terms}));
-    }
+/// What limits take from beside them where they do not say it themselves: those of an entry from its document, those of a
+/// document from its entries.
+#[derive(Debug, Clone, Copy, Default)]
+struct Inherited<'a> {
+    unit: Option<&'a str>,
+    zone: Option<&'a str>,
+}
+
+fn entry_obligations(entry: &Entry, inherited: Inherited<'_>) -> Vec<Obligation> {
+    let whose = Whose::Entry(entry.tool.0.as_str().into());
+    let mut obligations = limit_obligations(&entry.rule, &whose, &entry.limits, inherited);
+    obligations.extend(entry.redact.iter().map(|(redaction, _)| Obligation::redact(&entry.rule, redaction)));
+    obligations.extend(entry.approval.iter().map(|terms| Obligation::approval(&entry.rule, terms)));
     obligations
 }
 
 /// `rate` and `budget`, each as one obligation.
-fn limit_obligations(rule: &str, limits: &Limits) -> Vec<Value> {
+fn limit_obligations(
+    rule: &str,
+    whose: &Whose,
+    limits: &Limits,
+    inherited: Inherited<'_>,
+) -> Vec<Obligation> {
     let mut obligations = Vec::new();
-    if limits.rps_limit.is_some() || limits.burst.is_some() {
-        let rate = limits.rps_limit.map(|(rate, _)| number(rate));
-        obligations.push(json!({"kind": "rate", "rule": rule, "rps_limit": rate, "burst": limits.burst.map(|(burst, _)| burst)}));
+    if let Some((rate, _)) = limits.rps_limit {
+        let burst = limits.burst.map_or_else(|| usual_burst(rate), |(burst, _)| burst);
+        obligations.push(Obligation::rate(obligation::Rate {
+            whose: whose.clone(),
+            rule: rule.into(),
+            rate,
+            burst,
+        }));
     }
     if limits.daily_budget.is_some() || limits.cost.is_some() {
-        obligations.push(json!({
-            "kind": "budget", "rule": rule,
-            "daily_budget": limits.daily_budget.map(|(budget, _)| budget.to_string()),
-            "cost": limits.cost.as_ref().map(|(cost, _)| cost_json(cost)),
-            "timezone": limits.timezone.as_ref().map(|(zone, _)| zone),
+        obligations.push(Obligation::budget(obligation::Budget {
+            whose: whose.clone(),
+            rule: rule.into(),
+            limit: limits.daily_budget.map(|(budget, _)| budget),
+            unit: limits.unit().or(inherited.unit).unwrap_or(obligation::CALLS).into(),
+            cost: limits.cost.as_ref().map(|(cost, _)| Price::of(cost)),
+            zone: limits.zone().or(inherited.zone).map(Into::into),
         }));
     }
     obligations
 }
 
-/// Whole numbers without a fraction, so that every engine prints them alike.
-fn number(value: f64) -> Value {
-    if value.fract() == 0.0 && value.abs() < 9e15 { json!(value as i64) } else { json!(value) }
-}
-
-fn cost_json(cost: &Cost) -> Value {
-    match cost {
-        Cost::Fixed { value, unit } => json!({"value": value, "unit": unit}),
-        Cost::From { path, max, unit } => {
-            json!({"from": super::literals::spelled("params", &path.0), "max": max, "unit": unit})
-        }
-    }
+/// The burst of a rate that states none: the calls of one second, and one at least.
+fn usual_burst(rate: Micros) -> u32 {
+    u32::try_from(rate.0.div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1)
 }

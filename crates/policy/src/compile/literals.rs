@@ -56,7 +56,7 @@ pub(super) fn pointer(root: &str, segments: &[Segment]) -> String {
 }
 
 /// The path as an author writes it, for messages: `params.items[*].price`.
-pub(super) fn spelled(root: &str, segments: &[Segment]) -> String {
+pub(crate) fn spelled(root: &str, segments: &[Segment]) -> String {
     let mut text = root.to_owned();
     for segment in segments {
         match segment {

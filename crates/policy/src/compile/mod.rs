@@ -3,7 +3,7 @@
 mod canonical;
 mod checks;
 pub mod index;
-mod literals;
+pub(crate) mod literals;
 mod messages;
 mod need;
 mod reasons;

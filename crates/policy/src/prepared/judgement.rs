@@ -11,6 +11,7 @@ use super::{ASK, HOLDS, Plan, PlanEntry, Prepared, REASONS, UnitProgram};
 use crate::ast::Mode;
 use crate::input;
 use crate::judge::{Question, Verdict};
+use crate::obligation::Obligation;
 use crate::program::EvaluationError;
 
 impl Prepared {
@@ -350,18 +351,13 @@ impl<'a> Judgement<'a> {
         names.into_iter().cloned().collect()
     }
 
-    fn obligations(&self, ids: &[u32]) -> Vec<serde_json::Value> {
-        let own: Vec<&serde_json::Value> =
-            self.documents.iter().copied().flat_map(|document| &document.obligations).collect();
-        let replaced = |kind: &serde_json::Value| own.iter().any(|obligation| obligation["kind"] == *kind);
-        let defaults = self
-            .set
-            .defaults
-            .iter()
-            .flat_map(|document| &document.obligations)
-            .filter(|one| !replaced(&one["kind"]));
+    fn obligations(&self, ids: &[u32]) -> Vec<Obligation> {
+        let own = self.documents.iter().copied().flat_map(|document| &document.obligations);
+        let replaced = |one: &Obligation| own.clone().any(|own| own.is_like(one));
+        let defaults = self.set.defaults.iter().flat_map(|document| &document.obligations);
+        let inherited = defaults.filter(|one| !replaced(one));
         let entries = ids.iter().flat_map(|&id| &self.entry(id).index.obligations);
-        entries.chain(own.iter().copied()).chain(defaults).chain(&self.set.obligations).cloned().collect()
+        entries.chain(own.clone()).chain(inherited).chain(&self.set.obligations).cloned().collect()
     }
 }
 

@@ -196,7 +196,7 @@ fn without_messages(verdict: &Verdict) -> Judgement {
         outcome: verdict.outcome,
         reasons: verdict.reasons.iter().map(because).collect(),
         rules: verdict.rules.clone(),
-        obligations: verdict.obligations.clone(),
+        obligations: verdict.obligations.iter().map(|one| one.document().clone()).collect(),
         unverified: verdict.unverified.clone(),
     }
 }

@@ -1,14 +1,20 @@
 //! What a running node refuses, field by field.
 
-use aegis_policy::enforce::unenforced;
+use aegis_policy::ast::PolicySet;
+use aegis_policy::diagnostic::Diagnostic;
+use aegis_policy::enforce::{lent, unenforced};
 
 use super::check_one;
 
 fn refused(text: &str) -> Vec<(String, u32)> {
+    named(text, unenforced, "not-enforced-yet")
+}
+
+fn named(text: &str, look: fn(&PolicySet) -> Vec<Diagnostic>, code: &str) -> Vec<(String, u32)> {
     let checked = check_one("policy.yaml", text);
     let set = checked.set.expect("a set without errors");
-    let found = unenforced(&set);
-    assert!(found.iter().all(|problem| problem.code == "not-enforced-yet" && !problem.help.is_empty()));
+    let found = look(&set);
+    assert!(found.iter().all(|problem| problem.code == code && !problem.help.is_empty()));
     found
         .iter()
         .map(|problem| (problem.message.split('`').nth(1).unwrap_or_default().to_owned(), problem.span.line))
@@ -19,7 +25,7 @@ fn refused(text: &str) -> Vec<(String, u32)> {
 fn what_this_build_enforces_is_accepted() {
     assert_eq!(
         refused(
-            "agent: a\nallowed_tools:\n- name: t\n  conditions: {max_amount: 5, approval_needed: true}\n  approval: {by: [boss]}\n"
+            "agent: a\nrps_limit: 5\ndaily_budget: 3\nallowed_tools:\n- name: t\n  conditions: {max_amount: 5, approval_needed: true}\n  approval: {by: [boss]}\n"
         ),
         []
     );
@@ -44,25 +50,20 @@ fn each_field_that_nobody_keeps_is_named_at_its_place() {
     let fields: Vec<&str> = found.iter().map(|(field, _)| field.as_str()).collect();
     assert_eq!(
         fields,
-        [
-            "mode: shadow",
-            "egress",
-            "rps_limit",
-            "rps_limit",
-            "daily_budget",
-            "cost",
-            "timezone",
-            "detectors",
-            "detectors",
-            "rps_limit",
-            "burst",
-            "daily_budget",
-            "cost",
-            "timezone",
-            "redact",
-            "redact",
-            "cost",
-            "mode: shadow"
-        ]
+        ["mode: shadow", "egress", "detectors", "detectors", "redact", "redact", "mode: shadow"]
     );
+}
+
+#[test]
+fn each_limit_is_named_to_a_node_that_nobody_lends_to() {
+    let found = named(include_str!("whole.yaml"), lent, "needs-control-plane");
+    let fields: Vec<&str> = found.iter().map(|(field, _)| field.as_str()).collect();
+    let of_document = ["rps_limit", "burst", "daily_budget", "cost", "timezone"];
+    assert_eq!(
+        fields,
+        [&["rps_limit", "rps_limit", "daily_budget", "cost", "timezone"], &of_document[..], &["cost"]]
+            .concat()
+    );
+    let lines: Vec<&str> = include_str!("whole.yaml").lines().collect();
+    assert!(found.iter().all(|(field, line)| lines[*line as usize - 1].contains(field)), "{found:?}");
 }

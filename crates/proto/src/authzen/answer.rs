@@ -1,6 +1,6 @@
 //! What is answered: a truth value, and the whole decision beside it.
 
-use aegis_model::decision::{Decision, Outcome, PolicyRef, Reason};
+use aegis_model::decision::{Decision, Limits, Outcome, PolicyRef, Reason};
 use aegis_model::json::JsonObject;
 use serde::Serialize;
 
@@ -43,6 +43,9 @@ pub enum AnswerContext {
         /// The policy it was judged under.
         #[serde(skip_serializing_if = "Option::is_none")]
         policy: Option<PolicyRef>,
+        /// What is left after it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        limits: Option<Limits>,
     },
     /// The evaluation could not be judged.
     Failed {
@@ -76,6 +79,7 @@ impl From<Decision> for EvaluationAnswer {
                 reasons: decision.reasons,
                 params: decision.params.filter(|_| outcome == Outcome::Sanitize),
                 policy: decision.policy,
+                limits: decision.limits,
             },
         }
     }

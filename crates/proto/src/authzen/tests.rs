@@ -2,6 +2,7 @@
 
 use aegis_model::caps;
 use aegis_model::decision::{Decision, Outcome, PolicyRef, Reason};
+use aegis_model::money::Micros;
 use aegis_model::reason::ReasonCode;
 use serde_json::{Value, json};
 
@@ -161,6 +162,10 @@ fn only_an_allowance_is_true() {
         reasons: vec![Reason::plain(ReasonCode::SensitiveData, "m")],
         params: json!({"a": 1}).as_object().cloned(),
         policy: Some(PolicyRef { version: 1, digest: "sha256:00".into(), activation: 2 }),
+        limits: Some(aegis_model::decision::Limits {
+            budget_remaining: Some(Micros(12_500_000)),
+            retry_after_ms: Some(180),
+        }),
         replayed: false,
         explanation: None,
     };
@@ -175,6 +180,7 @@ fn only_an_allowance_is_true() {
         assert_eq!(answer["context"]["outcome"], json!(outcome.as_str()));
         assert_eq!(answer["context"]["params"], params, "{outcome}");
         assert_eq!(answer["context"]["policy"]["version"], json!(1));
+        assert_eq!(answer["context"]["limits"], json!({"budget_remaining": "12.5", "retry_after_ms": 180}));
         assert_eq!(answer["context"]["reasons"][0]["code"], json!("SensitiveData"));
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use aegis_model::money::Micros;
 
 fn request() -> v1::DecideRequest {
     v1::DecideRequest {
@@ -31,6 +32,10 @@ fn decision() -> Decision {
         }],
         params: json!({"amount": 1.5, "vendor": "acme"}).as_object().cloned(),
         policy: Some(PolicyRef { version: 12, digest: "sha256:00".into(), activation: 417 }),
+        limits: Some(aegis_model::decision::Limits {
+            budget_remaining: Some(Micros(12_500_000)),
+            retry_after_ms: Some(180),
+        }),
         replayed: true,
         explanation: Some(json!([{"step": "scope"}])),
     }
@@ -153,4 +158,39 @@ fn a_refusal_brings_no_parameters_even_if_a_node_sends_some() {
     let response =
         v1::DecideResponse { outcome: v1::Outcome::Deny.into(), ..write_decision(decision(), None) };
     assert_eq!(read_decision(response).expect("a decision").params, None);
+}
+
+#[test]
+fn what_became_of_a_call_is_read_strictly() {
+    let told = |status, cost: &str, result: &'static str| v1::CompleteRequest {
+        decision_id: "d-n1-7-1".to_owned(),
+        status,
+        cost: cost.to_owned(),
+        result: result.into(),
+    };
+    let read = read_completion(&told(2, "0.25", "[1.50]")).expect("a completion");
+    assert_eq!(
+        (read.status, read.cost, read.result),
+        (Status::Failed, Some(Micros(250_000)), Some(json!([1.5])))
+    );
+    assert_eq!(read_completion(&told(1, "", "")).expect("a completion").cost, None);
+    for (told, path) in [
+        (told(0, "", ""), "/status"),
+        (told(9, "", ""), "/status"),
+        (told(1, "-1", ""), "/cost"),
+        (told(1, "1e3", ""), "/cost"),
+        (told(1, "", "{\"a\": 1, \"a\": 2}"), "/result/a"),
+        (told(1, "", "nothing"), "/result"),
+        (v1::CompleteRequest { decision_id: String::new(), ..told(1, "", "") }, "/decision_id"),
+        (v1::CompleteRequest { decision_id: "d".repeat(200), ..told(1, "", "") }, "/decision_id"),
+    ] {
+        assert_eq!(read_completion(&told).expect_err("refused").path(), path);
+    }
+}
+
+#[test]
+fn limits_that_are_no_amount_are_not_understood() {
+    let mut response = write_decision(decision(), None);
+    response.limits = Some(v1::Limits { budget_remaining: "many".to_owned(), retry_after_ms: 0 });
+    assert!(matches!(read_decision(response), Err(BadAnswer::Limits)));
 }

@@ -74,6 +74,32 @@ pub struct DecideResponse {
     #[prost(bytes = "bytes", tag = "11")]
     pub explanation: ::prost::bytes::Bytes,
 }
+/// What became of a call.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct CompleteRequest {
+    /// The decision that allowed it.
+    #[prost(string, tag = "1")]
+    pub decision_id: ::prost::alloc::string::String,
+    /// How it ended. Required.
+    #[prost(enumeration = "CompletionStatus", tag = "2")]
+    pub status: i32,
+    /// What it really cost: a decimal number as in `DecideRequest.cost`, in the unit of the budget. Empty: as it was charged; where
+    /// the policy has a parameter read, and the token has the scope `settle`, as that parameter said.
+    #[prost(string, tag = "3")]
+    pub cost: ::prost::alloc::string::String,
+    /// What the tool gave back: one JSON value in UTF-8. Empty: nothing.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub result: ::prost::bytes::Bytes,
+}
+/// The answer to a completion: it is recorded, and counts.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct CompleteResponse {
+    /// The result to use: one JSON value in UTF-8. Empty if none was sent.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub result: ::prost::bytes::Bytes,
+}
 /// One reason of a decision. Holds no value of the call.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Reason {
@@ -207,6 +233,43 @@ pub struct DecideError {
     /// How long to wait before a retry, in milliseconds. Zero: unknown.
     #[prost(uint64, tag = "4")]
     pub retry_after_ms: u64,
+}
+/// How an allowed call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CompletionStatus {
+    /// Not said; refused.
+    Unspecified = 0,
+    /// The tool did what was asked.
+    Succeeded = 1,
+    /// The tool failed. It may have cost something all the same, so it stays charged unless a cost is given.
+    Failed = 2,
+    /// The tool was never called: costs nothing. Needs the scope `settle`.
+    NotRun = 3,
+}
+impl CompletionStatus {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "COMPLETION_STATUS_UNSPECIFIED",
+            Self::Succeeded => "COMPLETION_STATUS_SUCCEEDED",
+            Self::Failed => "COMPLETION_STATUS_FAILED",
+            Self::NotRun => "COMPLETION_STATUS_NOT_RUN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "COMPLETION_STATUS_UNSPECIFIED" => Some(Self::Unspecified),
+            "COMPLETION_STATUS_SUCCEEDED" => Some(Self::Succeeded),
+            "COMPLETION_STATUS_FAILED" => Some(Self::Failed),
+            "COMPLETION_STATUS_NOT_RUN" => Some(Self::NotRun),
+            _ => None,
+        }
+    }
 }
 /// The four answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -398,6 +461,36 @@ pub mod decision_client {
                 .insert(GrpcMethod::new("aegis.v1.Decision", "DecideStream"));
             self.inner.streaming(req, path, codec).await
         }
+        /// Says what became of a call that was allowed, and what it really cost. Accepted once per decision, within an hour, by the
+        /// node that decided.
+        ///
+        /// Metadata and status as for `Decide`. The agent that made the call may say so, and may only raise its cost; whose token has
+        /// the scope `settle` may do so for every agent of the tenant, and may lower it. `INVALID_ARGUMENT`: no such decision waits for
+        /// it; the message says whether it was completed before, or which node has to be asked.
+        pub async fn complete(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CompleteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CompleteResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::StrictCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Decision/Complete",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Decision", "Complete"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -438,6 +531,19 @@ pub mod decision_server {
             request: tonic::Request<tonic::Streaming<super::DecideStreamRequest>>,
         ) -> std::result::Result<
             tonic::Response<Self::DecideStreamStream>,
+            tonic::Status,
+        >;
+        /// Says what became of a call that was allowed, and what it really cost. Accepted once per decision, within an hour, by the
+        /// node that decided.
+        ///
+        /// Metadata and status as for `Decide`. The agent that made the call may say so, and may only raise its cost; whose token has
+        /// the scope `settle` may do so for every agent of the tenant, and may lower it. `INVALID_ARGUMENT`: no such decision waits for
+        /// it; the message says whether it was completed before, or which node has to be asked.
+        async fn complete(
+            &self,
+            request: tonic::Request<super::CompleteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CompleteResponse>,
             tonic::Status,
         >;
     }
@@ -608,6 +714,49 @@ pub mod decision_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Decision/Complete" => {
+                    #[allow(non_camel_case_types)]
+                    struct CompleteSvc<T: Decision>(pub Arc<T>);
+                    impl<T: Decision> tonic::server::UnaryService<super::CompleteRequest>
+                    for CompleteSvc<T> {
+                        type Response = super::CompleteResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CompleteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Decision>::complete(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CompleteSvc(inner);
+                        let codec = crate::codec::StrictCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

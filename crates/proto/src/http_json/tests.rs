@@ -1,6 +1,7 @@
 //! What bodies are read, and how the others are refused.
 
 use aegis_model::decision::{Outcome, Reason};
+use aegis_model::money::Micros;
 use aegis_model::reason::ReasonCode;
 use serde_json::{Value, json};
 
@@ -117,6 +118,10 @@ fn a_decision_is_written_as_the_interface_says() {
         }],
         params: None,
         policy: None,
+        limits: Some(aegis_model::decision::Limits {
+            budget_remaining: Some(Micros(12_500_000)),
+            retry_after_ms: Some(180),
+        }),
         replayed: false,
         explanation: None,
     };
@@ -124,7 +129,8 @@ fn a_decision_is_written_as_the_interface_says() {
     let expected = json!({
         "decision_id": "n1-7-42",
         "outcome": "approval_required",
-        "reasons": [{"code": "ParameterOutOfRange", "message": "above 5000", "path": "/params/amount"}]
+        "reasons": [{"code": "ParameterOutOfRange", "message": "above 5000", "path": "/params/amount"}],
+        "limits": {"budget_remaining": "12.5", "retry_after_ms": 180}
     });
     assert_eq!(written, expected);
 }

@@ -219,3 +219,21 @@ async fn retries_do_not_hide_what_was_wrong_last() {
     assert_eq!((last.code, last.reason.as_str()), (Code::Unavailable, "AuditUnavailable"));
     assert!(error.to_string().contains("disk full"), "{error}");
 }
+
+#[tokio::test]
+async fn what_became_of_a_call_is_told_and_its_result_comes_back() {
+    use aegis_sdk::Completion;
+
+    let node = Node::scripted(|_, _| Reply::Answer(Ok(allow()))).await;
+    let client = node.client().build().expect("a client");
+    let told = Completion::succeeded("d-1").cost("0.25").result(json!({"paid": true}));
+    assert_eq!(client.complete(told).await.expect("it is taken"), Some(json!({"paid": true})));
+    assert_eq!(client.complete(Completion::not_run("d-1")).await.expect("it is taken"), None);
+    for malformed in
+        [Completion::failed(""), Completion::failed("d-1").cost("-1"), Completion::failed("d-1").cost("1e9")]
+    {
+        let error = client.complete(malformed).await.expect_err("it is not sent");
+        assert_eq!(error.code(), Some(ReasonCode::InvalidRequest));
+    }
+    assert!(!format!("{:?}", Completion::failed("d-1").result("secret")).contains("secret"));
+}

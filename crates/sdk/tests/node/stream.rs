@@ -28,6 +28,13 @@ impl Decision for Streamed {
         Err(Status::unimplemented("not in this test"))
     }
 
+    async fn complete(
+        &self,
+        request: Request<v1::CompleteRequest>,
+    ) -> Result<Response<v1::CompleteResponse>, Status> {
+        Ok(Response::new(v1::CompleteResponse { result: request.into_inner().result }))
+    }
+
     type DecideStreamStream = Answers;
 
     async fn decide_stream(

@@ -71,6 +71,13 @@ impl Decision for Scripted {
         }
     }
 
+    async fn complete(
+        &self,
+        request: Request<v1::CompleteRequest>,
+    ) -> Result<Response<v1::CompleteResponse>, Status> {
+        Ok(Response::new(v1::CompleteResponse { result: request.into_inner().result }))
+    }
+
     type DecideStreamStream = tokio_stream::Empty<Result<v1::DecideStreamResponse, Status>>;
 
     async fn decide_stream(

@@ -19,6 +19,13 @@ impl Decision for Counting {
         Ok(Response::new(allow()))
     }
 
+    async fn complete(
+        &self,
+        request: Request<v1::CompleteRequest>,
+    ) -> Result<Response<v1::CompleteResponse>, Status> {
+        Ok(Response::new(v1::CompleteResponse { result: request.into_inner().result }))
+    }
+
     type DecideStreamStream = tokio_stream::Empty<Result<v1::DecideStreamResponse, Status>>;
 
     async fn decide_stream(

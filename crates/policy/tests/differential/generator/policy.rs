@@ -161,18 +161,20 @@ impl Writer {
             return limits;
         }
         if self.random.chance(60) {
-            limits.rps_limit = Some((*self.random.pick(&[10.0, 0.5, 2.25]), self.span()));
+            let rate = *self.random.pick(&[10_000_000, 500_000, 2_250_000, 1]);
+            limits.rps_limit = Some((Micros(rate), self.span()));
             limits.burst = self.random.chance(50).then(|| (20, self.span()));
         }
         if self.random.chance(60) {
-            limits.daily_budget = Some((Micros(12_500_000), self.span()));
+            let budget = self.random.chance(80).then(|| (Micros(12_500_000), self.span()));
+            limits.daily_budget = budget;
             let cost = if self.random.chance(50) {
-                Cost::Fixed { value: Micros(20_000), unit: "usd".into() }
+                Cost::Fixed { value: Micros(20_000), unit: (*self.random.pick(&["usd", "calls"])).into() }
             } else {
                 let path = Path(vec![Segment::Key("estimate".into()), Segment::Index(0)]);
                 Cost::From { path, max: Micros(5_000_000), unit: "usd".into() }
             };
-            limits.cost = Some((cost, self.span()));
+            limits.cost = self.random.chance(70).then(|| (cost, self.span()));
             limits.timezone = self.random.chance(50).then(|| ("Europe/Berlin".to_owned(), self.span()));
         }
         limits

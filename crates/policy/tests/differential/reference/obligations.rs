@@ -1,5 +1,6 @@
 //! What has to be done when a call goes on.
 
+use aegis_model::money::Micros;
 use aegis_policy::ast::{Cost, Document, Entry, Limits, Path, PolicySet, Segment};
 use serde_json::{Value, json};
 
@@ -8,7 +9,14 @@ use serde_json::{Value, json};
 pub(crate) fn of(set: &PolicySet, deciding: &[&Entry], documents: &[&Document]) -> Vec<Value> {
     let mut all = Vec::new();
     for entry in deciding {
-        limits(&entry.rule, &entry.limits, &mut all);
+        let around = document_of(set, entry);
+        let beside = Beside {
+            level: "entry",
+            name: Some(&entry.tool.0),
+            unit: unit(&around.limits),
+            zone: zone(&around.limits),
+        };
+        limits(&entry.rule, &entry.limits, &beside, &mut all);
         for (redact, _) in &entry.redact {
             all.push(json!({"kind": "redact", "rule": entry.rule, "redact": redact}));
         }
@@ -25,14 +33,32 @@ pub(crate) fn of(set: &PolicySet, deciding: &[&Entry], documents: &[&Document]) 
         own.iter().cloned().chain(inherited.filter(|one| own.iter().all(|own| own["kind"] != one["kind"]))),
     );
     if let Some(tenant) = &set.tenant {
-        limits("tenant", tenant, &mut all);
+        limits("tenant", tenant, &Beside { level: "tenant", ..Beside::default() }, &mut all);
     }
     all
 }
 
+/// What stands around limits.
+#[derive(Default)]
+struct Beside<'a> {
+    level: &'a str,
+    name: Option<&'a str>,
+    unit: Option<&'a str>,
+    zone: Option<&'a str>,
+}
+
+/// The document in which an entry stands.
+fn document_of<'s>(set: &'s PolicySet, entry: &Entry) -> &'s Document {
+    let mut documents = set.documents.iter().chain(&set.defaults);
+    let has = |document: &&Document| document.allowed.iter().flatten().any(|one| std::ptr::eq(one, entry));
+    documents.find(has).expect("an entry of the set")
+}
+
 fn of_document(document: &Document) -> Vec<Value> {
     let mut all = Vec::new();
-    limits(&document.label, &document.limits, &mut all);
+    let of_entries = document.allowed.iter().flatten().filter_map(|entry| unit(&entry.limits)).next();
+    let beside = Beside { level: "agent", unit: of_entries, ..Beside::default() };
+    limits(&document.label, &document.limits, &beside, &mut all);
     if let Some(egress) = &document.egress {
         let rule = format!("{}/egress", document.label);
         all.push(json!({"kind": "egress", "rule": rule, "allow": egress.allow}));
@@ -40,23 +66,45 @@ fn of_document(document: &Document) -> Vec<Value> {
     all
 }
 
-fn limits(rule: &str, limits: &Limits, all: &mut Vec<Value>) {
-    let Limits { rps_limit, burst, daily_budget, cost, timezone } = limits;
-    if rps_limit.is_some() || burst.is_some() {
-        let rate = rps_limit.map(|(rate, _)| rate);
-        all.push(
-            json!({"kind": "rate", "rule": rule, "rps_limit": rate, "burst": burst.map(|(burst, _)| burst)}),
-        );
+fn limits(rule: &str, limits: &Limits, beside: &Beside<'_>, all: &mut Vec<Value>) {
+    let Limits { rps_limit, burst, daily_budget, cost, timezone: _ } = limits;
+    let mut push = |kind: &str, fields: Value| {
+        let mut document = json!({"kind": kind, "rule": rule, "level": beside.level});
+        if let Some(name) = beside.name {
+            document["name"] = json!(name);
+        }
+        for (field, value) in fields.as_object().expect("fields") {
+            document[field] = value.clone();
+        }
+        all.push(document);
+    };
+    if let Some((Micros(rate), _)) = rps_limit {
+        let usual = (rate / 1_000_000 + u64::from(rate % 1_000_000 != 0)).max(1);
+        let burst = burst.map_or(usual, |(burst, _)| u64::from(burst));
+        push("rate", json!({"rps_limit": *rate as f64 / 1_000_000.0, "burst": burst}));
     }
     if daily_budget.is_some() || cost.is_some() {
-        all.push(json!({
-            "kind": "budget",
-            "rule": rule,
-            "daily_budget": daily_budget.map(|(budget, _)| budget.to_string()),
-            "cost": cost.as_ref().map(|(cost, _)| priced(cost)),
-            "timezone": timezone.as_ref().map(|(zone, _)| zone),
-        }));
+        push(
+            "budget",
+            json!({
+                "daily_budget": daily_budget.map(|(budget, _)| budget.to_string()),
+                "unit": unit(limits).or(beside.unit).unwrap_or("calls"),
+                "cost": cost.as_ref().map(|(cost, _)| priced(cost)),
+                "timezone": zone(limits).or(beside.zone),
+            }),
+        );
     }
+}
+
+fn unit(limits: &Limits) -> Option<&str> {
+    match &limits.cost {
+        Some((Cost::Fixed { unit, .. } | Cost::From { unit, .. }, _)) => Some(unit),
+        None => None,
+    }
+}
+
+fn zone(limits: &Limits) -> Option<&str> {
+    limits.timezone.as_ref().map(|(zone, _)| &**zone)
 }
 
 fn priced(cost: &Cost) -> Value {

@@ -1,0 +1,323 @@
+//! The limits that one call has to fit, and what was taken from them for it.
+
+use std::sync::Arc;
+
+use aegis_limits::hierarchy::{Account, Hierarchy, Level, Unfit};
+use aegis_limits::pace::Pace;
+use aegis_limits::reservation::{Charge, Reservation};
+use aegis_model::call::ToolCall;
+use aegis_model::caps;
+use aegis_model::clock::Monotonic;
+use aegis_model::decision::Reason;
+use aegis_model::ids::AgentId;
+use aegis_model::money::Micros;
+use aegis_model::reason::ReasonCode;
+use aegis_policy::obligation::{self, Duty, Obligation};
+
+use crate::limits::{
+    Book, Budget, BudgetKey, BudgetTerms, LeaseCell, Rate, RateKey, RateTerms, Stamp, TooMany, Whose,
+};
+use crate::price::{Cost, Prices};
+use crate::snapshot::Tenant;
+
+/// One limit of a call.
+#[derive(Debug)]
+pub(crate) struct Limit {
+    pub(crate) level: Level,
+    /// Who says so; nothing if it is the organization.
+    pub(crate) rule: Option<Arc<str>>,
+    /// The entry's name, where an entry limits.
+    pub(crate) entry: Option<Arc<str>>,
+    pub(crate) kind: Kind,
+}
+
+/// A rate or a budget.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Rate(Arc<Rate>),
+    Budget {
+        budget: Arc<Budget>,
+        unit: Arc<str>,
+        /// The most per day, as this call's policy has it.
+        limit: Micros,
+        cost: Cost,
+    },
+}
+
+/// What a call is counted by, in the order in which it is asked: levels from the top, within a level rates first.
+#[derive(Debug, Default)]
+pub(crate) struct Limits(Vec<Limit>);
+
+/// Why it cannot be said by what a call is counted.
+#[derive(Debug)]
+pub(crate) enum Uncounted {
+    /// What it costs is not known, or not to be believed.
+    Cost(Reason),
+    /// The node has as many limits as it can hold.
+    NoRoom,
+    /// More limits than a call can have.
+    TooMany,
+}
+
+impl From<TooMany> for Uncounted {
+    fn from(_: TooMany) -> Self {
+        Self::NoRoom
+    }
+}
+
+impl Limits {
+    /// The limits among a verdict's obligations, and those of the tenant's organization. Two of one name are one, of which the
+    /// strictest terms count.
+    ///
+    /// # Errors
+    /// [`Uncounted`]: the call must not go on.
+    pub(crate) fn of(
+        book: &Book,
+        tenant: &Tenant,
+        agent: &AgentId,
+        obligations: &[Obligation],
+        call: &ToolCall,
+    ) -> Result<Self, Uncounted> {
+        let (history, number) = tenant.stamp();
+        let stamp = Stamp { history, number };
+        let budgets = obligations.iter().filter_map(|obligation| match obligation.duty() {
+            Duty::Budget(budget) => Some(budget),
+            Duty::Rate(_) | Duty::Approval | Duty::Redact | Duty::Egress => None,
+        });
+        let prices = Prices::new(budgets.clone(), call);
+        let mut limits = Self::default();
+        if let Some(organization) = tenant.organization_limits() {
+            let whose = || Whose::Organization(organization.organization.clone());
+            let stamp = Stamp { history, number: organization.revision };
+            if let Some(whole) = organization.rate {
+                limits.rate(
+                    book.rate(&RateKey { whose: whose() }, &RateTerms { whole, stamp })?,
+                    Level::Organization,
+                    None,
+                    None,
+                )?;
+            }
+            if let Some(budget) = &organization.budget {
+                let key = BudgetKey { whose: whose(), unit: Arc::clone(&budget.unit) };
+                let terms = BudgetTerms { limit: budget.limit, zone: budget.zone.clone(), stamp };
+                limits.budget(book, key, &terms, None, &prices)?;
+            }
+        }
+        for obligation in obligations {
+            if let Duty::Rate(rate) = obligation.duty() {
+                let whose = whose(&rate.whose, tenant, agent);
+                let level = whose.level();
+                // A rate beyond the bounds is refused when the policy is checked; if one slipped through, nothing passes.
+                let whole = Pace::new(rate.rate, rate.burst).unwrap_or(Pace::NOTHING);
+                let found = book.rate(&RateKey { whose }, &RateTerms { whole, stamp })?;
+                limits.rate(found, level, Some(&rate.rule), entry_of(&rate.whose))?;
+            }
+        }
+        for budget in budgets {
+            let Some(limit) = budget.limit else { continue };
+            let key =
+                BudgetKey { whose: whose(&budget.whose, tenant, agent), unit: Arc::clone(&budget.unit) };
+            let terms = BudgetTerms { limit, zone: budget.zone.clone(), stamp };
+            limits.budget(book, key, &terms, Some(budget), &prices)?;
+        }
+        limits.0.sort_by_key(|limit| (limit.level, matches!(limit.kind, Kind::Budget { .. })));
+        Ok(limits)
+    }
+
+    fn rate(
+        &mut self,
+        rate: Arc<Rate>,
+        level: Level,
+        rule: Option<&Arc<str>>,
+        entry: Option<Arc<str>>,
+    ) -> Result<(), Uncounted> {
+        let same = |limit: &Limit| matches!(&limit.kind, Kind::Rate(known) if Arc::ptr_eq(known, &rate));
+        if self.0.iter().any(same) {
+            return Ok(());
+        }
+        self.push(Limit { level, rule: rule.cloned(), entry, kind: Kind::Rate(rate) })
+    }
+
+    fn budget(
+        &mut self,
+        book: &Book,
+        key: BudgetKey,
+        terms: &BudgetTerms,
+        says: Option<&obligation::Budget>,
+        prices: &Prices<'_>,
+    ) -> Result<(), Uncounted> {
+        let budget = book.budget(&key, terms)?;
+        let known = self.0.iter_mut().find_map(|known| match &mut known.kind {
+            Kind::Budget { budget: known, limit, .. } if Arc::ptr_eq(known, &budget) => Some(limit),
+            Kind::Budget { .. } | Kind::Rate(_) => None,
+        });
+        if let Some(known) = known {
+            *known = terms.limit.min(*known);
+            return Ok(());
+        }
+        let cost = prices.at(&key.unit).map_err(Uncounted::Cost)?;
+        let kind = Kind::Budget { budget, unit: key.unit, limit: terms.limit, cost };
+        let rule = says.map(|says| Arc::clone(&says.rule));
+        let entry = says.and_then(|says| entry_of(&says.whose));
+        self.push(Limit { level: key.whose.level(), rule, entry, kind })
+    }
+
+    fn push(&mut self, limit: Limit) -> Result<(), Uncounted> {
+        if self.0.len() >= caps::LIMITS_PER_CALL_MAX {
+            return Err(Uncounted::TooMany);
+        }
+        self.0.push(limit);
+        Ok(())
+    }
+
+    /// Whether nothing limits the call.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Counts the call as demand of all its rates, whatever becomes of it.
+    pub(crate) fn note_demand(&self) {
+        for limit in &self.0 {
+            if let Kind::Rate(rate) = &limit.kind {
+                rate.note_demand();
+            }
+        }
+    }
+
+    /// All of them as one thing to be reserved from. A dry run takes tokens, but pays nothing.
+    pub(crate) fn gather(self, dry_run: bool) -> Counted {
+        let account = |limit: &Limit| match &limit.kind {
+            Kind::Rate(rate) => {
+                Account { level: limit.level, bucket: Some(Arc::clone(rate.bucket())), purse: None }
+            }
+            Kind::Budget { budget, .. } => {
+                Account { level: limit.level, bucket: None, purse: Some(Arc::clone(budget.purse())) }
+            }
+        };
+        let hierarchy = Arc::new(Hierarchy::new(self.0.iter().map(account).collect()));
+        Counted { limits: self.0, hierarchy, dry_run }
+    }
+}
+
+fn whose(whose: &obligation::Whose, tenant: &Tenant, agent: &AgentId) -> Whose {
+    match whose {
+        obligation::Whose::Tenant => Whose::Tenant(tenant.id().clone()),
+        obligation::Whose::Agent => Whose::Agent(tenant.id().clone(), agent.clone()),
+        obligation::Whose::Entry(name) => Whose::Entry(tenant.id().clone(), agent.clone(), Arc::clone(name)),
+    }
+}
+
+fn entry_of(whose: &obligation::Whose) -> Option<Arc<str>> {
+    match whose {
+        obligation::Whose::Entry(name) => Some(Arc::clone(name)),
+        obligation::Whose::Tenant | obligation::Whose::Agent => None,
+    }
+}
+
+/// The limits of a call, ready to be taken from.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    limits: Vec<Limit>,
+    hierarchy: Arc<Hierarchy<LeaseCell>>,
+    dry_run: bool,
+}
+
+impl Counted {
+    /// Takes what the call needs of all limits, or nothing. Never waits.
+    pub(crate) fn reserve(&self, now: Monotonic) -> Result<Reservation<LeaseCell>, Unfit> {
+        let cost = |at: usize| match &self.limits[at].kind {
+            Kind::Budget { cost, .. } if !self.dry_run => cost.reserved,
+            Kind::Budget { .. } | Kind::Rate(_) => Micros::ZERO,
+        };
+        self.hierarchy.reserve(&self.hierarchy.costs(cost), now)
+    }
+
+    /// The limit that refused.
+    pub(crate) fn limit(&self, unfit: &Unfit) -> &Limit {
+        &self.limits[unfit.account]
+    }
+
+    /// With what was taken.
+    pub(crate) fn with(self, reservation: Reservation<LeaseCell>) -> Admission {
+        Admission { limits: self.limits, taken: Some(reservation), dry_run: self.dry_run }
+    }
+}
+
+/// Proof that a call fits its limits: what was taken for it. Dropped, it gives back what was paid.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    limits: Vec<Limit>,
+    /// Nothing if nothing limits the call.
+    taken: Option<Reservation<LeaseCell>>,
+    dry_run: bool,
+}
+
+/// What a call that was allowed has been charged.
+#[derive(Debug)]
+pub(crate) struct Charged {
+    /// The budgets among the accounts of the charge, each with its place there. Rates have nothing to settle.
+    pub(crate) budgets: Vec<(usize, Limit)>,
+    pub(crate) charge: Charge<LeaseCell>,
+}
+
+impl Admission {
+    /// Nothing limits the call.
+    pub(crate) fn free() -> Self {
+        Self { limits: Vec::new(), taken: None, dry_run: false }
+    }
+
+    /// The call may not go on after all: gives everything back.
+    pub(crate) fn refund(self, now: Monotonic) {
+        if let Some(taken) = self.taken {
+            taken.refund(now);
+        }
+    }
+
+    /// The call is allowed. What it was charged, if anything limits it.
+    pub(crate) fn commit(self) -> Option<Charged> {
+        let charge = self.taken?.commit();
+        charge.hierarchy().forget();
+        let limits = self.limits.into_iter().enumerate();
+        let budgets = limits.filter(|(_, limit)| matches!(limit.kind, Kind::Budget { .. }));
+        (!self.dry_run).then(|| Charged { budgets: budgets.collect(), charge })
+    }
+
+    /// Whether anything limits the call.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.taken.is_some()
+    }
+
+    /// What is paid at each budget that the call is charged at.
+    pub(crate) fn paid(&self) -> impl Iterator<Item = (&Limit, &Arc<str>, Micros)> {
+        self.taken
+            .iter()
+            .flat_map(|taken| {
+                self.limits.iter().enumerate().filter_map(|(at, limit)| match &limit.kind {
+                    Kind::Budget { unit, .. } => Some((limit, unit, taken.paid(at))),
+                    Kind::Rate(_) => None,
+                })
+            })
+            .filter(|(_, _, paid)| !paid.is_zero())
+    }
+
+    /// What is left of the budget that pays for the fewest calls like this one, as far as this node knows.
+    pub(crate) fn tightest(&self) -> Option<Micros> {
+        if self.dry_run {
+            // A dry run asks no budget, so the node may know nothing of it.
+            return None;
+        }
+        let left = self.limits.iter().filter_map(|limit| match &limit.kind {
+            Kind::Budget { budget, cost, .. } => Some((budget.remaining(), cost.reserved)),
+            Kind::Rate(_) => None,
+        });
+        let calls = |(left, cost): &(Micros, Micros)| left.0.checked_div(cost.0).unwrap_or(u64::MAX);
+        left.min_by_key(calls).map(|(left, _)| left)
+    }
+}
+
+impl Limit {
+    /// The reason for which it refuses a call.
+    pub(crate) fn reason(&self, code: ReasonCode, message: String) -> Reason {
+        Reason { rule: self.rule.as_deref().map(str::to_owned), ..Reason::plain(code, message) }
+    }
+}

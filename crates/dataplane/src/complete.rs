@@ -1,0 +1,202 @@
+//! What became of an allowed call: its charge is settled, once, and a second record stands beside that of the decision.
+//!
+//! The agent that made the call may raise what it is charged, never lower it. Lowering it, and saying that the tool was never
+//! called, is for who carries the call to the tool or owns it: a token with the scope `settle`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use aegis_limits::hierarchy::Costs;
+use aegis_model::caps;
+use aegis_model::completion::{Completion, Status};
+use aegis_model::money::Micros;
+use aegis_model::principal::Principal;
+use aegis_model::reason::ReasonCode;
+use aegis_policy::obligation::CALLS;
+use serde_json::Value;
+
+use crate::admission::{Charged, Kind, Limit};
+use crate::answer::Refused;
+use crate::case::Surface;
+use crate::charges::{NotOpen, Open};
+use crate::decider::Decider;
+use crate::log::line::{CompletionLine, Line, SettledPart};
+use crate::snapshot::Phase;
+
+/// The right to lower what a call was charged.
+const SETTLE_SCOPE: &str = "settle";
+
+/// Settles a call, and gives back its result as it is to be used.
+///
+/// Refuses for: bad evidence, a decision of another node, tenant or agent, one that is over or was completed before, a cost
+/// that is lowered without the right to it or beyond belief, and a record that cannot be written.
+pub(crate) async fn complete(
+    decider: &Decider,
+    surface: Surface,
+    source: IpAddr,
+    token: &str,
+    completion: Completion,
+) -> Result<Option<Value>, Refused> {
+    let principal = match prove(decider, token) {
+        Ok(principal) => principal,
+        Err(refused) => return Err(decider.turn_away(source, surface, refused).await),
+    };
+    let completed = accept(decider, &principal, completion).await;
+    match &completed {
+        Ok(_) => decider.metrics.completed(),
+        Err(refused) => decider.metrics.refused(refused.code, surface),
+    }
+    completed
+}
+
+/// Who says so.
+fn prove(decider: &Decider, token: &str) -> Result<Arc<Principal>, Refused> {
+    let snapshot = decider.snapshot();
+    if snapshot.phase() == Phase::Awaiting {
+        return Err(Refused::plain(ReasonCode::PolicyUnavailable));
+    }
+    let principal = snapshot.verifier().verify_agent(token, decider.clock.now());
+    let principal = principal.map_err(|refusal| Refused::new(refusal.code(), refusal.to_string()))?;
+    match snapshot.tenant(&principal.tenant) {
+        Some(tenant) if tenant.revoked().covers(&principal) => Err(Refused::plain(ReasonCode::TokenRevoked)),
+        Some(_) => Ok(principal),
+        None => Err(Refused::plain(ReasonCode::PolicyUnavailable)),
+    }
+}
+
+async fn accept(
+    decider: &Decider,
+    principal: &Principal,
+    completion: Completion,
+) -> Result<Option<Value>, Refused> {
+    let Completion { decision_id, status, cost, result } = completion;
+    decider.ids.check(&decision_id).map_err(|elsewhere| unknown(elsewhere.to_string()))?;
+    let settles = principal.scope.has(SETTLE_SCOPE);
+    let said = Said { status, cost, settles };
+    if status == Status::NotRun && !settles {
+        return Err(Refused::new(ReasonCode::ScopeExceeded, "`not_run` needs the scope `settle`"));
+    }
+    let now = decider.clock.now();
+    let mut real = None;
+    let open: Open = decider.charges.take(&decision_id, &principal.tenant, now, |open| {
+        if open.agent != principal.agent && !settles {
+            return Err(NotOpen::Unknown.into());
+        }
+        real = open.charged.as_deref().map(|charged| said.real(charged)).transpose()?;
+        Ok::<(), Refused>(())
+    })?;
+    let parts =
+        open.charged.as_deref().into_iter().zip(&real).flat_map(|(charged, real)| parts(charged, real));
+    let line = CompletionLine {
+        decision_id: &decision_id,
+        at: now,
+        tenant: &open.tenant,
+        agent: &open.agent,
+        by: &principal.agent,
+        token_id: &principal.token_id,
+        tool: &open.tool,
+        action: &open.action,
+        status,
+        cost,
+        settled: parts.collect(),
+    };
+    let line = Line::Completion(Box::new(line)).to_bytes();
+    let Ok(ack) = decider.log.append(line) else {
+        decider.charges.put_back(&decision_id, open);
+        return Err(Refused::plain(ReasonCode::AuditUnavailable));
+    };
+    // No pause since the record was queued: a client that goes away leaves all of it done, or nothing.
+    if let Some((charged, real)) = open.charged.zip(real) {
+        settle(decider, *charged, &real);
+    }
+    if ack.written().await { Ok(result) } else { Err(Refused::plain(ReasonCode::AuditUnavailable)) }
+}
+
+/// What is said of a call's end.
+struct Said {
+    status: Status,
+    cost: Option<Micros>,
+    /// Whether who says it may lower what was charged.
+    settles: bool,
+}
+
+impl Said {
+    /// What the call really cost at each account of its charge.
+    fn real(&self, charged: &Charged) -> Result<Costs, Refused> {
+        let mut real = charged.charge.hierarchy().costs(|at| charged.charge.paid(at));
+        for (at, limit) in &charged.budgets {
+            real.0[*at] = self.at(limit, charged.charge.paid(*at))?;
+        }
+        Ok(real)
+    }
+
+    fn at(&self, limit: &Limit, paid: Micros) -> Result<Micros, Refused> {
+        let Kind::Budget { unit, limit: most, cost, .. } = &limit.kind else { return Ok(paid) };
+        let real = match (self.status, self.cost) {
+            (Status::NotRun, None) => Micros::ZERO,
+            (Status::NotRun, Some(said)) if said.is_zero() => Micros::ZERO,
+            (Status::NotRun, Some(_)) => {
+                return Err(at_cost(
+                    "what was never run costs nothing".to_owned(),
+                    ReasonCode::InvalidRequest,
+                ));
+            }
+            (Status::Succeeded | Status::Failed, Some(said)) if **unit != *CALLS => said,
+            (Status::Succeeded | Status::Failed, None) if self.settles => cost.stated.unwrap_or(paid),
+            (Status::Succeeded | Status::Failed, _) => paid,
+        };
+        if real < paid && !self.settles {
+            let message = "a cost below what was charged needs the scope `settle`".to_owned();
+            return Err(at_cost(message, ReasonCode::ScopeExceeded));
+        }
+        if real > *most && real > paid {
+            let message = format!("the cost is more than the whole budget of the {}", limit.level);
+            return Err(at_cost(message, ReasonCode::InvalidRequest));
+        }
+        Ok(real)
+    }
+}
+
+fn at_cost(message: String, code: ReasonCode) -> Refused {
+    Refused { path: "/cost".to_owned(), ..Refused::new(code, message) }
+}
+
+fn settle(decider: &Decider, charged: Charged, real: &Costs) {
+    let Charged { budgets, charge } = charged;
+    let settlement = charge.settle(real);
+    for (at, limit) in &budgets {
+        let debt = settlement.debt.iter().find(|(account, _)| account == at);
+        if let (Kind::Budget { budget, .. }, Some((_, debt))) = (&limit.kind, debt) {
+            budget.beyond(*debt);
+            decider.metrics.debt(limit.level);
+        }
+    }
+}
+
+/// What the record says of each budget.
+fn parts<'c>(charged: &'c Charged, real: &'c Costs) -> impl Iterator<Item = SettledPart<'c>> {
+    charged.budgets.iter().filter_map(|(at, limit)| {
+        let Kind::Budget { unit, .. } = &limit.kind else { return None };
+        let (level, entry) = (limit.level.name(), limit.entry.as_deref());
+        Some(SettledPart { level, entry, unit, charged: charged.charge.paid(*at), cost: real.0[*at] })
+    })
+}
+
+fn unknown(detail: String) -> Refused {
+    Refused { path: "/decision_id".to_owned(), ..Refused::new(ReasonCode::InvalidRequest, detail) }
+}
+
+impl From<NotOpen> for Refused {
+    fn from(not_open: NotOpen) -> Self {
+        match not_open {
+            NotOpen::Unknown => unknown(format!(
+                "no allowed call of this decision waits to be completed; it does for {} minutes",
+                caps::CHARGES_KEPT_SECONDS / 60
+            )),
+            NotOpen::Completed => unknown("the decision was completed before".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! `POST /v1/complete`.
+
+use std::net::IpAddr;
+
+use aegis_proto::http_json;
+use hyper::StatusCode;
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+
+use super::problem::Problem;
+use super::{HttpSurface, Reply, headers, reply};
+use crate::answer::Refused;
+use crate::case::Surface;
+use crate::complete::complete;
+
+/// Answers one request: reads its body, settles, writes.
+pub(super) async fn answer(
+    surface: &HttpSurface,
+    source: IpAddr,
+    head: &Parts,
+    body: Incoming,
+) -> Result<Reply, Problem> {
+    let token = surface.token(source, Surface::Http, head).await?;
+    headers::check_json(&head.headers)?;
+    let _entry = surface.enter(Surface::Http)?;
+    let body = surface.bodies.read(body).await?;
+    let completion = http_json::read_completion(&body).map_err(|bad| {
+        surface.decider.malformed(Surface::Http);
+        Refused::from(bad)
+    })?;
+    drop(body);
+    let result = complete(&surface.decider, Surface::Http, source, token, completion).await?;
+    Ok(reply::json(StatusCode::OK, http_json::write_completed(result.as_ref()).into()))
+}
