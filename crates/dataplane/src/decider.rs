@@ -25,7 +25,7 @@ use crate::log::line::{Line, RefusalsLine};
 use crate::metrics::Metrics;
 use crate::replay::Replays;
 use crate::room::{Room, Seat};
-use crate::snapshot::{Phase, Snapshot, Staleness, SwapRefusal, Tenant};
+use crate::snapshot::{Phase, ShardMap, Snapshot, Staleness, SwapRefusal, Tenant};
 use crate::tally::{Due, Source, Tally};
 
 /// One node's decision point, without its surfaces. Shared by all calls.
@@ -42,6 +42,7 @@ pub struct Decider {
     pub(crate) metrics: Metrics,
     pub(crate) freshness: Freshness,
     policies: watch::Sender<PolicyStanding>,
+    shards: watch::Sender<Arc<ShardMap>>,
     swapping: Mutex<()>,
 }
 
@@ -114,6 +115,7 @@ impl Decider {
             metrics,
             freshness,
             policies: watch::Sender::new(standing),
+            shards: watch::Sender::new(Arc::default()),
             swapping: Mutex::new(()),
         })
     }
@@ -213,7 +215,9 @@ impl Decider {
         let _one_at_a_time = self.swapping.lock().unwrap_or_else(PoisonError::into_inner);
         let next = snapshot.succeeding(&self.snapshot.load(), self.room.max())?;
         self.metrics.enforcing(&next);
+        let shards = Arc::clone(next.shards());
         self.snapshot.store(Arc::new(next));
+        self.shards.send_if_modified(|known| std::mem::replace(known, shards) != *known);
         self.look_at_policies();
         Ok(())
     }
@@ -247,6 +251,11 @@ impl Decider {
     /// Whether there are policies to be enforced, now and later.
     pub(crate) fn policies(&self) -> watch::Receiver<PolicyStanding> {
         self.policies.subscribe()
+    }
+
+    /// Which data nodes own slots, now and later.
+    pub fn shards(&self) -> watch::Receiver<Arc<ShardMap>> {
+        self.shards.subscribe()
     }
 
     /// The snapshot in force.

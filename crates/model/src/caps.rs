@@ -123,6 +123,14 @@ pub const BURST_MAX: u32 = 1_000_000;
 /// whole map is sent at once. Fixed: clients compute slots themselves.
 pub const SLOTS: u16 = 1_024;
 
+/// Most data nodes that own slots: with more, some would own none. More of them live: those with the lowest ids own slots, and
+/// the others answer whoever asks them.
+pub const SHARD_NODES_MAX: usize = SLOTS as usize;
+
+/// Seconds without a connection to the leader after which a data node owns no slots any more: longer than a connection takes to
+/// be opened again, short beside what its slots cost elsewhere meanwhile, a grant more.
+pub const SHARD_GONE_SECONDS: u64 = 3;
+
 /// Seconds of a node's spending that one lease is made for, as long as the budget has so much.
 pub const LEASE_SECONDS: u64 = 30;
 

@@ -49,6 +49,7 @@ pub fn write_decision(decision: Decision, judged: Option<Bytes>) -> v1::DecideRe
             activation: policy.activation,
         }),
         replayed: decision.replayed,
+        owner: decision.owner.map(|owner| owner.as_ref().to_owned()).unwrap_or_default(),
         explanation: decision.explanation.as_ref().map(json_bytes).unwrap_or_default(),
         // Nobody opens approvals, holds limits, cleans parameters or gives receipts yet.
         redactions: Vec::new(),
@@ -83,6 +84,7 @@ pub fn read_decision(response: v1::DecideResponse) -> Result<Decision, BadAnswer
             activation: policy.activation,
         }),
         replayed: response.replayed,
+        owner: (!response.owner.is_empty()).then(|| response.owner.into()),
         explanation,
     })
 }

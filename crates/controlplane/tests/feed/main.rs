@@ -7,3 +7,4 @@ mod support;
 mod certificates;
 mod followers;
 mod nodes;
+mod shards;

@@ -6,11 +6,13 @@ use std::time::Duration;
 use aegis_identity::keys::VerifyingKey;
 use aegis_identity::manifest::{ManifestRefusal, ManifestTrust, Signed, Verified};
 use aegis_identity::trust::{Trust, TrustedKey};
+use aegis_limits::holder::NodeId;
+use aegis_model::caps;
 use aegis_model::clock::UnixNanos;
 use aegis_model::ids::{AgentId, ClusterId, TenantId};
 use aegis_proto::v1;
 
-use crate::snapshot::{Percent, Revoked, Staleness};
+use crate::snapshot::{Percent, Revoked, ShardMap, ShardNode, Staleness};
 
 /// What the control plane says of one tenant.
 #[derive(Debug, Clone)]
@@ -56,6 +58,15 @@ pub(super) struct ToldTrust {
     pub(super) manifests: ManifestTrust,
 }
 
+/// Which data nodes own slots. Which of them owns which slot is found later, off the hot path.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct ToldShards {
+    /// Empty: nobody has ever said.
+    pub(super) etag: Vec<u8>,
+    revision: u64,
+    nodes: Vec<ShardNode>,
+}
+
 /// A field that cannot be what it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` in a round is not valid")]
@@ -73,6 +84,8 @@ impl Told {
             revoked_tokens,
             revoked_agents,
             tokens_void_before_ms,
+            organization: _,
+            organization_limits: _,
         } = state;
         let staleness = match (serve_stale, staleness_max_seconds) {
             (true, _) => ToldStaleness::Own(Staleness::Never),
@@ -159,6 +172,32 @@ impl ToldTrust {
             manifests: manifests.map_err(|_withheld| Malformed("manifest_keys"))?,
         })
     }
+}
+
+impl ToldShards {
+    pub(super) fn read(map: v1::ShardMap) -> Result<Self, Malformed> {
+        let v1::ShardMap { etag, revision, nodes } = map;
+        let rising = nodes.is_sorted_by(|before, after| before.id < after.id);
+        if nodes.len() > caps::SHARD_NODES_MAX || !rising {
+            return Err(Malformed("nodes"));
+        }
+        let nodes = nodes.into_iter().map(shard_node).collect::<Result<_, _>>()?;
+        Ok(Self { etag, revision, nodes })
+    }
+
+    /// The map of the node `me`, with the owner of each slot. Takes a while with many nodes.
+    pub(super) fn placed(self, me: u64) -> ShardMap {
+        ShardMap::new(self.revision, NodeId(me), self.nodes)
+    }
+}
+
+fn shard_node(node: v1::ShardNode) -> Result<ShardNode, Malformed> {
+    let v1::ShardNode { id, name, address } = node;
+    let printable = address.bytes().all(|byte| byte.is_ascii_graphic());
+    if name.len() > caps::NODE_NAME_BYTES_MAX || address.len() > caps::ADDRESS_BYTES_MAX || !printable {
+        return Err(Malformed("nodes"));
+    }
+    Ok(ShardNode { id: NodeId(id), name, address: (!address.is_empty()).then(|| address.into()) })
 }
 
 fn key(bytes: &[u8]) -> Result<VerifyingKey, Malformed> {

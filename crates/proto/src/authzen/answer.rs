@@ -1,5 +1,7 @@
 //! What is answered: a truth value, and the whole decision beside it.
 
+use std::sync::Arc;
+
 use aegis_model::decision::{Decision, Outcome, PolicyRef, Reason};
 use aegis_model::json::JsonObject;
 use serde::Serialize;
@@ -43,6 +45,9 @@ pub enum AnswerContext {
         /// The policy it was judged under.
         #[serde(skip_serializing_if = "Option::is_none")]
         policy: Option<PolicyRef>,
+        /// Where the data node is reached that owns the agent's slot, when another one does.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        owner: Option<Arc<str>>,
     },
     /// The evaluation could not be judged.
     Failed {
@@ -76,6 +81,7 @@ impl From<Decision> for EvaluationAnswer {
                 reasons: decision.reasons,
                 params: decision.params.filter(|_| outcome == Outcome::Sanitize),
                 policy: decision.policy,
+                owner: decision.owner,
             },
         }
     }

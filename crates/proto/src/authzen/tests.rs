@@ -162,6 +162,7 @@ fn only_an_allowance_is_true() {
         params: json!({"a": 1}).as_object().cloned(),
         policy: Some(PolicyRef { version: 1, digest: "sha256:00".into(), activation: 2 }),
         replayed: false,
+        owner: Some("https://data-2:7081".into()),
         explanation: None,
     };
     for (outcome, permitted, params) in [
@@ -175,6 +176,7 @@ fn only_an_allowance_is_true() {
         assert_eq!(answer["context"]["outcome"], json!(outcome.as_str()));
         assert_eq!(answer["context"]["params"], params, "{outcome}");
         assert_eq!(answer["context"]["policy"]["version"], json!(1));
+        assert_eq!(answer["context"]["owner"], json!("https://data-2:7081"));
         assert_eq!(answer["context"]["reasons"][0]["code"], json!("SensitiveData"));
     }
 }

@@ -32,6 +32,7 @@ fn decision() -> Decision {
         params: json!({"amount": 1.5, "vendor": "acme"}).as_object().cloned(),
         policy: Some(PolicyRef { version: 12, digest: "sha256:00".into(), activation: 417 }),
         replayed: true,
+        owner: Some("https://data-2:7081".into()),
         explanation: Some(json!([{"step": "scope"}])),
     }
 }

@@ -118,13 +118,15 @@ fn a_decision_is_written_as_the_interface_says() {
         params: None,
         policy: None,
         replayed: false,
+        owner: Some("https://data-2:7081".into()),
         explanation: None,
     };
     let written: Value = serde_json::from_slice(&write_decision(&decision)).expect("JSON");
     let expected = json!({
         "decision_id": "n1-7-42",
         "outcome": "approval_required",
-        "reasons": [{"code": "ParameterOutOfRange", "message": "above 5000", "path": "/params/amount"}]
+        "reasons": [{"code": "ParameterOutOfRange", "message": "above 5000", "path": "/params/amount"}],
+        "owner": "https://data-2:7081"
     });
     assert_eq!(written, expected);
 }
