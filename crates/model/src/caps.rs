@@ -403,6 +403,14 @@ pub const SDK_PING_MS: u64 = 1_000;
 /// Most unanswered calls of one SDK stream. Beyond, a call waits for its turn.
 pub const SDK_STREAM_CALLS_MAX: usize = 1_024;
 
+/// Most nodes that a client learns from answers, each with a connection of its own. More: the one that was learned first is
+/// forgotten, and learned again by the next answer that names it.
+pub const SDK_NODES_MAX: usize = 64;
+
+/// Milliseconds for which a client does not ask a node that failed, where there is another one: about as long as the control
+/// plane takes to give its slots to others.
+pub const SDK_REST_MS: u64 = 5_000;
+
 /// Longest command of the control plane, in bytes: a chunk and its envelope. Longer: refused before it is replicated,
 /// so that one entry of the log stays small enough to send within a heartbeat.
 pub const COMMAND_BYTES_MAX: usize = 320 << 10;
