@@ -127,10 +127,6 @@ pub const SLOTS: u16 = 1_024;
 /// the others answer whoever asks them.
 pub const SHARD_NODES_MAX: usize = SLOTS as usize;
 
-/// Seconds without a connection to the leader after which a data node owns no slots any more: longer than a connection takes to
-/// be opened again, short beside what its slots cost elsewhere meanwhile, a grant more.
-pub const SHARD_GONE_SECONDS: u64 = 3;
-
 /// Seconds of a node's spending that one lease is made for, as long as the budget has so much.
 pub const LEASE_SECONDS: u64 = 30;
 
