@@ -13,6 +13,7 @@ use aegis_model::reason::ReasonCode;
 use aegis_model::secret::Secret;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::answer::Refused;
 use crate::case::{Case, Received, Surface};
@@ -43,6 +44,7 @@ pub struct Decider {
     pub(crate) freshness: Freshness,
     policies: watch::Sender<PolicyStanding>,
     shards: watch::Sender<Arc<ShardMap>>,
+    leaving: CancellationToken,
     swapping: Mutex<()>,
 }
 
@@ -116,6 +118,7 @@ impl Decider {
             freshness,
             policies: watch::Sender::new(standing),
             shards: watch::Sender::new(Arc::default()),
+            leaving: CancellationToken::new(),
             swapping: Mutex::new(()),
         })
     }
@@ -256,6 +259,16 @@ impl Decider {
     /// Which data nodes own slots, now and later.
     pub fn shards(&self) -> watch::Receiver<Arc<ShardMap>> {
         self.shards.subscribe()
+    }
+
+    /// Says that this node is about to stop, so that its slots are given to others. Calls are answered as before.
+    pub(crate) fn leave(&self) {
+        self.leaving.cancel();
+    }
+
+    /// Cancelled once this node is about to stop.
+    pub fn leaving(&self) -> &CancellationToken {
+        &self.leaving
     }
 
     /// The snapshot in force.

@@ -369,6 +369,13 @@ pub const CALL_SECONDS: u64 = 15;
 /// Longest time that a connection stays open without a request, in seconds. Longer: closed.
 pub const CONNECTION_IDLE_SECONDS: u64 = 120;
 
+/// Longest time for which a node that is to stop answers calls as before, until it sees that its slots are others', in seconds.
+/// Longer: it stops without, and clients find out by asking it in vain.
+pub const LEAVE_SECONDS: u64 = 2;
+
+/// Milliseconds for which it goes on once it has seen that: clients that ask meanwhile are told whom to ask from now on.
+pub const LEAVE_LINGER_MS: u64 = 250;
+
 /// Longest time that a stopping node gives to calls in progress, in seconds. Longer: cut off, unanswered.
 pub const DRAIN_SECONDS: u64 = 20;
 

@@ -1,13 +1,11 @@
 //! The shard map on its way to data nodes: who is told of it, when again, and what their answers say of it.
 
 use aegis_controlplane::testing::World;
-use aegis_model::ids::TenantId;
-use aegis_model::slot::Slot;
 use aegis_proto::control::SetShardMap;
 use aegis_proto::v1;
 use aegis_proto::v1::follow_response::Message as Down;
 
-use crate::support::{ControlNode, DataNode, feed_config, hello, soon, tenant};
+use crate::support::{ControlNode, DataNode, agent_of, feed_config, hello, soon, tenant};
 
 fn set(world: &World, nodes: &[u64], replaces: u64) {
     world.done(SetShardMap { nodes: nodes.to_vec(), replaces }, &World::node());
@@ -84,16 +82,6 @@ async fn older_nodes_and_sidecars_are_not_told() {
         let (full, messages) = follower.round().await;
         assert!(full && map(&messages).is_none(), "{messages:?}");
     }
-}
-
-/// An agent of `acme` whose slot `owner` has.
-fn agent_of(node: &DataNode, acme: &TenantId, owner: u64) -> String {
-    let snapshot = node.node.decider().snapshot();
-    let owned = |agent: &String| {
-        let slot = Slot::of(acme, &agent.parse().unwrap());
-        snapshot.shards().owner(slot).is_some_and(|node| node.id.0 == owner)
-    };
-    (0..1_000).map(|number| format!("agent-{number}")).find(owned).unwrap()
 }
 
 #[tokio::test]
