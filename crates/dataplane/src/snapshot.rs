@@ -1,6 +1,7 @@
 //! Everything a call is judged under, as one immutable value that is swapped whole.
 
 mod canary;
+mod organization;
 mod revoked;
 mod shards;
 mod tenant;
@@ -19,6 +20,7 @@ use aegis_model::ids::TenantId;
 use crate::room::{Room, tenant_seats};
 
 pub use canary::{Percent, is_in_canary};
+pub use organization::{OrganizationBudget, OrganizationLimits};
 pub use revoked::Revoked;
 pub use shards::{ShardMap, ShardNode};
 pub use tenant::{Staleness, Tenant};

@@ -13,6 +13,7 @@ use aegis_policy::diagnostic::Diagnostic;
 use aegis_policy::judge::{Question, Verdict};
 
 use super::canary::{Percent, is_in_canary};
+use super::organization::OrganizationLimits;
 use super::revoked::Revoked;
 use super::version::Version;
 use crate::room::Room;
@@ -26,6 +27,7 @@ pub struct Tenant {
     canary: Option<(Percent, Arc<Version>)>,
     revoked: Arc<Revoked>,
     staleness: Staleness,
+    organization_limits: Option<Arc<OrganizationLimits>>,
     room: Room,
     /// Its name in metrics; nothing if it is summed up with others.
     label: Option<TenantId>,
@@ -66,6 +68,7 @@ impl Tenant {
             canary: None,
             revoked: Arc::default(),
             staleness: Staleness::default(),
+            organization_limits: None,
             room: Room::new(0),
             label: None,
         }
@@ -116,6 +119,12 @@ impl Tenant {
         Self { staleness, ..self }
     }
 
+    /// The same, with what all tenants of its organization may use together.
+    #[must_use]
+    pub fn with_organization_limits(self, limits: Option<Arc<OrganizationLimits>>) -> Self {
+        Self { organization_limits: limits, ..self }
+    }
+
     /// The same, with its seats and its label.
     pub(super) fn seated(self, room: Room, label: Option<TenantId>) -> Self {
         Self { room, label, ..self }
@@ -146,6 +155,11 @@ impl Tenant {
 
     pub(crate) fn revoked(&self) -> &Revoked {
         &self.revoked
+    }
+
+    /// What all tenants of its organization may use together.
+    pub fn organization_limits(&self) -> Option<&OrganizationLimits> {
+        self.organization_limits.as_deref()
     }
 
     pub(crate) fn staleness(&self) -> Staleness {
