@@ -121,7 +121,7 @@ async fn the_only_node_ends_at_once() {
     let node = start(&world, &control, folder.path(), 11).await;
     world.done(SetShardMap { nodes: vec![11], replaces: 0 }, &World::node());
     knows(&node, 1).await;
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     node.node.shutdown().await.log.unwrap();
     assert!(began.elapsed() < Duration::from_secs(2));
 }
