@@ -260,10 +260,18 @@ impl Admin {
 
     /// Every row of a list, page by page.
     pub(crate) async fn all(&self, path: &str) -> Result<Vec<Value>, Failure> {
+        self.all_of(path, "").await
+    }
+
+    /// The same, of those that `query` wants: `&NAME=VALUE`, as often as needed.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) async fn all_of(&self, path: &str, query: &str) -> Result<Vec<Value>, Failure> {
         let mut rows = Vec::new();
         let mut cursor = String::new();
         loop {
-            let page = self.get(&format!("{path}?limit=1000{cursor}")).await?;
+            let page = self.get(&format!("{path}?limit=1000{query}{cursor}")).await?;
             rows.extend(page["items"].as_array().cloned().unwrap_or_default());
             match page["next"].as_str() {
                 Some(next) if !next.is_empty() => cursor = format!("&cursor={}", segment(next)),

@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::output::Format;
 use crate::{
-    agent, cluster, completions, config, control, data, decide, dev, explain, person, policy, ready, role,
-    tenant, token,
+    agent, budget, cluster, completions, config, control, data, decide, dev, explain, person, policy, ready,
+    role, tenant, token,
 };
 
 /// Decides what AI agents may do, call by call.
@@ -68,6 +68,9 @@ pub(crate) enum Command {
     /// Register and bar agents
     #[command(subcommand)]
     Agent(agent::Command),
+    /// Show what is left of budgets, and change one until its day ends
+    #[command(subcommand)]
+    Budget(budget::Command),
     /// Make people who administer, and their tokens
     #[command(subcommand)]
     Person(person::Command),

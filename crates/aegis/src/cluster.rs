@@ -8,6 +8,7 @@ mod certs;
 mod init;
 mod restore;
 mod rewrap;
+mod shards;
 mod snapshot;
 mod status;
 mod token;
@@ -27,6 +28,8 @@ use crate::output::Output;
 pub(crate) enum Command {
     /// Show who belongs to the cluster, who leads, and which data nodes there are
     Status(status::Options),
+    /// Show which data nodes own which agents
+    Shards(shards::Options),
     /// Make a cluster: its first node, its keys, its first person
     Init(init::Options),
     /// Let a control node join, and make it a voter
@@ -52,6 +55,7 @@ pub(crate) enum Command {
 pub(crate) fn run(command: Command, output: Output) -> anyhow::Result<Ended> {
     match command {
         Command::Status(options) => status::run(&options, output),
+        Command::Shards(options) => shards::run(&options, output),
         Command::Init(options) => init::run(&options, output),
         Command::Add(options) => add::add(&options, output),
         Command::Promote(options) => add::promote(&options, output),

@@ -3,6 +3,7 @@
 //! Start at [`cli::Command`]: each variant has a module of its name. A command gives [`ended::Ended`], which is its
 //! exit code; everything that is printed goes through [`output::Output`].
 
+mod budget;
 mod cli;
 mod ended;
 mod output;
@@ -69,6 +70,7 @@ fn run(cli: Cli, matches: &ArgMatches, output: Output) -> anyhow::Result<Ended> 
         Command::Cluster(command) => cluster::run(command, output),
         Command::Tenant(command) => tenant::run(command, output),
         Command::Agent(command) => agent::run(command, output),
+        Command::Budget(command) => budget::run(command, output),
         Command::Person(command) => person::run(command, output),
         Command::Role(command) => role::run(command, output),
         Command::Policy(command) => policy::run(command, output),

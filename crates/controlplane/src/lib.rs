@@ -19,6 +19,7 @@ pub mod publish;
 pub mod store;
 
 pub mod feed;
+pub mod shards;
 
 pub mod lending;
 

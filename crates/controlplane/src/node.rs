@@ -233,6 +233,7 @@ impl ControlNode {
         let lead = readiness::watch_lead(&mut tasks, parts.raft.clone(), stop.clone());
         let lending = pages::lending(&config, &parts, lead);
         pages::keep_lending(&mut tasks, lending.clone(), stop.clone());
+        pages::keep_shards(&mut tasks, &parts, &lending, stop.clone());
         let readiness = readiness::watch(&mut tasks, &parts, stop.clone());
         house::keep(&mut tasks, parts.clone(), leads, stop.clone());
         let scratch = config.directory.with_extension("scratch");

@@ -13,6 +13,7 @@ use aegis_model::reason::ReasonCode;
 use aegis_model::secret::Secret;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::answer::Refused;
 use crate::case::{Case, Received, Surface};
@@ -27,7 +28,7 @@ use crate::log::line::{Line, RefusalsLine};
 use crate::metrics::Metrics;
 use crate::replay::Replays;
 use crate::room::{Room, Seat};
-use crate::snapshot::{Phase, Snapshot, Staleness, SwapRefusal, Tenant};
+use crate::snapshot::{Phase, ShardMap, Snapshot, Staleness, SwapRefusal, Tenant};
 use crate::tally::{Due, Source, Tally};
 
 /// One node's decision point, without its surfaces. Shared by all calls.
@@ -46,6 +47,8 @@ pub struct Decider {
     pub(crate) freshness: Arc<Freshness>,
     pub(crate) book: Arc<Book>,
     policies: watch::Sender<PolicyStanding>,
+    shards: watch::Sender<Arc<ShardMap>>,
+    leaving: CancellationToken,
     swapping: Mutex<()>,
 }
 
@@ -122,6 +125,8 @@ impl Decider {
             freshness,
             book,
             policies: watch::Sender::new(standing),
+            shards: watch::Sender::new(Arc::default()),
+            leaving: CancellationToken::new(),
             swapping: Mutex::new(()),
         })
     }
@@ -223,7 +228,9 @@ impl Decider {
         let _one_at_a_time = self.swapping.lock().unwrap_or_else(PoisonError::into_inner);
         let next = snapshot.succeeding(&self.snapshot.load(), self.room.max())?;
         self.metrics.enforcing(&next);
+        let shards = Arc::clone(next.shards());
         self.snapshot.store(Arc::new(next));
+        self.shards.send_if_modified(|known| std::mem::replace(known, shards) != *known);
         self.look_at_policies();
         Ok(())
     }
@@ -257,6 +264,22 @@ impl Decider {
     /// Whether there are policies to be enforced, now and later.
     pub(crate) fn policies(&self) -> watch::Receiver<PolicyStanding> {
         self.policies.subscribe()
+    }
+
+    /// Which data nodes own slots, now and later.
+    pub fn shards(&self) -> watch::Receiver<Arc<ShardMap>> {
+        self.shards.subscribe()
+    }
+
+    /// Says that this node is about to stop, so that its slots are given to others. Calls are answered as before.
+    pub(crate) fn leave(&self) {
+        self.leaving.cancel();
+        self.book.leave();
+    }
+
+    /// Cancelled once this node is about to stop.
+    pub fn leaving(&self) -> &CancellationToken {
+        &self.leaving
     }
 
     /// The snapshot in force.

@@ -21,7 +21,7 @@ use crate::http::HttpSurface;
 use crate::metrics_page;
 use crate::readiness::Readiness;
 use crate::serve::{Life, Listener, Patience, Protocol};
-use crate::snapshot::{Snapshot, SwapRefusal};
+use crate::snapshot::{ShardMap, Snapshot, SwapRefusal};
 
 /// What a node is made from: plain data. The one file that is opened is the decision log.
 #[derive(Debug, Clone)]
@@ -249,14 +249,11 @@ impl Node {
         }
     }
 
-    /// Says to the control plane that this node is about to stop, so that its agents are sent elsewhere. It goes on answering.
-    pub fn leave(&self) {
-        self.decider.book.leave();
-    }
-
-    /// Ends the node: not ready, nothing more accepted, calls in progress answered (as long as the drain may take),
-    /// then what was borrowed returned (waiting at most [`caps::LEND_RETURN_SECONDS`]), and the log synced and closed.
+    /// Ends the node: not ready, its slots given to others where there are any, nothing more accepted, calls in progress
+    /// answered (as long as the drain may take), then what was borrowed returned (waiting at most
+    /// [`caps::LEND_RETURN_SECONDS`]), and the log synced and closed.
     pub async fn shutdown(mut self) -> Ended {
+        self.leave().await;
         self.life.stopping.cancel();
         self.life.tasks.close();
         let finished = tokio::time::timeout(self.drain, self.life.tasks.wait()).await.is_ok();
@@ -271,6 +268,23 @@ impl Node {
         let decider = Arc::clone(&self.decider);
         let log = tokio::task::spawn_blocking(move || decider.log.close()).await;
         Ended { cut_off, log: log.unwrap_or_else(|panic| Err(io::Error::other(panic))) }
+    }
+
+    /// Says that this node leaves, and answers calls as before until its clients can know whom to ask instead.
+    async fn leave(&self) {
+        self.decider.leave();
+        let mut shards = self.decider.shards();
+        let others = |map: &ShardMap| map.nodes().len() > 1;
+        if !shards.borrow().holds_me() || !others(&shards.borrow()) {
+            return;
+        }
+        let gone = shards.wait_for(|map| !map.holds_me());
+        match tokio::time::timeout(Duration::from_secs(caps::LEAVE_SECONDS), gone).await {
+            Ok(Ok(_others_own_its_slots)) => {
+                tokio::time::sleep(Duration::from_millis(caps::LEAVE_LINGER_MS)).await;
+            }
+            Ok(Err(_)) | Err(_) => tracing::warn!("the node stops before its slots were given to others"),
+        }
     }
 
     fn serve_http(

@@ -5,9 +5,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::decider::{Decider, PolicyStanding};
 
-/// Ready while there are policies to enforce, the log can be written and the node is not stopping. Cheap to clone.
+/// Ready while there are policies to enforce, the log can be written and the node neither leaves nor stops. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Readiness {
+    leaving: CancellationToken,
     stopping: CancellationToken,
     log_healthy: watch::Receiver<bool>,
     policies: watch::Receiver<PolicyStanding>,
@@ -15,12 +16,25 @@ pub(crate) struct Readiness {
 
 impl Readiness {
     pub(crate) fn new(stopping: CancellationToken, decider: &Decider) -> Self {
-        Self { stopping, log_healthy: decider.log.healthy(), policies: decider.policies() }
+        Self {
+            leaving: decider.leaving().clone(),
+            stopping,
+            log_healthy: decider.log.healthy(),
+            policies: decider.policies(),
+        }
     }
 
     /// Whether calls are welcome.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.is_stopping() && self.is_log_healthy() && self.policies() == PolicyStanding::InForce
+        !self.is_leaving()
+            && !self.is_stopping()
+            && self.is_log_healthy()
+            && self.policies() == PolicyStanding::InForce
+    }
+
+    /// Whether the node is about to stop: it answers calls, but should be sent no more of them.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.is_cancelled()
     }
 
     /// Whether the node was told to stop.
@@ -50,6 +64,7 @@ impl Readiness {
         }
         tokio::select! {
             () = self.stopping.cancelled() => true,
+            () = self.leaving.cancelled(), if !self.is_leaving() => true,
             changed = self.log_healthy.changed() => changed.is_ok(),
             changed = self.policies.changed() => changed.is_ok(),
         }

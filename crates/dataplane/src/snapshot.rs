@@ -3,6 +3,7 @@
 mod canary;
 mod organization;
 mod revoked;
+mod shards;
 mod tenant;
 mod version;
 
@@ -21,6 +22,7 @@ use crate::room::{Room, tenant_seats};
 pub use canary::{Percent, is_in_canary};
 pub use organization::{OrganizationBudget, OrganizationLimits};
 pub use revoked::Revoked;
+pub use shards::{ShardMap, ShardNode};
 pub use tenant::{Staleness, Tenant};
 pub use version::Version;
 
@@ -31,6 +33,7 @@ pub struct Snapshot {
     phase: Phase,
     verifier: Verifier,
     tenants: HashMap<TenantId, Arc<Tenant>>,
+    shards: Arc<ShardMap>,
 }
 
 /// How much of what a node should enforce is in a snapshot.
@@ -49,7 +52,7 @@ impl Snapshot {
     /// trusts and serves `tenants`.
     pub fn new(version: u64, verifier: Verifier, tenants: impl IntoIterator<Item = Tenant>) -> Self {
         let tenants = tenants.into_iter().map(|tenant| (tenant.id().clone(), Arc::new(tenant))).collect();
-        Self { version, phase: Phase::Whole, verifier, tenants }
+        Self { version, phase: Phase::Whole, verifier, tenants, shards: Arc::default() }
     }
 
     /// The snapshot of a node that waits for its first news from the control plane: it answers no call, and is ready
@@ -57,7 +60,14 @@ impl Snapshot {
     pub fn awaiting() -> Self {
         let nobody = Trust::new([]).expect("no key is bound to two issuers, or one too many");
         let verifier = Verifier::new(Arc::new(nobody), Arc::new(TokenCache::with_entries(0)));
-        Self { version: 0, phase: Phase::Awaiting, verifier, tenants: HashMap::new() }
+        let tenants = HashMap::new();
+        Self { version: 0, phase: Phase::Awaiting, verifier, tenants, shards: Arc::default() }
+    }
+
+    /// The same, with what is known of the nodes that own slots.
+    #[must_use]
+    pub fn with_shards(self, shards: Arc<ShardMap>) -> Self {
+        Self { shards, ..self }
     }
 
     /// The same, marked as not whole yet: a node with it is not ready, but answers whom it can.
@@ -79,6 +89,11 @@ impl Snapshot {
     /// Each tenant that is served, and the policy that is enforced for it; in no order.
     pub fn policies(&self) -> impl Iterator<Item = (&TenantId, &PolicyRef)> {
         self.tenants.values().map(|tenant| (tenant.id(), tenant.policy()))
+    }
+
+    /// Which data nodes own slots.
+    pub fn shards(&self) -> &Arc<ShardMap> {
+        &self.shards
     }
 
     pub(crate) fn verifier(&self) -> &Verifier {

@@ -123,6 +123,10 @@ pub const BURST_MAX: u32 = 1_000_000;
 /// whole map is sent at once. Fixed: clients compute slots themselves.
 pub const SLOTS: u16 = 1_024;
 
+/// Most data nodes that own slots: with more, some would own none. More of them live: those with the lowest ids own slots, and
+/// the others answer whoever asks them.
+pub const SHARD_NODES_MAX: usize = SLOTS as usize;
+
 /// Seconds of a node's spending that one lease is made for, as long as the budget has so much.
 pub const LEASE_SECONDS: u64 = 30;
 
@@ -433,6 +437,13 @@ pub const CALL_SECONDS: u64 = 15;
 /// Longest time that a connection stays open without a request, in seconds. Longer: closed.
 pub const CONNECTION_IDLE_SECONDS: u64 = 120;
 
+/// Longest time for which a node that is to stop answers calls as before, until it sees that its slots are others', in seconds.
+/// Longer: it stops without, and clients find out by asking it in vain.
+pub const LEAVE_SECONDS: u64 = 2;
+
+/// Milliseconds for which it goes on once it has seen that: clients that ask meanwhile are told whom to ask from now on.
+pub const LEAVE_LINGER_MS: u64 = 250;
+
 /// Longest time that a stopping node gives to calls in progress, in seconds. Longer: cut off, unanswered.
 pub const DRAIN_SECONDS: u64 = 20;
 
@@ -462,6 +473,14 @@ pub const SDK_PING_MS: u64 = 1_000;
 
 /// Most unanswered calls of one SDK stream. Beyond, a call waits for its turn.
 pub const SDK_STREAM_CALLS_MAX: usize = 1_024;
+
+/// Most nodes that a client learns from answers, each with a connection of its own. More: the one that was learned first is
+/// forgotten, and learned again by the next answer that names it.
+pub const SDK_NODES_MAX: usize = 64;
+
+/// Milliseconds for which a client does not ask a node that failed, where there is another one: about as long as the control
+/// plane takes to give its slots to others.
+pub const SDK_REST_MS: u64 = 5_000;
 
 /// Longest command of the control plane, in bytes: a chunk and its envelope. Longer: refused before it is replicated,
 /// so that one entry of the log stays small enough to send within a heartbeat.

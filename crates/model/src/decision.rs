@@ -112,6 +112,9 @@ pub struct Decision {
     /// Whether this is an earlier answer, given again for the same `request_id`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
+    /// Where the data node is reached that owns the agent's slot, when another one does: it needs fewer leases to judge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Arc<str>>,
     /// The steps of the judgement, when `explain` was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<serde_json::Value>,

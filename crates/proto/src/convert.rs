@@ -50,6 +50,7 @@ pub fn write_decision(decision: Decision, judged: Option<Bytes>) -> v1::DecideRe
             activation: policy.activation,
         }),
         replayed: decision.replayed,
+        owner: decision.owner.map(|owner| owner.as_ref().to_owned()).unwrap_or_default(),
         explanation: decision.explanation.as_ref().map(json_bytes).unwrap_or_default(),
         limits: decision.limits.map(write_limits),
         // Nobody opens approvals, cleans parameters or gives receipts yet.
@@ -85,6 +86,7 @@ pub fn read_decision(response: v1::DecideResponse) -> Result<Decision, BadAnswer
         }),
         limits: response.limits.map(read_limits).transpose()?,
         replayed: response.replayed,
+        owner: (!response.owner.is_empty()).then(|| response.owner.into()),
         explanation,
     })
 }

@@ -1,5 +1,6 @@
 //! Settings of a client, checked once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aegis_model::caps;
@@ -8,13 +9,14 @@ use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 use crate::client::Client;
 use crate::error::SdkError;
 use crate::retry::Backoff;
+use crate::route::{Node, Routes, Transport};
 use crate::token::TokenSource;
 
 /// Settings of a [`Client`].
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct ClientBuilder {
-    endpoint: String,
+    endpoints: Vec<String>,
     token: Option<TokenSource>,
     deadline: Duration,
     attempts: u32,
@@ -26,7 +28,7 @@ pub struct ClientBuilder {
 impl ClientBuilder {
     pub(crate) fn new(endpoint: String) -> Self {
         Self {
-            endpoint,
+            endpoints: vec![endpoint],
             token: None,
             deadline: Duration::from_millis(caps::SDK_DEADLINE_MS),
             attempts: caps::SDK_ATTEMPTS,
@@ -37,6 +39,13 @@ impl ClientBuilder {
             tls_roots: None,
             tls_server_name: None,
         }
+    }
+
+    /// Another node that may be asked: when one fails, the next one is. All of them are reached in the same way, by `https` with
+    /// the same roots or by `http`.
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.endpoints.push(endpoint.into());
+        self
     }
 
     /// The agent's token, or [`TokenSource::provider`]. Required.
@@ -80,36 +89,39 @@ impl ClientBuilder {
 
     /// The client. It connects with its first call.
     ///
-    /// Errors: the endpoint is malformed, the TLS settings do not fit it, or there is no token.
+    /// Errors: an endpoint is malformed, the TLS settings do not fit it, or there is no token.
     pub fn build(self) -> Result<Client, SdkError> {
         let token = self.token.ok_or(SdkError::NoToken)?;
-        let endpoint = Endpoint::from_shared(self.endpoint).map_err(SdkError::Endpoint)?;
-        let endpoint = match (endpoint.uri().scheme_str(), self.tls_roots) {
-            (Some("http"), None) => endpoint,
-            (Some("http"), Some(_)) => {
-                return Err(SdkError::Tls("roots are given, but the endpoint is plain http"));
-            }
-            (Some("https"), None) => {
-                return Err(SdkError::Tls("the endpoint is https, but no roots are given"));
-            }
-            (Some("https"), Some(pem)) => with_tls(endpoint, pem, self.tls_server_name)?,
-            _ => return Err(SdkError::Tls("the endpoint is neither http nor https")),
-        };
-        let endpoint = endpoint
-            .tcp_nodelay(true)
-            // A dead address leaves time for the other attempts.
-            .connect_timeout(self.deadline / self.attempts)
-            // A node that lost its power sends no reset: the ping notices it while calls wait.
-            .http2_keep_alive_interval(Duration::from_millis(caps::SDK_PING_MS))
-            .keep_alive_timeout(Duration::from_millis(caps::SDK_PING_MS));
-        Ok(Client::new(endpoint, token, self.deadline, self.attempts, self.backoff))
+        let tls = self.tls_roots.map(|pem| with_roots(pem, self.tls_server_name));
+        let transport = Transport { tls, connect_timeout: self.deadline / self.attempts };
+        let given: Result<_, _> = self.endpoints.iter().map(|address| node(&transport, address)).collect();
+        let routes = Routes::new(transport, given?);
+        Ok(Client::new(routes, token, self.deadline, self.attempts, self.backoff))
     }
 }
 
-fn with_tls(endpoint: Endpoint, pem: Vec<u8>, name: Option<String>) -> Result<Endpoint, SdkError> {
-    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
-    if let Some(name) = name {
-        tls = tls.domain_name(name);
+/// A node that was given, reached as the others are.
+fn node(transport: &Transport, address: &str) -> Result<Arc<Node>, SdkError> {
+    let plain = Endpoint::from_shared(address.to_owned()).map_err(SdkError::Endpoint)?;
+    match (plain.uri().scheme_str(), &transport.tls) {
+        (Some("http"), None) | (Some("https"), Some(_)) => {}
+        (Some("http"), Some(_)) => {
+            return Err(SdkError::Tls("roots are given, but the endpoint is plain http"));
+        }
+        (Some("https"), None) => {
+            return Err(SdkError::Tls("the endpoint is https, but no roots are given"));
+        }
+        _ => return Err(SdkError::Tls("the endpoint is neither http nor https")),
     }
-    endpoint.tls_config(tls).map_err(|_| SdkError::Tls("the roots or the server name are malformed"))
+    let endpoint = transport.endpoint(address);
+    let endpoint = endpoint.map_err(|_| SdkError::Tls("the roots or the server name are malformed"))?;
+    Ok(Arc::new(Node::new(endpoint)))
+}
+
+fn with_roots(pem: Vec<u8>, name: Option<String>) -> ClientTlsConfig {
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
+    match name {
+        Some(name) => tls.domain_name(name),
+        None => tls,
+    }
 }

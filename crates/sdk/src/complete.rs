@@ -123,10 +123,12 @@ impl Client {
         request: v1::CompleteRequest,
     ) -> Result<Result<v1::CompleteResponse, Status>, SdkError> {
         let token = self.inner.token.token().await.map_err(SdkError::Token)?;
+        // The owner is most likely the node that decided; any other one passes it on.
+        let node = self.inner.routes.pick(self.inner.routes.slot(&token), &[]);
         let mut request = Request::new(request);
         request.metadata_mut().insert("authorization", bearer(&token)?);
         request.set_timeout(deadline.saturating_duration_since(Instant::now()) + NODE_GRACE);
-        Ok(self.node().complete(request).await.map(tonic::Response::into_inner))
+        Ok(node.client().complete(request).await.map(tonic::Response::into_inner))
     }
 }
 

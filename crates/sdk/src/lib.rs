@@ -69,6 +69,13 @@
 //! A node that has judged the call already answers what it answered before (`replayed`), so a lost answer is
 //! neither judged nor charged twice. Only connection errors, `UNAVAILABLE` and `RESOURCE_EXHAUSTED` are
 //! retried, after a random pause that grows, and never beyond the deadline.
+//!
+//! # Several nodes
+//!
+//! Any node judges any call, but one of them owns the agent, and needs no grants from others to do so. A client learns from
+//! answers which one that is, and sends later calls there, always with the TLS settings that it was built with. It is given one
+//! node or more to begin with ([`ClientBuilder::endpoint`]); when one fails, the next one is asked at once. A call that two nodes
+//! have judged, since the first one's answer was lost together with that node, may be charged twice: limits err on the strict side.
 
 mod builder;
 mod call;
@@ -77,6 +84,7 @@ mod complete;
 mod error;
 mod outcome;
 mod retry;
+mod route;
 mod stream;
 mod token;
 

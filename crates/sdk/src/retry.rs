@@ -50,6 +50,11 @@ pub(crate) fn may_retry(status: &Status) -> bool {
     }
 }
 
+/// Whether the call may have been judged although it failed: its connection broke on the way.
+pub(crate) fn may_have_judged(status: &Status) -> bool {
+    matches!(status.code(), Code::Unknown | Code::Cancelled | Code::Internal)
+}
+
 #[cfg(test)]
 mod tests {
     use aegis_model::reason::ReasonCode;

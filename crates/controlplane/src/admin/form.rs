@@ -6,6 +6,7 @@ use aegis_identity::keys::VerifyingKey;
 use aegis_model::clock::UnixNanos;
 use aegis_model::digest::Digest;
 use aegis_model::ids::{BadName, PersonId, TenantId};
+use aegis_model::money::Micros;
 use aegis_model::utc::Utc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -72,6 +73,16 @@ fn read_public_key(at: usize, text: &str) -> Result<Vec<u8>, Problem> {
 /// A name in `field`.
 pub(crate) fn name<N: FromStr<Err = BadName>>(field: &str, text: &str) -> Result<N, Problem> {
     text.parse().map_err(|error| Problem::invalid(field, error))
+}
+
+/// An amount in `field`: a decimal.
+pub(crate) fn amount(field: &str, text: &str) -> Result<Micros, Problem> {
+    text.parse().map_err(|error| Problem::invalid(field, error))
+}
+
+/// The same, where an empty text is none.
+pub(crate) fn maybe_amount(field: &str, text: &str) -> Result<Option<Micros>, Problem> {
+    if text.is_empty() { Ok(None) } else { amount(field, text).map(Some) }
 }
 
 /// The tenant that a request names.

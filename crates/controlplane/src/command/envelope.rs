@@ -69,6 +69,8 @@ into_command!(
     TakeLending,
     SweepLimits,
     AdjustBudget,
+    SetOrganizationLimits,
+    SetShardMap,
 );
 
 impl From<Command> for Request {

@@ -50,6 +50,9 @@ mod rollback;
 
 mod register_data_node;
 mod retire_data_node;
+mod set_shard_map;
+
+mod set_organization_limits;
 
 mod add_key;
 mod retire_key;
@@ -136,5 +139,7 @@ pub(crate) fn apply(
         Command::TakeLending(it) => run::run(it, on),
         Command::SweepLimits(it) => run::run(it, on),
         Command::AdjustBudget(it) => run::run(it, on),
+        Command::SetOrganizationLimits(it) => run::run(it, on),
+        Command::SetShardMap(it) => run::run(it, on),
     }
 }

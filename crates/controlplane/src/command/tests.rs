@@ -6,7 +6,8 @@ use aegis_proto::control::{
     IssuePersonToken, KeyKind, LabelVersion, Lend, NoteMembership, PutChunk, PutPerson, RaiseLevel,
     RegisterAgent, RegisterDataNode, RetireDataNode, RetireKey, RetireMember, RetireTenant, RetireVersion,
     RevocationKind, Revoke, RevokePersonToken, RevokeRole, RewrapKey, RewrapKeys, Role, Rollback, RotateKey,
-    SetAgentKeys, SetMember, SetTenant, SweepChunks, SweepExpired, SweepLimits, TakeLending, done,
+    SetAgentKeys, SetMember, SetOrganizationLimits, SetShardMap, SetTenant, SweepChunks, SweepExpired,
+    SweepLimits, TakeLending, done,
 };
 use aegis_proto::v1::LimitKey;
 use aegis_raft_store::tables::StoreError;
@@ -230,6 +231,13 @@ fn samples(world: &World) -> Vec<Sample> {
             true,
             false,
         ),
+        sample(
+            SetOrganizationLimits { organization: "initech".into(), ..Default::default() }.into(),
+            &[Admin],
+            false,
+            false,
+        ),
+        sample(SetShardMap { nodes: vec![7], replaces: 0 }.into(), &[], false, true),
         sample(SweepChunks { tenant: acme() }.into(), &[], true, true),
         sample(SweepExpired { tenant: acme() }.into(), &[], true, true),
         sample(SweepExpired::default().into(), &[], false, true),
@@ -473,6 +481,7 @@ fn is_logged(command: &Command) -> bool {
         Command::Lend(_) => Lend::LOGGED,
         Command::TakeLending(_) => TakeLending::LOGGED,
         Command::SweepLimits(_) => SweepLimits::LOGGED,
+        Command::SetShardMap(_) => SetShardMap::LOGGED,
         _ => true,
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Board {
     /// Grows with everything but index and time.
     pub(super) generation: u64,
     pub(super) trust: Arc<v1::Trust>,
+    /// Without an etag: none was ever set.
+    pub(super) shards: Arc<v1::ShardMap>,
     pub(super) tenants: Arc<BTreeMap<TenantId, Arc<v1::TenantState>>>,
     pub(super) nodes: Arc<BTreeMap<u64, KnownNode>>,
 }

@@ -21,6 +21,9 @@ use super::board::Board;
 use super::register;
 use super::upstream;
 
+/// From which level on a data node knows `ShardMap`: it ends the stream at a message that it does not know.
+const SHARD_MAP_LEVEL: u32 = 2;
+
 /// A data node that was taken on.
 pub(super) struct Follower {
     shared: Arc<Shared>,
@@ -44,6 +47,8 @@ struct Sent {
     generation: Option<u64>,
     log_time_ms: u64,
     trust_etag: Vec<u8>,
+    /// Nothing: the data node is told of no shard map.
+    shards_etag: Option<Vec<u8>>,
     tenants: HashMap<TenantId, Vec<u8>>,
 }
 
@@ -69,7 +74,7 @@ impl Follower {
         shared.config.admission.admit(extensions, &hello.node_name, only.as_ref())?;
         let begin = register::caught_up(&shared, &hello).await?;
         let incarnation = register::incarnation(&shared, &hello).await?;
-        let sent = Sent::of(&hello, &begin)?;
+        let sent = Sent::of(&hello, &begin, only.is_some())?;
         let standing = shared.acks.begin(&hello, incarnation, only.clone(), begin.log_time_ms);
         let room = (hello.credit as usize).min(caps::FEED_CREDIT_MAX);
         let credit = Semaphore::new(room);
@@ -123,7 +128,7 @@ fn stamped(board: &Board, message: Message) -> v1::FollowResponse {
 
 impl Sent {
     /// What a data node says that it holds. In another history that is nothing.
-    fn of(hello: &v1::Hello, board: &Board) -> Result<Self, Status> {
+    fn of(hello: &v1::Hello, board: &Board, sidecar: bool) -> Result<Self, Status> {
         let resumes = hello.history == board.history && !hello.trust_etag.is_empty();
         let mut tenants = HashMap::new();
         if resumes {
@@ -137,7 +142,11 @@ impl Sent {
             }
         }
         let trust_etag = if resumes { hello.trust_etag.clone() } else { Vec::new() };
-        Ok(Self { full: !resumes, generation: None, log_time_ms: 0, trust_etag, tenants })
+        // Whoever asks a sidecar is to stay with it, and what other nodes there are is none of its business.
+        let told_of_shards = hello.level >= SHARD_MAP_LEVEL && !sidecar;
+        let held = if resumes { hello.shard_map_etag.clone() } else { Vec::new() };
+        let shards_etag = told_of_shards.then_some(held);
+        Ok(Self { full: !resumes, generation: None, log_time_ms: 0, trust_etag, shards_etag, tenants })
     }
 
     /// What makes that which was sent equal to `board`, as far as `only` may see it (TEN-1); noted as sent.
@@ -147,6 +156,10 @@ impl Sent {
         if self.full || self.trust_etag != board.trust.etag {
             self.trust_etag.clone_from(&board.trust.etag);
             found.push(Difference::Trust(Arc::clone(&board.trust)));
+        }
+        if let Some(etag) = self.shards_etag.as_mut().filter(|etag| **etag != board.shards.etag) {
+            etag.clone_from(&board.shards.etag);
+            found.push(Difference::Shards(Arc::clone(&board.shards)));
         }
         let gone: Vec<TenantId> = self
             .tenants
@@ -171,6 +184,7 @@ impl Sent {
 /// One message of a round, shared with all other followers until it is sent.
 enum Difference {
     Trust(Arc<v1::Trust>),
+    Shards(Arc<v1::ShardMap>),
     Gone(TenantId),
     Tenant(Arc<v1::TenantState>),
 }
@@ -179,6 +193,7 @@ impl Difference {
     fn message(self) -> Message {
         match self {
             Self::Trust(trust) => Message::Trust(v1::Trust::clone(&trust)),
+            Self::Shards(map) => Message::ShardMap(v1::ShardMap::clone(&map)),
             Self::Gone(tenant) => Message::TenantGone(v1::TenantGone { tenant: tenant.into() }),
             Self::Tenant(state) => Message::Tenant(v1::TenantState::clone(&state)),
         }

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use aegis_identity::trust::Issuer;
 use aegis_model::caps;
 use aegis_model::ids::TenantId;
-use aegis_proto::control::{Change, ChangeKind, DataNode};
+use aegis_proto::control::{Change, ChangeKind, DataNode, OrganizationLimits};
 use aegis_raft_store::tables::{StateRead, StoreError};
 
 use super::board::Board;
 use super::rows::{self, Rows, for_each_page};
 use crate::control::Applied;
 use crate::state::changes::{self, Since};
-use crate::state::{data_nodes, meta, tenants};
+use crate::state::{data_nodes, meta, organizations, tenants};
 
 /// The rows behind a [`Board`]. One task owns it.
 #[derive(Default)]
@@ -21,6 +21,8 @@ pub(super) struct Picture {
     /// The index up to which changes were taken over; nothing before the first reading.
     seen: Option<u64>,
     tenants: BTreeMap<TenantId, Rows>,
+    /// The limits of organizations, by name.
+    organizations: BTreeMap<String, OrganizationLimits>,
     /// When the present history began, if it is not the first: what was revoked may have been forgotten with the restore.
     tokens_void_before_ms: u64,
     board: Board,
@@ -85,44 +87,66 @@ impl Picture {
         Ok(Some(newest))
     }
 
-    /// Takes over one change: the tenant that is told otherwise now.
+    /// Takes over one change: the tenants that are told otherwise now.
     fn take(
         &mut self,
         state: &impl StateRead,
         change: &Change,
         issuer: &Issuer,
-    ) -> Result<Option<TenantId>, StoreError> {
+    ) -> Result<Vec<TenantId>, StoreError> {
         let tenant = match change.kind() {
-            ChangeKind::Unspecified => return Ok(None),
+            ChangeKind::Unspecified => return Ok(Vec::new()),
             ChangeKind::Cluster => {
                 self.board.cluster = meta::cluster(state)?.map(|cluster| cluster.id).unwrap_or_default();
-                return Ok(None);
+                return Ok(Vec::new());
             }
             ChangeKind::Key => {
                 self.board.trust = Arc::new(rows::trust(state, issuer)?);
                 self.board.generation += 1;
-                return Ok(None);
+                return Ok(Vec::new());
             }
             ChangeKind::DataNode => {
                 if let Some(node) = change.name.parse().ok().map(|id| data_nodes::data_node(state, id)) {
                     self.take_node(node?);
                 }
-                return Ok(None);
+                return Ok(Vec::new());
             }
+            ChangeKind::ShardMap => {
+                self.board.shards = Arc::new(rows::shards(state)?);
+                self.board.generation += 1;
+                return Ok(Vec::new());
+            }
+            ChangeKind::Organization => return self.take_organization(state, &change.name),
             ChangeKind::Tenant | ChangeKind::Agent | ChangeKind::Activation | ChangeKind::Revocation => {
                 &change.tenant
             }
         };
-        let Ok(tenant) = tenant.parse::<TenantId>() else { return Ok(None) };
+        let Ok(tenant) = tenant.parse::<TenantId>() else { return Ok(Vec::new()) };
         let rows = self.tenants.entry(tenant.clone()).or_default();
         match change.kind() {
             ChangeKind::Tenant => rows.read_tenant(state, &tenant)?,
             ChangeKind::Activation => rows.read_activation(state, &tenant)?,
             ChangeKind::Agent => rows.read_agent(state, &tenant, &change.name)?,
             ChangeKind::Revocation => rows.read_revocation(state, &tenant, &change.name)?,
-            ChangeKind::Unspecified | ChangeKind::Cluster | ChangeKind::Key | ChangeKind::DataNode => {}
+            ChangeKind::Unspecified
+            | ChangeKind::Cluster
+            | ChangeKind::Key
+            | ChangeKind::DataNode
+            | ChangeKind::ShardMap
+            | ChangeKind::Organization => {}
         }
-        Ok(Some(tenant))
+        Ok(vec![tenant])
+    }
+
+    /// Takes over the limits of an organization: its tenants.
+    fn take_organization(&mut self, state: &impl StateRead, name: &str) -> Result<Vec<TenantId>, StoreError> {
+        let Ok(organization) = name.parse() else { return Ok(Vec::new()) };
+        match organizations::limits(state, &organization)? {
+            Some(limits) => drop(self.organizations.insert(name.to_owned(), limits)),
+            None => drop(self.organizations.remove(name)),
+        }
+        let of_it = self.tenants.iter().filter(|(_, rows)| rows.organization() == Some(name));
+        Ok(of_it.map(|(tenant, _)| tenant.clone()).collect())
     }
 
     fn take_node(&mut self, node: Option<DataNode>) {
@@ -149,11 +173,19 @@ impl Picture {
             },
         )?;
         self.board.nodes = Arc::new(nodes);
+        self.organizations.clear();
+        for_each_page(
+            |query| organizations::all_limits(state, query),
+            |limits| {
+                self.organizations.insert(limits.organization.clone(), limits);
+            },
+        )?;
         let cluster = meta::cluster(state)?.unwrap_or_default();
         // A new history is always read anew.
         self.tokens_void_before_ms = if cluster.history > 1 { cluster.history_began_ms } else { 0 };
         self.board.cluster = cluster.id;
         self.board.trust = Arc::new(rows::trust(state, issuer)?);
+        self.board.shards = Arc::new(rows::shards(state)?);
         self.board.tenants = Arc::default();
         let all = self.tenants.keys().cloned().collect();
         self.tell(&all);
@@ -168,7 +200,12 @@ impl Picture {
         }
         let told = Arc::make_mut(&mut self.board.tenants);
         for tenant in affected {
-            match self.tenants.get(tenant).and_then(|rows| rows.told(self.tokens_void_before_ms)) {
+            let state = self.tenants.get(tenant).and_then(|rows| {
+                let limits =
+                    rows.organization().and_then(|organization| self.organizations.get(organization));
+                rows.told(self.tokens_void_before_ms, limits)
+            });
+            match state {
                 Some(state) => drop(told.insert(tenant.clone(), Arc::new(state))),
                 None => drop(told.remove(tenant)),
             }

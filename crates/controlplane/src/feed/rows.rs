@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aegis_identity::trust::Issuer;
 use aegis_model::ids::TenantId;
-use aegis_proto::control::{Activation, KeyKind, Revocation, RevocationKind, Tenant, Version};
+use aegis_proto::control::{
+    Activation, KeyKind, OrganizationLimits, Revocation, RevocationKind, Tenant, Version,
+};
 use aegis_proto::v1;
 use aegis_raft_store::tables::{StateRead, StoreError};
 use prost::Message;
 use sha2::{Digest, Sha256};
 
 use crate::state::page::{Page, PageQuery};
-use crate::state::{activations, agents, keys, revocations, tenants, versions};
+use crate::state::{activations, agents, keys, revocations, shards as shard_rows, tenants, versions};
 
 /// One tenant.
 #[derive(Debug, Default)]
@@ -106,8 +108,18 @@ impl Rows {
         Ok(())
     }
 
-    /// What data nodes are told, tokens issued before a moment being void; nothing of a tenant that was retired.
-    pub(super) fn told(&self, tokens_void_before_ms: u64) -> Option<v1::TenantState> {
+    /// The organization that the tenant belongs to.
+    pub(super) fn organization(&self) -> Option<&str> {
+        self.tenant.as_ref().map(|tenant| tenant.organization.as_str())
+    }
+
+    /// What data nodes are told, tokens issued before a moment being void, and `limits` being what the tenant's organization may
+    /// use; nothing of a tenant that was retired.
+    pub(super) fn told(
+        &self,
+        tokens_void_before_ms: u64,
+        limits: Option<&OrganizationLimits>,
+    ) -> Option<v1::TenantState> {
         let tenant = self.tenant.as_ref().filter(|tenant| tenant.retired_ms == 0)?;
         let settings = tenant.settings.clone().unwrap_or_default();
         let mut state = v1::TenantState {
@@ -120,6 +132,8 @@ impl Rows {
             revoked_tokens: Vec::new(),
             revoked_agents: Vec::new(),
             tokens_void_before_ms,
+            organization: tenant.organization.clone(),
+            organization_limits: limits.map(organization_limits),
         };
         let disabled =
             self.disabled.iter().map(|agent| v1::RevokedAgent { agent: agent.clone(), issued_until_ms: 0 });
@@ -162,6 +176,33 @@ fn activation(activation: &Activation) -> v1::Activation {
 
 fn signed(version: &Version) -> v1::SignedManifest {
     v1::SignedManifest { manifest: version.manifest.clone(), signature: version.signature.clone() }
+}
+
+fn organization_limits(limits: &OrganizationLimits) -> v1::OrganizationLimits {
+    v1::OrganizationLimits {
+        revision: limits.revision,
+        rate: limits.rate,
+        burst: limits.burst,
+        daily_budget: limits.daily_budget,
+        unit: limits.unit.clone(),
+        timezone: limits.timezone.clone(),
+    }
+}
+
+/// Which data nodes own slots; without an etag as long as nobody has ever said.
+pub(super) fn shards(state: &impl StateRead) -> Result<v1::ShardMap, StoreError> {
+    let map = shard_rows::map(state)?;
+    if map.revision == 0 {
+        return Ok(v1::ShardMap::default());
+    }
+    let nodes = map.nodes.into_iter().map(|node| v1::ShardNode {
+        id: node.id,
+        name: node.name,
+        address: node.address,
+    });
+    let mut told = v1::ShardMap { etag: Vec::new(), revision: map.revision, nodes: nodes.collect() };
+    told.etag = etag(&told);
+    Ok(told)
 }
 
 /// Whose signatures count: every key that was not revoked.

@@ -15,9 +15,11 @@ use crate::admin::backups::Backups;
 use crate::admin::progress::ClusterAcknowledgements;
 use crate::admin::rest::Rest;
 use crate::admin::{Admin, Setup, grpc};
+use crate::command::actor::Actor;
 use crate::feed::{Admission, DataNames, FeedNode, FeedNodeConfig};
 use crate::lending::{Lead, LendingConfig, LendingNode};
 use crate::readiness::Readiness;
+use crate::shards;
 
 /// The feed of the node that `config` describes.
 ///
@@ -60,6 +62,26 @@ pub(super) fn keep_lending(tasks: &mut JoinSet<&'static str>, lending: LendingNo
     tasks.spawn(async move {
         lending.run(stop).await;
         "the lending to data nodes"
+    });
+}
+
+/// Keeps the shard map for as long as the node runs and lends.
+pub(super) fn keep_shards(
+    tasks: &mut JoinSet<&'static str>,
+    parts: &Parts,
+    lending: &LendingNode,
+    stop: CancellationToken,
+) {
+    let me = Actor::ControlNode(parts.raft.status().node);
+    let (control, live) = (parts.control.clone(), lending.live());
+    tasks.spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            kept = shards::keep(control, me, live) => if let Err(error) = kept {
+                tracing::error!(%error, "the shard map cannot be kept");
+            },
+        }
+        "the shard map"
     });
 }
 

@@ -27,6 +27,9 @@ pub mod versions;
 pub mod activations;
 
 pub mod data_nodes;
+pub mod shards;
+
+pub mod organizations;
 
 pub mod keys;
 
@@ -85,4 +88,6 @@ pub const TABLES: &[Table] = &[
     rates::RATES,
     rates::RATES_ORDER,
     lender::LENDER,
+    shards::SHARDS,
+    organizations::ORGANIZATION_LIMITS,
 ];

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aegis_controlplane::testing::World;
 use aegis_identity::manifest::digest_of;
-use aegis_proto::control::{KeyKind, RetireKey, SetTenant};
+use aegis_proto::control::{KeyKind, RetireKey, SetOrganizationLimits, SetTenant};
 use aegis_proto::v1;
 use aegis_proto::v1::follow_request::Message as Up;
 use aegis_proto::v1::follow_response::Message as Down;
@@ -275,4 +275,49 @@ async fn before_there_is_a_cluster_nobody_is_served() {
     let control = ControlNode::start(&world).await;
     let refused = tokio::time::timeout(Duration::from_secs(15), control.follow(hello("data-1", 11))).await;
     assert_eq!(refused.unwrap().err().unwrap().code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn a_tenant_is_told_with_what_its_organization_may_use() {
+    let world = World::new();
+    let acme = tenant(&world, "acme", 1);
+    tenant(&world, "other", 1);
+    world.activate(&acme, 1);
+    let control = ControlNode::start(&world).await;
+    let mut follower = control.follow(hello("data-1", 11)).await.unwrap();
+    follower.welcome().await;
+    let (_, messages) = follower.round().await;
+    let Down::Tenant(state) = &messages[1] else { panic!("{messages:?}") };
+    let organization = state.organization.clone();
+    assert!(!organization.is_empty() && state.organization_limits.is_none());
+    let limits = SetOrganizationLimits {
+        organization: organization.clone(),
+        rate: Some(50_000_000),
+        burst: 7,
+        daily_budget: Some(1_000_000),
+        unit: "usd".into(),
+        timezone: "Europe/Zurich".into(),
+        only_if_revision: None,
+    };
+    world.done(limits, &World::root());
+    let (full, messages) = follower.round().await;
+    let [Down::Tenant(state)] = messages.as_slice() else { panic!("only its own tenants: {messages:?}") };
+    assert!(!full && state.tenant == "acme");
+    let told = state.organization_limits.clone().unwrap();
+    assert_eq!(
+        (told.revision, told.rate, told.burst, told.daily_budget),
+        (1, Some(50_000_000), 7, Some(1_000_000))
+    );
+    // A control node that begins now tells the same.
+    let control = ControlNode::start(&world).await;
+    let mut follower = control.follow(hello("data-2", 12)).await.unwrap();
+    follower.welcome().await;
+    let (_, messages) = follower.round().await;
+    assert!(messages.contains(&Down::Tenant(state.clone())));
+    let nothing = SetOrganizationLimits { organization, ..Default::default() };
+    world.done(nothing, &World::root());
+    let (_, messages) = follower.round().await;
+    let Down::Tenant(state) = &messages[0] else { panic!("{messages:?}") };
+    let told = state.organization_limits.clone().unwrap();
+    assert_eq!((told.revision, told.rate, told.daily_budget), (2, None, None));
 }

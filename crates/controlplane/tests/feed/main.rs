@@ -5,5 +5,7 @@
 mod support;
 
 mod certificates;
+mod draining;
 mod followers;
 mod nodes;
+mod shards;

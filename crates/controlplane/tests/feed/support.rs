@@ -19,6 +19,7 @@ use aegis_model::ids::TenantId;
 use aegis_model::json::JsonObject;
 use aegis_model::scope::Scope;
 use aegis_model::secret::Secret;
+use aegis_model::slot::Slot;
 use aegis_policy::ast::SourceFile;
 use aegis_policy::{bundle, check};
 use aegis_proto::v1;
@@ -217,6 +218,16 @@ pub(crate) struct DataNode {
     minted: AtomicU64,
 }
 
+/// An agent of `acme` whose slot `owner` has.
+pub(crate) fn agent_of(node: &DataNode, acme: &TenantId, owner: u64) -> String {
+    let snapshot = node.node.decider().snapshot();
+    let owned = |agent: &String| {
+        let slot = Slot::of(acme, &agent.parse().unwrap());
+        snapshot.shards().owner(slot).is_some_and(|node| node.id.0 == owner)
+    };
+    (0..1_000).map(|number| format!("agent-{number}")).find(owned).unwrap()
+}
+
 pub(crate) fn feed_config(folder: &Path, name: &str, id: u64, controls: &[SocketAddr]) -> FeedConfig {
     let controls = controls.iter().map(|address| format!("http://{address}").parse().unwrap()).collect();
     let mut config = FeedConfig::new(name.parse().unwrap(), controls, folder.join("feed"), id);
@@ -252,6 +263,11 @@ impl DataNode {
         let mut node = Node::start(config, Snapshot::awaiting()).await.unwrap();
         node.follow(feed);
         Self { node, clock, minted: AtomicU64::new(0) }
+    }
+
+    /// A data node that runs already.
+    pub(crate) fn of(node: Node, world: &World) -> Self {
+        Self { node, clock: world.clock.clone(), minted: AtomicU64::new(0) }
     }
 
     pub(crate) async fn ready(&self) {

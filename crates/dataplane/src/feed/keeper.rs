@@ -20,11 +20,14 @@ use super::builds::{Builds, Built};
 use super::cache::BundleCache;
 use super::floor::{Floor, Stamp};
 use super::rounds::{Position, Round};
-use super::told::{Malformed, Told, ToldTrust};
+use super::told::{Malformed, Told, ToldShards, ToldTrust};
 use crate::decider::Decider;
 use crate::limits::Identity;
-use crate::snapshot::{Snapshot, Staleness};
+use crate::snapshot::{ShardMap, Snapshot, Staleness};
 use followed::Followed;
+
+/// What this node understands of the feed: see `Hello.level`.
+const FEED_LEVEL: u32 = 2;
 
 /// The state of a feed beyond its streams. One task owns it.
 pub(super) struct Keeper {
@@ -37,6 +40,9 @@ pub(super) struct Keeper {
     client: Option<FeedClient<Channel>>,
     cluster: Option<ClusterId>,
     trust: Option<ToldTrust>,
+    shards: ToldShards,
+    /// The etag of the shard map whose owners were found, and the map.
+    placed: (Vec<u8>, Arc<ShardMap>),
     /// What holds where a tenant does not choose.
     staleness: Staleness,
     /// Of the newest round that was taken over.
@@ -107,6 +113,8 @@ impl Keeper {
             client: None,
             cluster: None,
             trust: None,
+            shards: ToldShards::default(),
+            placed: (Vec::new(), Arc::default()),
             staleness: Staleness::default(),
             position,
             tenants: BTreeMap::new(),
@@ -136,7 +144,8 @@ impl Keeper {
             held: self.tenants.iter().map(held).collect(),
             trust_etag: self.trust.as_ref().map(|trust| trust.etag.clone()).unwrap_or_default(),
             credit: caps::FEED_CREDIT,
-            level: 1,
+            level: FEED_LEVEL,
+            shard_map_etag: self.shards.etag.clone(),
         }
     }
 
@@ -180,12 +189,17 @@ impl Keeper {
 
     /// Takes over a round, or nothing of it.
     pub(super) fn take(&mut self, round: Round) -> Result<(), RoundRefused> {
-        let Round { position, full, trust, tenants, gone } = round;
+        let Round { position, full, trust, shards, tenants, gone } = round;
         let cluster = self.cluster.as_ref().ok_or(RoundRefused::NoTrust)?;
         let trust = trust.map(|trust| ToldTrust::read(trust, cluster, &self.config.trust)).transpose()?;
         if trust.is_none() && (self.trust.is_none() || full) {
             return Err(RoundRefused::NoTrust);
         }
+        let shards = match shards {
+            Some(map) => Some(ToldShards::read(map)?),
+            // What a full round does not name is no more.
+            None => full.then(ToldShards::default),
+        };
         let told: Vec<Told> = tenants.into_iter().map(Told::read).collect::<Result<_, _>>()?;
         let named = self.check_tenants(position, &told)?;
         let gone = match full {
@@ -195,6 +209,10 @@ impl Keeper {
         let added = named.iter().filter(|tenant| !self.tenants.contains_key(*tenant)).count();
         if self.tenants.len() + added > caps::FEED_TENANTS_MAX + gone.len() {
             return Err(RoundRefused::TooManyTenants);
+        }
+        if let Some(shards) = shards {
+            self.changed |= shards != self.shards;
+            self.shards = shards;
         }
         self.apply(position, trust, told, gone);
         if self.starting.is_none() {
@@ -323,15 +341,24 @@ impl Keeper {
             self.tenants.iter().filter_map(|(tenant, followed)| Some((tenant, followed.in_force()?)));
         let raised = self.floor.raised(self.position, stamps);
         let number = raised.snapshot();
-        match tokio::task::spawn_blocking(move || raised.write()).await {
-            Ok(Ok(floor)) => self.floor = floor,
-            Ok(Err(error)) => return self.floor_failed(&error.to_string()),
+        let unplaced = (self.placed.0 != self.shards.etag).then(|| self.shards.clone());
+        let me = self.floor.node_id();
+        let work = move || (raised.write(), unplaced.map(|told| (told.etag.clone(), told.placed(me))));
+        let (written, placed) = match tokio::task::spawn_blocking(work).await {
+            Ok(done) => done,
             Err(panic) => return self.floor_failed(&panic.to_string()),
+        };
+        if let Some((etag, map)) = placed {
+            self.placed = (etag, Arc::new(map));
+        }
+        match written {
+            Ok(floor) => self.floor = floor,
+            Err(error) => return self.floor_failed(&error.to_string()),
         }
         self.floor_failed = false;
         let verifier = Verifier::new(Arc::clone(&trust.tokens), Arc::clone(&self.verified_tokens));
         let tenants = self.tenants.values().filter_map(|followed| followed.tenant(self.staleness));
-        let snapshot = Snapshot::new(number, verifier, tenants);
+        let snapshot = Snapshot::new(number, verifier, tenants).with_shards(Arc::clone(&self.placed.1));
         let whole = self.starting.as_ref().is_some_and(HashSet::is_empty);
         let snapshot = if whole { snapshot } else { snapshot.starting() };
         match self.decider.swap(snapshot) {

@@ -18,6 +18,7 @@ pub(super) struct Round {
     /// What it does not name is no more.
     pub(super) full: bool,
     pub(super) trust: Option<v1::Trust>,
+    pub(super) shards: Option<v1::ShardMap>,
     pub(super) tenants: Vec<v1::TenantState>,
     pub(super) gone: Vec<String>,
 }
@@ -90,8 +91,14 @@ impl Rounds {
                 Ok(Step::Welcomed(welcome))
             }
             (Message::Begin(begin), None) if self.welcomed => {
-                let round =
-                    Round { position, full: begin.full, trust: None, tenants: Vec::new(), gone: Vec::new() };
+                let round = Round {
+                    position,
+                    full: begin.full,
+                    trust: None,
+                    shards: None,
+                    tenants: Vec::new(),
+                    gone: Vec::new(),
+                };
                 self.open = Some((round, 0));
                 Ok(Step::Gathered)
             }
@@ -120,7 +127,9 @@ fn gather(mut round: Round, message: Message) -> Result<Round, OutOfOrder> {
         Message::Tenant(tenant) => round.tenants.push(tenant),
         Message::TenantGone(gone) => round.gone.push(gone.tenant),
         Message::Trust(trust) if round.trust.is_none() => round.trust = Some(trust),
+        Message::ShardMap(map) if round.shards.is_none() => round.shards = Some(map),
         Message::Trust(_)
+        | Message::ShardMap(_)
         | Message::Welcome(_)
         | Message::Begin(_)
         | Message::End(_)
@@ -141,6 +150,7 @@ fn name(message: &Message) -> &'static str {
         Message::Tenant(_) => "TenantState",
         Message::TenantGone(_) => "TenantGone",
         Message::Trust(_) => "Trust",
+        Message::ShardMap(_) => "ShardMap",
         Message::End(_) => "End",
         Message::Freshness(_) => "Freshness",
         Message::Farewell(_) => "Farewell",

@@ -6,11 +6,17 @@ use std::time::Duration;
 use aegis_identity::keys::VerifyingKey;
 use aegis_identity::manifest::{ManifestRefusal, ManifestTrust, Signed, Verified};
 use aegis_identity::trust::{Trust, TrustedKey};
+use aegis_limits::holder::NodeId;
+use aegis_limits::pace::Pace;
+use aegis_model::caps;
 use aegis_model::clock::UnixNanos;
 use aegis_model::ids::{AgentId, ClusterId, TenantId};
+use aegis_model::money::Micros;
 use aegis_proto::v1;
 
-use crate::snapshot::{Percent, Revoked, Staleness};
+use crate::snapshot::{
+    OrganizationBudget, OrganizationLimits, Percent, Revoked, ShardMap, ShardNode, Staleness,
+};
 
 /// What the control plane says of one tenant.
 #[derive(Debug, Clone)]
@@ -21,6 +27,7 @@ pub(super) struct Told {
     manifests: Vec<Signed>,
     pub(super) staleness: ToldStaleness,
     pub(super) revoked: Arc<Revoked>,
+    pub(super) organization_limits: Option<Arc<OrganizationLimits>>,
 }
 
 /// Which versions are in force.
@@ -56,6 +63,15 @@ pub(super) struct ToldTrust {
     pub(super) manifests: ManifestTrust,
 }
 
+/// Which data nodes own slots. Which of them owns which slot is found later, off the hot path.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct ToldShards {
+    /// Empty: nobody has ever said.
+    pub(super) etag: Vec<u8>,
+    revision: u64,
+    nodes: Vec<ShardNode>,
+}
+
 /// A field that cannot be what it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` in a round is not valid")]
@@ -73,6 +89,8 @@ impl Told {
             revoked_tokens,
             revoked_agents,
             tokens_void_before_ms,
+            organization,
+            organization_limits,
         } = state;
         let staleness = match (serve_stale, staleness_max_seconds) {
             (true, _) => ToldStaleness::Own(Staleness::Never),
@@ -86,6 +104,9 @@ impl Told {
             manifests: manifests.into_iter().map(signed).collect::<Result<_, _>>()?,
             staleness,
             revoked: Arc::new(revoked(&revoked_tokens, revoked_agents, tokens_void_before_ms)?),
+            organization_limits: organization_limits
+                .map(|limits| told_limits(&organization, limits).map(Arc::new))
+                .transpose()?,
         })
     }
 
@@ -161,6 +182,51 @@ impl ToldTrust {
     }
 }
 
+impl ToldShards {
+    pub(super) fn read(map: v1::ShardMap) -> Result<Self, Malformed> {
+        let v1::ShardMap { etag, revision, nodes } = map;
+        let rising = nodes.is_sorted_by(|before, after| before.id < after.id);
+        if nodes.len() > caps::SHARD_NODES_MAX || !rising {
+            return Err(Malformed("nodes"));
+        }
+        let nodes = nodes.into_iter().map(shard_node).collect::<Result<_, _>>()?;
+        Ok(Self { etag, revision, nodes })
+    }
+
+    /// The map of the node `me`, with the owner of each slot. Takes a while with many nodes.
+    pub(super) fn placed(self, me: u64) -> ShardMap {
+        ShardMap::new(self.revision, NodeId(me), self.nodes)
+    }
+}
+
+fn shard_node(node: v1::ShardNode) -> Result<ShardNode, Malformed> {
+    let v1::ShardNode { id, name, address } = node;
+    let printable = address.bytes().all(|byte| byte.is_ascii_graphic());
+    if name.len() > caps::NODE_NAME_BYTES_MAX || address.len() > caps::ADDRESS_BYTES_MAX || !printable {
+        return Err(Malformed("nodes"));
+    }
+    Ok(ShardNode { id: NodeId(id), name, address: (!address.is_empty()).then(|| address.into()) })
+}
+
+/// What an organization may use as a whole. A limit that makes no sense is no reason to go without: the round is refused.
+fn told_limits(organization: &str, limits: v1::OrganizationLimits) -> Result<OrganizationLimits, Malformed> {
+    let malformed = || Malformed("organization_limits");
+    let v1::OrganizationLimits { revision, rate, burst, daily_budget, unit, timezone } = limits;
+    let rate = rate.map(|rate| Pace::new(Micros(rate), burst).ok().filter(|pace| pace.admits_any()));
+    let rate = rate.map(|rate| rate.ok_or_else(malformed)).transpose()?;
+    let budget = match daily_budget.map(Micros) {
+        None => None,
+        Some(limit) if limit <= Micros::MAX && !unit.is_empty() => {
+            // Whoever lends opens the epochs, so the zone need not be known here.
+            let zone = (!timezone.is_empty()).then(|| timezone.into());
+            Some(OrganizationBudget { limit, unit: unit.into(), zone })
+        }
+        Some(_) => return Err(malformed()),
+    };
+    let organization = organization.parse().map_err(|_withheld| Malformed("organization"))?;
+    Ok(OrganizationLimits { organization, rate, budget, revision })
+}
+
 fn key(bytes: &[u8]) -> Result<VerifyingKey, Malformed> {
     let bytes = bytes.try_into().map_err(|_length| Malformed("key"))?;
     VerifyingKey::from_bytes(bytes).map_err(|_withheld| Malformed("key"))
@@ -188,4 +254,68 @@ fn revoked(
         revoked.agent(agent, (issued_until_ms != 0).then_some(until));
     }
     Ok(revoked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> v1::OrganizationLimits {
+        v1::OrganizationLimits {
+            revision: 3,
+            rate: Some(2_500_000),
+            burst: 4,
+            daily_budget: Some(12_500_000),
+            unit: "usd".to_owned(),
+            timezone: "Europe/Zurich".to_owned(),
+        }
+    }
+
+    #[test]
+    fn limits_of_an_organization_are_read_as_they_were_set() {
+        let read = told_limits("initech", limits()).unwrap();
+        assert_eq!((read.revision, read.rate), (3, Pace::new(Micros(2_500_000), 4).ok()));
+        let budget = read.budget.unwrap();
+        assert_eq!(
+            (budget.limit, &*budget.unit, budget.zone.as_deref()),
+            (Micros(12_500_000), "usd", Some("Europe/Zurich"))
+        );
+        let nothing =
+            told_limits("initech", v1::OrganizationLimits { revision: 4, ..Default::default() }).unwrap();
+        assert_eq!((nothing.rate, nothing.budget, nothing.revision), (None, None, 4));
+    }
+
+    /// A limit must not be lost because it is not understood.
+    #[test]
+    fn limits_that_make_no_sense_are_refused() {
+        for bad in [
+            v1::OrganizationLimits { rate: Some(0), ..limits() },
+            v1::OrganizationLimits { burst: 0, ..limits() },
+            v1::OrganizationLimits { daily_budget: Some(u64::MAX), ..limits() },
+            v1::OrganizationLimits { unit: String::new(), ..limits() },
+        ] {
+            assert!(told_limits("initech", bad.clone()).is_err(), "{bad:?}");
+        }
+        assert!(told_limits("not a name", limits()).is_err());
+    }
+
+    #[test]
+    fn a_shard_map_is_read_whole_or_not_at_all() {
+        let node = |id: u64, address: &str| v1::ShardNode {
+            id,
+            name: format!("data-{id}"),
+            address: address.to_owned(),
+        };
+        let read =
+            |nodes: Vec<v1::ShardNode>| ToldShards::read(v1::ShardMap { etag: vec![1], revision: 2, nodes });
+        let map = read(vec![node(1, ""), node(2, "http://data-2:7081")]).unwrap().placed(1);
+        assert_eq!((map.revision(), map.nodes().len(), map.holds_me()), (2, 2, true));
+        assert_eq!(map.nodes()[0].address, None);
+        assert!(read(vec![node(2, ""), node(1, "")]).is_err(), "by id");
+        assert!(read(vec![node(1, ""), node(1, "")]).is_err(), "each once");
+        assert!(read(vec![node(1, "a b")]).is_err());
+        assert!(read(vec![node(1, &"a".repeat(caps::ADDRESS_BYTES_MAX + 1))]).is_err());
+        let many = (1..=caps::SHARD_NODES_MAX as u64 + 1).map(|id| node(id, "")).collect();
+        assert!(read(many).is_err());
+    }
 }

@@ -16,7 +16,7 @@ pub(super) fn alive() -> Response<Full<Bytes>> {
 }
 
 pub(super) fn ready(readiness: &Readiness) -> Result<Response<Full<Bytes>>, Problem> {
-    if readiness.is_stopping() {
+    if readiness.is_leaving() || readiness.is_stopping() {
         return Err(Refused::new(ReasonCode::Overloaded, "the node is stopping").into());
     }
     if !readiness.is_log_healthy() {

@@ -10,12 +10,6 @@
 //! to this node, the leader or the wires makes more be spent than a budget has (LIM-1). `docs/internals/limits.md` tells the
 //! states, and what survives what.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "the stage that admits calls, which comes next, is what uses a book"
-)]
-
 mod key;
 
 mod book;

@@ -158,7 +158,8 @@ impl Tenant {
         &self.revoked
     }
 
-    pub(crate) fn organization_limits(&self) -> Option<&OrganizationLimits> {
+    /// What all tenants of its organization may use together.
+    pub fn organization_limits(&self) -> Option<&OrganizationLimits> {
         self.organization_limits.as_deref()
     }
 

@@ -174,8 +174,15 @@ fn decision(mut case: Case, decision_id: String, outcome: Outcome, reasons: Vec<
         policy: case.version.as_deref().map(|version| version.policy().clone()),
         limits: case.limits,
         replayed: false,
+        owner: owner(&case),
         explanation: case.explanation,
     }
+}
+
+/// Where the agent's calls are better sent.
+fn owner(case: &Case) -> Option<Arc<str>> {
+    let principal = case.principal.as_deref()?;
+    case.snapshot.shards().elsewhere(&principal.tenant, &principal.agent).cloned()
 }
 
 impl Recording {
@@ -191,6 +198,7 @@ impl Recording {
                 policy: decision.policy.clone(),
                 limits: decision.limits,
                 replayed: true,
+                owner: None,
                 explanation: decision.explanation.clone(),
             })),
         };
@@ -205,6 +213,8 @@ impl Recording {
                 let mut decision = decision.clone();
                 decision.params =
                     (decision.outcome == Outcome::Allow).then(|| std::mem::take(&mut case.call.params));
+                // As of now: slots may have moved since.
+                decision.owner = owner(&case);
                 Answer::Decided(decision)
             }
         };

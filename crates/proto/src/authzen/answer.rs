@@ -1,5 +1,7 @@
 //! What is answered: a truth value, and the whole decision beside it.
 
+use std::sync::Arc;
+
 use aegis_model::decision::{Decision, Limits, Outcome, PolicyRef, Reason};
 use aegis_model::json::JsonObject;
 use serde::Serialize;
@@ -46,6 +48,9 @@ pub enum AnswerContext {
         /// What is left after it.
         #[serde(skip_serializing_if = "Option::is_none")]
         limits: Option<Limits>,
+        /// Where the data node is reached that owns the agent's slot, when another one does.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        owner: Option<Arc<str>>,
     },
     /// The evaluation could not be judged.
     Failed {
@@ -80,6 +85,7 @@ impl From<Decision> for EvaluationAnswer {
                 params: decision.params.filter(|_| outcome == Outcome::Sanitize),
                 policy: decision.policy,
                 limits: decision.limits,
+                owner: decision.owner,
             },
         }
     }

@@ -167,6 +167,7 @@ fn only_an_allowance_is_true() {
             retry_after_ms: Some(180),
         }),
         replayed: false,
+        owner: Some("https://data-2:7081".into()),
         explanation: None,
     };
     for (outcome, permitted, params) in [
@@ -181,6 +182,7 @@ fn only_an_allowance_is_true() {
         assert_eq!(answer["context"]["params"], params, "{outcome}");
         assert_eq!(answer["context"]["policy"]["version"], json!(1));
         assert_eq!(answer["context"]["limits"], json!({"budget_remaining": "12.5", "retry_after_ms": 180}));
+        assert_eq!(answer["context"]["owner"], json!("https://data-2:7081"));
         assert_eq!(answer["context"]["reasons"][0]["code"], json!("SensitiveData"));
     }
 }

@@ -37,6 +37,7 @@ fn decision() -> Decision {
             retry_after_ms: Some(180),
         }),
         replayed: true,
+        owner: Some("https://data-2:7081".into()),
         explanation: Some(json!([{"step": "scope"}])),
     }
 }

@@ -69,6 +69,9 @@ pub struct Counters {
     /// Rates that are remembered.
     #[prost(uint64, tag = "18")]
     pub rates: u64,
+    /// Organizations whose limits were ever set.
+    #[prost(uint64, tag = "16")]
+    pub organizations: u64,
 }
 /// A control node. Its row stays after it left: an id is never used twice.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -743,6 +746,64 @@ pub struct Lender {
     #[prost(uint32, tag = "4")]
     pub nodes: u32,
 }
+/// What all tenants of an organization may use together. Its row stays when nothing is limited any more, so that its revision
+/// goes on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OrganizationLimits {
+    /// The organization.
+    #[prost(string, tag = "1")]
+    pub organization: ::prost::alloc::string::String,
+    /// Goes up by one with each change; counts from 1.
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+    /// Millionths of a call per second. Absent: no rate.
+    #[prost(uint64, optional, tag = "3")]
+    pub rate: ::core::option::Option<u64>,
+    /// Calls at once.
+    #[prost(uint32, tag = "4")]
+    pub burst: u32,
+    /// Millionths of the unit per day. Absent: no budget.
+    #[prost(uint64, optional, tag = "5")]
+    pub daily_budget: ::core::option::Option<u64>,
+    /// What the budget counts.
+    #[prost(string, tag = "6")]
+    pub unit: ::prost::alloc::string::String,
+    /// The IANA time zone whose days the budget counts by. Empty: UTC.
+    #[prost(string, tag = "7")]
+    pub timezone: ::prost::alloc::string::String,
+    /// When it was last changed.
+    #[prost(uint64, tag = "8")]
+    pub changed_ms: u64,
+    /// Who changed it.
+    #[prost(string, tag = "9")]
+    pub changed_by: ::prost::alloc::string::String,
+}
+/// Which data nodes own slots: one row.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ShardMap {
+    /// Goes up by one with each change; counts from 1.
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    /// They, by id. Which of them owns which slot follows from their ids alone.
+    #[prost(message, repeated, tag = "2")]
+    pub nodes: ::prost::alloc::vec::Vec<ShardNode>,
+    /// When it last changed.
+    #[prost(uint64, tag = "3")]
+    pub changed_ms: u64,
+}
+/// A data node that owns slots.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShardNode {
+    /// Its id.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Where agents reach it. Empty: it has not said.
+    #[prost(string, tag = "3")]
+    pub address: ::prost::alloc::string::String,
+}
 /// What a key of the cluster signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -886,6 +947,10 @@ pub enum ChangeKind {
     Key = 6,
     /// A revocation; `name` is its kind in decimal, a colon, and its subject.
     Revocation = 7,
+    /// The limits of an organization; `name` is its name.
+    Organization = 8,
+    /// The shard map.
+    ShardMap = 9,
 }
 impl ChangeKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -902,6 +967,8 @@ impl ChangeKind {
             Self::DataNode => "CHANGE_KIND_DATA_NODE",
             Self::Key => "CHANGE_KIND_KEY",
             Self::Revocation => "CHANGE_KIND_REVOCATION",
+            Self::Organization => "CHANGE_KIND_ORGANIZATION",
+            Self::ShardMap => "CHANGE_KIND_SHARD_MAP",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -915,6 +982,8 @@ impl ChangeKind {
             "CHANGE_KIND_DATA_NODE" => Some(Self::DataNode),
             "CHANGE_KIND_KEY" => Some(Self::Key),
             "CHANGE_KIND_REVOCATION" => Some(Self::Revocation),
+            "CHANGE_KIND_ORGANIZATION" => Some(Self::Organization),
+            "CHANGE_KIND_SHARD_MAP" => Some(Self::ShardMap),
             _ => None,
         }
     }
@@ -934,7 +1003,7 @@ pub struct Envelope {
     /// What is wanted.
     #[prost(
         oneof = "envelope::Command",
-        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 32, 33, 34, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 72, 73, 74, 75, 76, 80, 81, 88, 89, 96, 97, 98, 99"
+        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 32, 33, 34, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 72, 73, 74, 75, 76, 80, 81, 88, 89, 96, 97, 98, 99, 104, 105"
     )]
     pub command: ::core::option::Option<envelope::Command>,
 }
@@ -1017,6 +1086,10 @@ pub mod envelope {
         SweepLimits(super::SweepLimits),
         #[prost(message, tag = "99")]
         AdjustBudget(super::AdjustBudget),
+        #[prost(message, tag = "104")]
+        SetOrganizationLimits(super::SetOrganizationLimits),
+        #[prost(message, tag = "105")]
+        SetShardMap(super::SetShardMap),
     }
 }
 /// Who wants a command.
@@ -1083,7 +1156,7 @@ pub struct Done {
     /// The row that the command made or changed, as it is now.
     #[prost(
         oneof = "done::Result",
-        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 40, 41, 42"
+        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 40, 41, 42, 48, 49"
     )]
     pub result: ::core::option::Option<done::Result>,
 }
@@ -1134,6 +1207,10 @@ pub mod done {
         Lending(super::Lender),
         #[prost(message, tag = "42")]
         Budget(super::BudgetAdjusted),
+        #[prost(message, tag = "48")]
+        OrganizationLimits(super::OrganizationLimits),
+        #[prost(message, tag = "49")]
+        ShardMap(super::ShardMap),
     }
 }
 /// Keys that one command made or changed: a new one first.
@@ -1832,4 +1909,39 @@ pub struct BudgetStanding {
     /// The highest percentage that was alerted of. Zero: none.
     #[prost(uint32, tag = "14")]
     pub alerted: u32,
+}
+/// Says what all tenants of an organization may use together. Replaces what was said before.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetOrganizationLimits {
+    /// The organization.
+    #[prost(string, tag = "1")]
+    pub organization: ::prost::alloc::string::String,
+    /// Millionths of a call per second. Absent: no rate.
+    #[prost(uint64, optional, tag = "2")]
+    pub rate: ::core::option::Option<u64>,
+    /// Calls at once. Zero without a rate, and only then.
+    #[prost(uint32, tag = "3")]
+    pub burst: u32,
+    /// Millionths of the unit per day. Absent: no budget.
+    #[prost(uint64, optional, tag = "4")]
+    pub daily_budget: ::core::option::Option<u64>,
+    /// What the budget counts, e.g. `usd` or `calls`. Empty without a budget, and only then.
+    #[prost(string, tag = "5")]
+    pub unit: ::prost::alloc::string::String,
+    /// The IANA time zone whose days the budget counts by. Empty: UTC.
+    #[prost(string, tag = "6")]
+    pub timezone: ::prost::alloc::string::String,
+    /// Only if this is the revision of the limits. Zero: only if none were ever set.
+    #[prost(uint64, optional, tag = "7")]
+    pub only_if_revision: ::core::option::Option<u64>,
+}
+/// Says which data nodes own slots. Their names and addresses are those of their rows.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetShardMap {
+    /// Their ids, rising.
+    #[prost(uint64, repeated, tag = "1")]
+    pub nodes: ::prost::alloc::vec::Vec<u64>,
+    /// The revision of the map that it replaces: refused if another one is there by now. Zero: none was ever set.
+    #[prost(uint64, tag = "2")]
+    pub replaces: u64,
 }

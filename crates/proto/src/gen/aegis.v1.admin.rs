@@ -1639,6 +1639,409 @@ impl ::prost::Name for NodeProgress {
         "/aegis.v1.NodeProgress".into()
     }
 }
+/// Asks for a page of a tenant's budgets.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetListRequest {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Only those of this agent, and of what entries allow to it. Empty: all.
+    #[prost(string, tag = "2")]
+    pub agent: ::prost::alloc::string::String,
+    /// Only those of entries of this name. Empty: all.
+    #[prost(string, tag = "3")]
+    pub entry: ::prost::alloc::string::String,
+    /// Only those that count this. Empty: all.
+    #[prost(string, tag = "4")]
+    pub unit: ::prost::alloc::string::String,
+    /// How many rows are looked at at most, up to 1000. 0: 100.
+    #[prost(uint32, tag = "5")]
+    pub limit: u32,
+    /// `next` of the page before. Empty: the first page.
+    #[prost(string, tag = "6")]
+    pub cursor: ::prost::alloc::string::String,
+}
+impl ::prost::Name for BudgetListRequest {
+    const NAME: &'static str = "BudgetListRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.BudgetListRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.BudgetListRequest".into()
+    }
+}
+/// Asks for a page of what belongs to an organization.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OrganizationListRequest {
+    /// The organization.
+    #[prost(string, tag = "1")]
+    pub organization: ::prost::alloc::string::String,
+    /// How many rows at most, up to 1000. 0: 100.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+    /// `next` of the page before. Empty: the first page.
+    #[prost(string, tag = "3")]
+    pub cursor: ::prost::alloc::string::String,
+}
+impl ::prost::Name for OrganizationListRequest {
+    const NAME: &'static str = "OrganizationListRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.OrganizationListRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.OrganizationListRequest".into()
+    }
+}
+/// A budget in its newest epoch. Amounts are decimals such as `12.5`, in its unit.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Budget {
+    /// Whose calls it counts: `organization`, `tenant`, `agent`, or `entry` (those that an entry of the policy allows to an agent).
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub level: ::prost::alloc::string::String,
+    /// The organization, or the tenant.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub owner: ::prost::alloc::string::String,
+    /// The agent. Empty: all of the owner.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub agent: ::prost::alloc::string::String,
+    /// The name of the entry. Empty: all that the agent does.
+    #[prost(string, tag = "4")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub entry: ::prost::alloc::string::String,
+    /// What it counts, e.g. `usd` or `calls`.
+    #[prost(string, tag = "5")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub unit: ::prost::alloc::string::String,
+    /// The limit that counts.
+    #[prost(string, tag = "6")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub limit: ::prost::alloc::string::String,
+    /// What of it is granted: spent, or out at data nodes.
+    #[prost(string, tag = "7")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub granted: ::prost::alloc::string::String,
+    /// What of that is out at data nodes, and may come back.
+    #[prost(string, tag = "8")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub lent: ::prost::alloc::string::String,
+    /// Real costs beyond what was reserved for them.
+    #[prost(string, tag = "9")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub debt: ::prost::alloc::string::String,
+    /// What can still be granted.
+    #[prost(string, tag = "10")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub free: ::prost::alloc::string::String,
+    /// How much of the limit is granted or debt, in percent, rounded down.
+    #[prost(uint64, tag = "11")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub percent: u64,
+    /// The limit of the newest policy.
+    #[prost(string, tag = "12")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub policy_limit: ::prost::alloc::string::String,
+    /// The limit that somebody set for this epoch instead. Absent: none.
+    #[prost(string, optional, tag = "13")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adjusted_limit: ::core::option::Option<::prost::alloc::string::String>,
+    /// When the epoch begins.
+    #[prost(string, tag = "14")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub epoch_start: ::prost::alloc::string::String,
+    /// When it ends.
+    #[prost(string, tag = "15")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub epoch_end: ::prost::alloc::string::String,
+    /// Whether it is over: nothing was asked for since, and all of the limit is there for the next one.
+    #[prost(bool, tag = "16")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub ended: bool,
+    /// The time zone whose days count.
+    #[prost(string, tag = "17")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub timezone: ::prost::alloc::string::String,
+    /// Whether all of it counts as spent, because the cluster was restored within this epoch.
+    #[prost(bool, tag = "18")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub void: bool,
+}
+impl ::prost::Name for Budget {
+    const NAME: &'static str = "Budget";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.Budget".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.Budget".into()
+    }
+}
+/// A page of budgets.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BudgetList {
+    /// The budgets: those of the owner as a whole, of its agents, of their entries. With a filter a page may hold fewer than it
+    /// looked at.
+    #[prost(message, repeated, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub items: ::prost::alloc::vec::Vec<Budget>,
+    /// Leads to the next page. Empty: this was the last one.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub next: ::prost::alloc::string::String,
+}
+impl ::prost::Name for BudgetList {
+    const NAME: &'static str = "BudgetList";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.BudgetList".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.BudgetList".into()
+    }
+}
+/// What is to change of a budget of a tenant until its epoch ends. At least one change is wanted.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AdjustBudgetRequest {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    #[serde(skip)]
+    pub tenant: ::prost::alloc::string::String,
+    /// The agent. Empty: the budget of the tenant as a whole.
+    #[prost(string, tag = "2")]
+    pub agent: ::prost::alloc::string::String,
+    /// The name of the entry. Empty: the budget of the agent as a whole.
+    #[prost(string, tag = "3")]
+    pub entry: ::prost::alloc::string::String,
+    /// What the budget counts, e.g. `usd` or `calls`.
+    #[prost(string, tag = "4")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub unit: ::prost::alloc::string::String,
+    /// The limit that counts until the epoch ends, whatever policies say: a decimal such as `12.5`. Absent: as it is.
+    #[prost(string, optional, tag = "5")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: ::core::option::Option<::prost::alloc::string::String>,
+    /// Whether the limit of the policy counts again.
+    #[prost(bool, tag = "6")]
+    pub clear_limit: bool,
+    /// Whether what was spent so far is forgiven. What is out at data nodes stays charged until it comes back.
+    #[prost(bool, tag = "7")]
+    pub reset_spent: bool,
+    /// Why, for people.
+    #[prost(string, tag = "8")]
+    pub reason: ::prost::alloc::string::String,
+}
+impl ::prost::Name for AdjustBudgetRequest {
+    const NAME: &'static str = "AdjustBudgetRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.AdjustBudgetRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.AdjustBudgetRequest".into()
+    }
+}
+/// What is to change of a budget of an organization until its epoch ends. At least one change is wanted.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AdjustOrganizationBudgetRequest {
+    /// The organization.
+    #[prost(string, tag = "1")]
+    #[serde(skip)]
+    pub organization: ::prost::alloc::string::String,
+    /// What the budget counts, e.g. `usd` or `calls`.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub unit: ::prost::alloc::string::String,
+    /// The limit that counts until the epoch ends, whatever the organization's limits say: a decimal such as `12.5`. Absent: as it
+    /// is.
+    #[prost(string, optional, tag = "3")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: ::core::option::Option<::prost::alloc::string::String>,
+    /// Whether the organization's own limit counts again.
+    #[prost(bool, tag = "4")]
+    pub clear_limit: bool,
+    /// Whether what was spent so far is forgiven. What is out at data nodes stays charged until it comes back.
+    #[prost(bool, tag = "5")]
+    pub reset_spent: bool,
+    /// Why, for people.
+    #[prost(string, tag = "6")]
+    pub reason: ::prost::alloc::string::String,
+}
+impl ::prost::Name for AdjustOrganizationBudgetRequest {
+    const NAME: &'static str = "AdjustOrganizationBudgetRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.AdjustOrganizationBudgetRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.AdjustOrganizationBudgetRequest".into()
+    }
+}
+/// A budget that was changed.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AdjustedBudget {
+    /// How it was.
+    #[prost(message, optional, tag = "1")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: ::core::option::Option<Budget>,
+    /// How it is.
+    #[prost(message, optional, tag = "2")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: ::core::option::Option<Budget>,
+}
+impl ::prost::Name for AdjustedBudget {
+    const NAME: &'static str = "AdjustedBudget";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.AdjustedBudget".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.AdjustedBudget".into()
+    }
+}
+/// Names an organization.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OrganizationRequest {
+    /// The organization.
+    #[prost(string, tag = "1")]
+    pub organization: ::prost::alloc::string::String,
+}
+impl ::prost::Name for OrganizationRequest {
+    const NAME: &'static str = "OrganizationRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.OrganizationRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.OrganizationRequest".into()
+    }
+}
+/// What all tenants of an organization may use together.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SharedLimits {
+    /// The organization.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub organization: ::prost::alloc::string::String,
+    /// Calls per second: a decimal such as `50` or `0.5`. Empty: no rate.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub rps_limit: ::prost::alloc::string::String,
+    /// Calls at once. 0: no rate.
+    #[prost(uint32, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub burst: u32,
+    /// What may be spent in a day: a decimal such as `12.5`. Empty: no budget.
+    #[prost(string, tag = "4")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub daily_budget: ::prost::alloc::string::String,
+    /// What the budget counts, e.g. `usd` or `calls`. Empty: no budget.
+    #[prost(string, tag = "5")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub unit: ::prost::alloc::string::String,
+    /// The time zone whose days the budget counts by. Empty: UTC.
+    #[prost(string, tag = "6")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub timezone: ::prost::alloc::string::String,
+    /// Goes up by one with each change. 0: none were ever set.
+    #[prost(uint64, tag = "7")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub revision: u64,
+    /// When they were last changed. Absent: never.
+    #[prost(string, optional, tag = "8")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed_at: ::core::option::Option<::prost::alloc::string::String>,
+    /// Who changed them.
+    #[prost(string, tag = "9")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub changed_by: ::prost::alloc::string::String,
+}
+impl ::prost::Name for SharedLimits {
+    const NAME: &'static str = "SharedLimits";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.SharedLimits".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.SharedLimits".into()
+    }
+}
+/// What all tenants of an organization are to use together at most.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetOrganizationLimitsRequest {
+    /// The organization.
+    #[prost(string, tag = "1")]
+    #[serde(skip)]
+    pub organization: ::prost::alloc::string::String,
+    /// Calls per second: a decimal such as `50` or `0.5`. Empty: no rate.
+    #[prost(string, tag = "2")]
+    pub rps_limit: ::prost::alloc::string::String,
+    /// Calls at once. 0: as many as the rate gives in a second, at least 1.
+    #[prost(uint32, tag = "3")]
+    pub burst: u32,
+    /// What may be spent in a day: a decimal such as `12.5`. Empty: no budget.
+    #[prost(string, tag = "4")]
+    pub daily_budget: ::prost::alloc::string::String,
+    /// What the budget counts, e.g. `usd` or `calls`. Needed with a budget, and only then.
+    #[prost(string, tag = "5")]
+    pub unit: ::prost::alloc::string::String,
+    /// The IANA time zone whose days the budget counts by, e.g. `Europe/Zurich`. Empty: UTC.
+    #[prost(string, tag = "6")]
+    pub timezone: ::prost::alloc::string::String,
+    /// Only if this is the revision of the limits. 0: only if none were ever set.
+    #[prost(uint64, optional, tag = "7")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only_if_revision: ::core::option::Option<u64>,
+}
+impl ::prost::Name for SetOrganizationLimitsRequest {
+    const NAME: &'static str = "SetOrganizationLimitsRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.SetOrganizationLimitsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.SetOrganizationLimitsRequest".into()
+    }
+}
 /// Names a person.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -2230,6 +2633,85 @@ impl ::prost::Name for ClusterMember {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/aegis.v1.ClusterMember".into()
+    }
+}
+/// Asks for the shard map.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetShardsRequest {}
+impl ::prost::Name for GetShardsRequest {
+    const NAME: &'static str = "GetShardsRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.GetShardsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.GetShardsRequest".into()
+    }
+}
+/// Which data nodes own slots. A slot is one of 1,024 parts of all agents.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Shards {
+    /// Goes up by one with each change. 0: none was ever made.
+    #[prost(uint64, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub revision: u64,
+    /// When it last changed. Absent: never.
+    #[prost(string, optional, tag = "2")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed_at: ::core::option::Option<::prost::alloc::string::String>,
+    /// The data nodes, by id.
+    #[prost(message, repeated, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub nodes: ::prost::alloc::vec::Vec<ShardOwner>,
+}
+impl ::prost::Name for Shards {
+    const NAME: &'static str = "Shards";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.Shards".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.Shards".into()
+    }
+}
+/// A data node that owns slots. It needs fewer grants to judge their agents than others, which may judge them, too.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShardOwner {
+    /// Its id: 16 hexadecimal digits.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub name: ::prost::alloc::string::String,
+    /// Where agents reach it. Empty: it has not said.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub address: ::prost::alloc::string::String,
+    /// The slots that it owns, rising.
+    #[prost(uint32, repeated, tag = "4")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub slots: ::prost::alloc::vec::Vec<u32>,
+}
+impl ::prost::Name for ShardOwner {
+    const NAME: &'static str = "ShardOwner";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.ShardOwner".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.ShardOwner".into()
     }
 }
 /// Asks for the object store.
@@ -3422,6 +3904,138 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("aegis.v1.Admin", "WatchActivation"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Lists the budgets of a tenant, of its agents and of what its entries allow: as much as was asked of them lately.
+        pub async fn list_budgets(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BudgetListRequest>,
+        ) -> std::result::Result<tonic::Response<super::BudgetList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/ListBudgets",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "ListBudgets"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes a budget within its running epoch.
+        pub async fn adjust_budget(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AdjustBudgetRequest>,
+        ) -> std::result::Result<tonic::Response<super::AdjustedBudget>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/AdjustBudget",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "AdjustBudget"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the budgets of an organization as a whole.
+        pub async fn list_organization_budgets(
+            &mut self,
+            request: impl tonic::IntoRequest<super::OrganizationListRequest>,
+        ) -> std::result::Result<tonic::Response<super::BudgetList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/ListOrganizationBudgets",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "ListOrganizationBudgets"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes a budget of an organization within its running epoch.
+        pub async fn adjust_organization_budget(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AdjustOrganizationBudgetRequest>,
+        ) -> std::result::Result<tonic::Response<super::AdjustedBudget>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/AdjustOrganizationBudget",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "AdjustOrganizationBudget"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Shows what all tenants of an organization may use together.
+        pub async fn get_organization_limits(
+            &mut self,
+            request: impl tonic::IntoRequest<super::OrganizationRequest>,
+        ) -> std::result::Result<tonic::Response<super::SharedLimits>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/GetOrganizationLimits",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "GetOrganizationLimits"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says what all tenants of an organization may use together. Replaces what was said before.
+        pub async fn set_organization_limits(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetOrganizationLimitsRequest>,
+        ) -> std::result::Result<tonic::Response<super::SharedLimits>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/SetOrganizationLimits",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "SetOrganizationLimits"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Lists people.
         pub async fn list_people(
             &mut self,
@@ -3750,6 +4364,25 @@ pub mod admin_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("aegis.v1.Admin", "GetObjectStore"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Shows which data nodes own slots, and which ones.
+        pub async fn get_shards(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetShardsRequest>,
+        ) -> std::result::Result<tonic::Response<super::Shards>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/aegis.v1.Admin/GetShards");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Admin", "GetShards"));
             self.inner.unary(req, path, codec).await
         }
         /// Lets a control node join. It receives everything, and decides nothing before it is promoted.
@@ -4166,6 +4799,36 @@ pub mod admin_server {
             tonic::Response<Self::WatchActivationStream>,
             tonic::Status,
         >;
+        /// Lists the budgets of a tenant, of its agents and of what its entries allow: as much as was asked of them lately.
+        async fn list_budgets(
+            &self,
+            request: tonic::Request<super::BudgetListRequest>,
+        ) -> std::result::Result<tonic::Response<super::BudgetList>, tonic::Status>;
+        /// Changes a budget within its running epoch.
+        async fn adjust_budget(
+            &self,
+            request: tonic::Request<super::AdjustBudgetRequest>,
+        ) -> std::result::Result<tonic::Response<super::AdjustedBudget>, tonic::Status>;
+        /// Lists the budgets of an organization as a whole.
+        async fn list_organization_budgets(
+            &self,
+            request: tonic::Request<super::OrganizationListRequest>,
+        ) -> std::result::Result<tonic::Response<super::BudgetList>, tonic::Status>;
+        /// Changes a budget of an organization within its running epoch.
+        async fn adjust_organization_budget(
+            &self,
+            request: tonic::Request<super::AdjustOrganizationBudgetRequest>,
+        ) -> std::result::Result<tonic::Response<super::AdjustedBudget>, tonic::Status>;
+        /// Shows what all tenants of an organization may use together.
+        async fn get_organization_limits(
+            &self,
+            request: tonic::Request<super::OrganizationRequest>,
+        ) -> std::result::Result<tonic::Response<super::SharedLimits>, tonic::Status>;
+        /// Says what all tenants of an organization may use together. Replaces what was said before.
+        async fn set_organization_limits(
+            &self,
+            request: tonic::Request<super::SetOrganizationLimitsRequest>,
+        ) -> std::result::Result<tonic::Response<super::SharedLimits>, tonic::Status>;
         /// Lists people.
         async fn list_people(
             &self,
@@ -4247,6 +4910,11 @@ pub mod admin_server {
             tonic::Response<super::ObjectStoreStatus>,
             tonic::Status,
         >;
+        /// Shows which data nodes own slots, and which ones.
+        async fn get_shards(
+            &self,
+            request: tonic::Request<super::GetShardsRequest>,
+        ) -> std::result::Result<tonic::Response<super::Shards>, tonic::Status>;
         /// Lets a control node join. It receives everything, and decides nothing before it is promoted.
         async fn add_member(
             &self,
@@ -5624,6 +6292,278 @@ pub mod admin_server {
                     };
                     Box::pin(fut)
                 }
+                "/aegis.v1.Admin/ListBudgets" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListBudgetsSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::BudgetListRequest>
+                    for ListBudgetsSvc<T> {
+                        type Response = super::BudgetList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BudgetListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::list_budgets(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListBudgetsSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/AdjustBudget" => {
+                    #[allow(non_camel_case_types)]
+                    struct AdjustBudgetSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<super::AdjustBudgetRequest>
+                    for AdjustBudgetSvc<T> {
+                        type Response = super::AdjustedBudget;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AdjustBudgetRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::adjust_budget(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AdjustBudgetSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/ListOrganizationBudgets" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListOrganizationBudgetsSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<super::OrganizationListRequest>
+                    for ListOrganizationBudgetsSvc<T> {
+                        type Response = super::BudgetList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::OrganizationListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::list_organization_budgets(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListOrganizationBudgetsSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/AdjustOrganizationBudget" => {
+                    #[allow(non_camel_case_types)]
+                    struct AdjustOrganizationBudgetSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<super::AdjustOrganizationBudgetRequest>
+                    for AdjustOrganizationBudgetSvc<T> {
+                        type Response = super::AdjustedBudget;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::AdjustOrganizationBudgetRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::adjust_organization_budget(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AdjustOrganizationBudgetSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/GetOrganizationLimits" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetOrganizationLimitsSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<super::OrganizationRequest>
+                    for GetOrganizationLimitsSvc<T> {
+                        type Response = super::SharedLimits;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::OrganizationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::get_organization_limits(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetOrganizationLimitsSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/SetOrganizationLimits" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetOrganizationLimitsSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<super::SetOrganizationLimitsRequest>
+                    for SetOrganizationLimitsSvc<T> {
+                        type Response = super::SharedLimits;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetOrganizationLimitsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::set_organization_limits(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetOrganizationLimitsSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/aegis.v1.Admin/ListPeople" => {
                     #[allow(non_camel_case_types)]
                     struct ListPeopleSvc<T: Admin>(pub Arc<T>);
@@ -6258,6 +7198,49 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetObjectStoreSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/GetShards" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetShardsSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::GetShardsRequest>
+                    for GetShardsSvc<T> {
+                        type Response = super::Shards;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetShardsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::get_shards(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetShardsSvc(inner);
                         let codec = crate::codec::ExactCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

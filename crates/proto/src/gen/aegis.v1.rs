@@ -73,6 +73,11 @@ pub struct DecideResponse {
     /// The steps of the judgement: one JSON value in UTF-8. Empty unless `explain` was asked.
     #[prost(bytes = "bytes", tag = "11")]
     pub explanation: ::prost::bytes::Bytes,
+    /// Where the data node is reached that owns the agent's slot, e.g. `<https://data-2:7081`,> when another one than the one that
+    /// answers does: later calls of the agent are best sent there. Empty: this node owns it, or nobody knows. A client sends a
+    /// token there only by a connection as well protected as this one.
+    #[prost(string, tag = "12")]
+    pub owner: ::prost::alloc::string::String,
 }
 /// What became of a call.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -861,9 +866,12 @@ pub struct Hello {
     /// For how many messages within rounds it has room.
     #[prost(uint32, tag = "11")]
     pub credit: u32,
-    /// What it understands: 1 is everything in this file.
+    /// What it understands: 1 is everything in this file but `ShardMap`, 2 is everything.
     #[prost(uint32, tag = "13")]
     pub level: u32,
+    /// The etag of the `ShardMap` that it holds; empty: none.
+    #[prost(bytes = "vec", tag = "14")]
+    pub shard_map_etag: ::prost::alloc::vec::Vec<u8>,
 }
 /// One tenant's state as the node holds it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -939,7 +947,7 @@ pub struct FollowResponse {
     /// The index of the log entry up to which the state was applied.
     #[prost(uint64, tag = "2")]
     pub index: u64,
-    #[prost(oneof = "follow_response::Message", tags = "3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "follow_response::Message", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub message: ::core::option::Option<follow_response::Message>,
 }
 /// Nested message and enum types in `FollowResponse`.
@@ -970,6 +978,9 @@ pub mod follow_response {
         /// The last message.
         #[prost(message, tag = "10")]
         Farewell(super::Farewell),
+        /// Within a round, at level 2 and to a node that serves more than one tenant.
+        #[prost(message, tag = "11")]
+        ShardMap(super::ShardMap),
     }
 }
 /// The control node takes the data node on.
@@ -1040,6 +1051,34 @@ pub struct TenantState {
     /// restored then, and what was revoked after its backup was forgotten. 0: none.
     #[prost(uint64, tag = "9")]
     pub tokens_void_before_ms: u64,
+    /// The organization that the tenant belongs to.
+    #[prost(string, tag = "10")]
+    pub organization: ::prost::alloc::string::String,
+    /// What all tenants of that organization may use together; absent: it was never said.
+    #[prost(message, optional, tag = "11")]
+    pub organization_limits: ::core::option::Option<OrganizationLimits>,
+}
+/// What all tenants of an organization may use together.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OrganizationLimits {
+    /// Grows with each change.
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    /// Millionths of a call per second; absent: no rate.
+    #[prost(uint64, optional, tag = "2")]
+    pub rate: ::core::option::Option<u64>,
+    /// Calls at once.
+    #[prost(uint32, tag = "3")]
+    pub burst: u32,
+    /// Millionths of the unit per day; absent: no budget.
+    #[prost(uint64, optional, tag = "4")]
+    pub daily_budget: ::core::option::Option<u64>,
+    /// What the budget counts, e.g. `usd` or `calls`.
+    #[prost(string, tag = "5")]
+    pub unit: ::prost::alloc::string::String,
+    /// The IANA time zone whose days the budget counts by; empty: UTC.
+    #[prost(string, tag = "6")]
+    pub timezone: ::prost::alloc::string::String,
 }
 /// Which versions of a tenant are in force.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1127,6 +1166,34 @@ pub struct TokenKey {
     /// Ed25519, 32 bytes.
     #[prost(bytes = "vec", tag = "2")]
     pub key: ::prost::alloc::vec::Vec<u8>,
+}
+/// Which data nodes own slots; replaces what was there. The owner of a slot follows from their ids: the one with the greatest
+/// first 8 bytes, big-endian, of SHA-256(id as 8 bytes, slot as 2 bytes, both big-endian), and of equal ones the one with the
+/// greatest id.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ShardMap {
+    /// Names this map; to be given back in `Hello`.
+    #[prost(bytes = "vec", tag = "1")]
+    pub etag: ::prost::alloc::vec::Vec<u8>,
+    /// Grows with each change.
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+    /// They, by id.
+    #[prost(message, repeated, tag = "3")]
+    pub nodes: ::prost::alloc::vec::Vec<ShardNode>,
+}
+/// A data node that owns slots.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShardNode {
+    /// Its id.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Where agents reach it; empty: it has not said.
+    #[prost(string, tag = "3")]
+    pub address: ::prost::alloc::string::String,
 }
 /// A majority of the control nodes has confirmed this moment, and everything before it has been sent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

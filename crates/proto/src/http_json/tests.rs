@@ -123,6 +123,7 @@ fn a_decision_is_written_as_the_interface_says() {
             retry_after_ms: Some(180),
         }),
         replayed: false,
+        owner: Some("https://data-2:7081".into()),
         explanation: None,
     };
     let written: Value = serde_json::from_slice(&write_decision(&decision)).expect("JSON");
@@ -130,7 +131,8 @@ fn a_decision_is_written_as_the_interface_says() {
         "decision_id": "n1-7-42",
         "outcome": "approval_required",
         "reasons": [{"code": "ParameterOutOfRange", "message": "above 5000", "path": "/params/amount"}],
-        "limits": {"budget_remaining": "12.5", "retry_after_ms": 180}
+        "limits": {"budget_remaining": "12.5", "retry_after_ms": 180},
+        "owner": "https://data-2:7081"
     });
     assert_eq!(written, expected);
 }

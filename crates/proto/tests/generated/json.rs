@@ -23,7 +23,7 @@ const NOT_JSON: [&str; 1] = ["BundlePiece"];
 const PARTS: [&str; 3] = ["PolicySource", "TokenClaim", "CanaryShare"];
 
 /// What stands in the path of a REST operation, or is its body as it is, and so not in the JSON document.
-const OUTSIDE: [&str; 16] = [
+const OUTSIDE: [&str; 19] = [
     "UpdateTenantRequest.tenant",
     "RegisterAgentRequest.tenant",
     "UpdateAgentRequest.tenant",
@@ -38,12 +38,15 @@ const OUTSIDE: [&str; 16] = [
     "PutLabelRequest.label",
     "ActivateRequest.tenant",
     "RollbackRequest.tenant",
+    "AdjustBudgetRequest.tenant",
+    "AdjustOrganizationBudgetRequest.organization",
+    "SetOrganizationLimitsRequest.organization",
     "PutPersonRequest.person",
     "IssuePersonTokenRequest.person",
 ];
 
 /// What a request cannot do without.
-const REQUIRED: [&str; 14] = [
+const REQUIRED: [&str; 16] = [
     "CreateTenantRequest.name",
     "RegisterAgentRequest.name",
     "UpdateAgentRequest.disabled",
@@ -53,6 +56,8 @@ const REQUIRED: [&str; 14] = [
     "RevokeRequest.kind",
     "RevokeRequest.subject",
     "PublishVersionRequest.sources",
+    "AdjustBudgetRequest.unit",
+    "AdjustOrganizationBudgetRequest.unit",
     "PutLabelRequest.version",
     "ActivateRequest.enforced",
     "AddMemberRequest.name",

@@ -10,13 +10,14 @@ use aegis_sdk::{Call, Client, SdkError};
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
-struct Counting(Arc<AtomicUsize>);
+/// Counts calls, and names an owner.
+struct Counting(Arc<AtomicUsize>, String);
 
 #[tonic::async_trait]
 impl Decision for Counting {
     async fn decide(&self, _: Request<v1::DecideRequest>) -> Result<Response<v1::DecideResponse>, Status> {
         self.0.fetch_add(1, Ordering::SeqCst);
-        Ok(Response::new(allow()))
+        Ok(Response::new(v1::DecideResponse { owner: self.1.clone(), ..allow() }))
     }
 
     async fn complete(
@@ -47,7 +48,7 @@ async fn only_a_node_that_the_roots_vouch_for_is_asked() {
     let tls = ServerTlsConfig::new().identity(Identity::from_pem(&pem, &key));
     let calls = Arc::new(AtomicUsize::new(0));
     let server = Server::builder().tls_config(tls).expect("TLS settings");
-    let node = Node::serve(server, Counting(Arc::clone(&calls))).await;
+    let node = Node::serve(server, Counting(Arc::clone(&calls), String::new())).await;
     let client = |roots: &str, name: &str| {
         Client::builder(node.endpoint.replace("http:", "https:"))
             .token("t")
@@ -67,4 +68,27 @@ async fn only_a_node_that_the_roots_vouch_for_is_asked() {
         assert!(matches!(error, SdkError::Unavailable { .. }), "{error}");
     }
     assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
+/// A node that is reached by TLS names one that is not: the token stays where it is protected.
+#[tokio::test]
+async fn a_token_never_leaves_tls_because_a_node_says_so() {
+    let plain_calls = Arc::new(AtomicUsize::new(0));
+    let plain = Node::serve(Server::builder(), Counting(Arc::clone(&plain_calls), String::new())).await;
+    let (pem, key) = certificate();
+    let tls = ServerTlsConfig::new().identity(Identity::from_pem(&pem, &key));
+    let calls = Arc::new(AtomicUsize::new(0));
+    let server = Server::builder().tls_config(tls).expect("TLS settings");
+    let node = Node::serve(server, Counting(Arc::clone(&calls), plain.endpoint.clone())).await;
+    let client = Client::builder(node.endpoint.replace("http:", "https:"))
+        // `{"tenant":"acme","sub":"a"}`
+        .token("e30.eyJ0ZW5hbnQiOiJhY21lIiwic3ViIjoiYSJ9.c2ln")
+        .tls_roots(pem)
+        .tls_server_name("localhost")
+        .build()
+        .expect("a client");
+    for _ in 0..3 {
+        client.decide(Call::new("t")).await.expect("an outcome");
+    }
+    assert_eq!((calls.load(Ordering::SeqCst), plain_calls.load(Ordering::SeqCst)), (3, 0));
 }

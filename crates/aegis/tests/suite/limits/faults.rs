@@ -69,7 +69,8 @@ fn a_lowered_budget_stops_and_a_raised_one_goes_on() {
     assert!((60..=100).contains(&allowed), "{allowed} were allowed");
     // Raised: it can be used at once, and to the unit.
     enforce(&cluster, &budget(200));
-    let (first, after) = runtime.block_on(async { (until_allowed(&clients[0]).await, spend(&clients).await) });
+    let (first, after) =
+        runtime.block_on(async { (until_allowed(&clients[0]).await, spend(&clients).await) });
     figure("limits/raised", first.as_secs_f64(), "s");
     assert_eq!(allowed + 1 + after, 200);
     assert!(first < Duration::from_secs(5), "{first:?}");
@@ -106,7 +107,10 @@ fn without_a_control_plane_leases_are_spent_and_no_more() {
     assert_eq!(runtime.block_on(clients[0].call()), Said::Unavailable("LimitsUnavailable".to_owned()));
     (0..3).for_each(|at| cluster.start_control(at));
     (0..3).for_each(|at| cluster.controls[at].until_ready());
-    let again = runtime.block_on(async { until_allowed(&clients[0]).await; 1 + spend(&clients).await });
+    let again = runtime.block_on(async {
+        until_allowed(&clients[0]).await;
+        1 + spend(&clients).await
+    });
     assert_eq!(first + cut_off + again, 300);
 }
 

@@ -34,7 +34,10 @@ const LONGEST: Duration = Duration::from_secs(60);
 fn a_killed_data_node_loses_and_overspends_nothing() {
     let mut dice = dice("lease-kills");
     let mut cluster = Cluster::running(3, 3);
-    enforce(&cluster, &format!("agents: ['agent-*']\ndaily_budget: {BUDGET}\nallowed_tools: [{{name: stripe-payments}}]\n"));
+    enforce(
+        &cluster,
+        &format!("agents: ['agent-*']\ndaily_budget: {BUDGET}\nallowed_tools: [{{name: stripe-payments}}]\n"),
+    );
     let (runtime, rounds) = (runtime(), rounds(20));
     let (mut in_flight, mut unspent) = (0, 0);
     for round in 1..=rounds {
@@ -79,7 +82,8 @@ impl Load {
         let last_allowed = Arc::new(Mutex::new(Instant::now()));
         let mut tasks = JoinSet::new();
         for client in clients {
-            let (told, over, last_allowed) = (Arc::clone(&told), Arc::clone(&over), Arc::clone(&last_allowed));
+            let (told, over, last_allowed) =
+                (Arc::clone(&told), Arc::clone(&over), Arc::clone(&last_allowed));
             tasks.spawn(async move {
                 while !over.load(Ordering::Relaxed) {
                     let said = client.call().await;

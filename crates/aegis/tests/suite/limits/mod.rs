@@ -18,7 +18,8 @@ fn enforce(cluster: &Cluster, document: &str) {
     fs::create_dir_all(&folder).expect("a folder");
     fs::write(folder.join("p.yaml"), document).expect("a file");
     let folder = folder.to_str().expect("UTF-8");
-    let version = cluster.done(&["policy", "publish", folder, "--tenant", "acme"])["version"]["number"].to_string();
+    let version =
+        cluster.done(&["policy", "publish", folder, "--tenant", "acme"])["version"]["number"].to_string();
     cluster.done(&["policy", "activate", &version, "--tenant", "acme", "--wait", "30s"]);
 }
 

@@ -43,7 +43,9 @@ fn no_second_holds_more_than_the_rate() {
     let cluster = Cluster::running(3, 3);
     enforce(
         &cluster,
-        &format!("agents: ['agent-*']\nrps_limit: {RATE}\nburst: {BURST}\nallowed_tools: [{{name: stripe-payments}}]\n"),
+        &format!(
+            "agents: ['agent-*']\nrps_limit: {RATE}\nburst: {BURST}\nallowed_tools: [{{name: stripe-payments}}]\n"
+        ),
     );
     let token = agent(&cluster, "agent-1");
     let (runtime, moves) = (runtime(), rounds(3));

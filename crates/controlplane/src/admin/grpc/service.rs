@@ -15,8 +15,8 @@ use crate::admin::caller::{self, Caller};
 use crate::admin::problem::ApiCode;
 use crate::admin::room::Place;
 use crate::admin::service::{
-    activation, agents, cluster, data_nodes, keys, labels, object_store, people, person_tokens, records,
-    revocations, roles, snapshot, tenants, tokens, versions, watch, whoami,
+    activation, agents, budgets, cluster, data_nodes, keys, labels, object_store, organizations, people,
+    person_tokens, records, revocations, roles, shards, snapshot, tenants, tokens, versions, watch, whoami,
 };
 use crate::admin::{Admin, Problem};
 
@@ -189,6 +189,12 @@ methods! {
     activate: ActivateRequest -> InForce = activation::activate;
     rollback: RollbackRequest -> InForce = activation::roll_back;
     list_activations: TenantListRequest -> ActivationList = activation::list;
+    list_budgets: BudgetListRequest -> BudgetList = budgets::list;
+    adjust_budget: AdjustBudgetRequest -> AdjustedBudget = budgets::adjust;
+    list_organization_budgets: OrganizationListRequest -> BudgetList = budgets::of_organization;
+    adjust_organization_budget: AdjustOrganizationBudgetRequest -> AdjustedBudget = budgets::adjust_of_organization;
+    get_organization_limits: OrganizationRequest -> SharedLimits = organizations::limits;
+    set_organization_limits: SetOrganizationLimitsRequest -> SharedLimits = organizations::set_limits;
     list_people: ListRequest -> PersonList = people::list;
     get_person: PersonRequest -> Person = people::get;
     put_person: PutPersonRequest -> Person = people::put;
@@ -204,6 +210,7 @@ methods! {
     retire_data_node: NodeRequest -> DataNode = data_nodes::retire;
     get_cluster: GetClusterRequest -> ClusterStatus = cluster::get;
     get_object_store: GetObjectStoreRequest -> ObjectStoreStatus = object_store::get;
+    get_shards: GetShardsRequest -> Shards = shards::get;
     add_member: AddMemberRequest -> ClusterMember = cluster::add_member;
     promote_member: NodeRequest -> ClusterMember = cluster::promote_member;
     remove_member: NodeRequest -> ClusterMember = cluster::remove_member;

@@ -1,15 +1,15 @@
 //! `/cluster`.
 
 use aegis_proto::admin::{
-    AddMemberRequest, ClusterMember, ClusterStatus, GetClusterRequest, GetObjectStoreRequest, NodeRequest,
-    ObjectStoreStatus, RaiseLevelRequest, TakeSnapshotRequest,
+    AddMemberRequest, ClusterMember, ClusterStatus, GetClusterRequest, GetObjectStoreRequest,
+    GetShardsRequest, NodeRequest, ObjectStoreStatus, RaiseLevelRequest, Shards, TakeSnapshotRequest,
 };
 use axum::body::Body;
 use http::StatusCode;
 
 use super::call::Call;
 use super::reply::{self, Answer};
-use crate::admin::service::{cluster, object_store, snapshot};
+use crate::admin::service::{cluster, object_store, shards as shard_map, snapshot};
 
 /// Show the cluster
 ///
@@ -29,6 +29,16 @@ pub(super) async fn get(mut call: Call) -> Answer {
 pub(super) async fn object_store(mut call: Call) -> Answer {
     call.plain().await?;
     reply::ok(&object_store::get(&call.caller, GetObjectStoreRequest {}).await?)
+}
+
+/// Show which data nodes own slots
+///
+/// A slot is one of 1,024 parts of all agents. Any role on `*`.
+#[utoipa::path(get, path = "/cluster/shards", tag = "cluster", operation_id = "GetShards",
+    responses((status = 200, description = "The shard map", body = Shards)))]
+pub(super) async fn shards(mut call: Call) -> Answer {
+    call.plain().await?;
+    reply::ok(&shard_map::get(&call.caller, GetShardsRequest {}).await?)
 }
 
 /// Let a control node join

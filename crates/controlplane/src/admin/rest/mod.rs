@@ -19,10 +19,12 @@ mod reply;
 
 mod activation;
 mod agents;
+mod budgets;
 mod cluster;
 mod data_nodes;
 mod keys;
 mod labels;
+mod organizations;
 mod people;
 mod person_tokens;
 mod records;
@@ -104,12 +106,7 @@ fn never_happens(never: Infallible) -> Response {
 }
 
 /// Parts of the product that have paths already, and do not exist yet: the last segment, and what brings it.
-const NOT_YET: &[(&str, &str)] = &[
-    ("approvals", "approvals"),
-    ("budgets", "rates and budgets"),
-    ("decisions", "the audit journal"),
-    ("shards", "sharding"),
-];
+const NOT_YET: &[(&str, &str)] = &[("approvals", "approvals"), ("decisions", "the audit journal")];
 
 async fn nothing_here(uri: Uri) -> Problem {
     let named = |name: &str| uri.path().split('/').any(|segment| segment == name);

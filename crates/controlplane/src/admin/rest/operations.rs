@@ -8,8 +8,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::path::{HttpMethod, Operation};
 
 use super::{
-    activation, agents, cluster, data_nodes, keys, labels, openapi, people, person_tokens, records,
-    revocations, roles, tenants, tokens, versions, whoami,
+    activation, agents, budgets, cluster, data_nodes, keys, labels, openapi, organizations, people,
+    person_tokens, records, revocations, roles, tenants, tokens, versions, whoami,
 };
 use crate::admin::Admin;
 
@@ -66,6 +66,12 @@ operations! {
     "GrantTenantRole": roles::grant_in_tenant,
     "RevokeTenantRole": roles::revoke_in_tenant,
     "ListTenantRecords": records::of_tenant,
+    "ListBudgets": budgets::list,
+    "AdjustBudget": budgets::adjust,
+    "ListOrganizationBudgets": budgets::of_organization,
+    "AdjustOrganizationBudget": budgets::adjust_of_organization,
+    "GetOrganizationLimits": organizations::limits,
+    "SetOrganizationLimits": organizations::set_limits,
     "ListPeople": people::list,
     "GetPerson": people::get,
     "PutPerson": people::put,
@@ -81,6 +87,7 @@ operations! {
     "RetireDataNode": data_nodes::retire,
     "GetCluster": cluster::get,
     "GetObjectStore": cluster::object_store,
+    "GetShards": cluster::shards,
     "AddMember": cluster::add_member,
     "PromoteMember": cluster::promote_member,
     "RemoveMember": cluster::remove_member,

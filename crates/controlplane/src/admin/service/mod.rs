@@ -7,16 +7,19 @@
 
 pub(crate) mod activation;
 pub(crate) mod agents;
+pub(crate) mod budgets;
 pub(crate) mod cluster;
 pub(crate) mod data_nodes;
 pub(crate) mod keys;
 pub(crate) mod labels;
 pub(crate) mod object_store;
+pub(crate) mod organizations;
 pub(crate) mod people;
 pub(crate) mod person_tokens;
 pub(crate) mod records;
 pub(crate) mod revocations;
 pub(crate) mod roles;
+pub(crate) mod shards;
 pub(crate) mod snapshot;
 pub(crate) mod tenants;
 pub(crate) mod tokens;

@@ -211,6 +211,22 @@ examples! {
     "RevokeTenantRole" "DELETE" "/tenants/acme/roles/ann/author" none scope one revoke_role
         role("acme", "ann", "author");
     "ListTenantRecords" "GET" "/tenants/acme/records" none tenant one list_tenant_records listed();
+    "ListBudgets" "GET" "/tenants/acme/budgets" none tenant one list_budgets
+        BudgetListRequest::default();
+    "AdjustBudget" "POST" "/tenants/acme/budgets/adjust" json tenant one adjust_budget
+        AdjustBudgetRequest { agent: text("payer"), unit: text("usd"), limit: Some(text("12.5")),
+            reason: text("a busy day"), ..Default::default() };
+    "ListOrganizationBudgets" "GET" "/organizations/holding/budgets" none none one list_organization_budgets
+        OrganizationListRequest { organization: text("holding"), ..Default::default() };
+    "AdjustOrganizationBudget" "POST" "/organizations/holding/budgets/adjust" json none one
+        adjust_organization_budget
+        AdjustOrganizationBudgetRequest { organization: text("holding"), unit: text("usd"), reset_spent: true,
+            ..Default::default() };
+    "GetOrganizationLimits" "GET" "/organizations/holding/limits" none none one get_organization_limits
+        OrganizationRequest { organization: text("holding") };
+    "SetOrganizationLimits" "PUT" "/organizations/holding/limits" json none one set_organization_limits
+        SetOrganizationLimitsRequest { organization: text("holding"), rps_limit: text("50"),
+            daily_budget: text("1000"), unit: text("usd"), timezone: text("Europe/Zurich"), ..Default::default() };
     "ListPeople" "GET" "/people" none none one list_people ListRequest::default();
     "GetPerson" "GET" "/people/nobody" none none one get_person PersonRequest { person: text("nobody") };
     "PutPerson" "PUT" "/people/nobody" json none one put_person
@@ -231,6 +247,7 @@ examples! {
         NodeRequest { id: text(DATA_NODE) };
     "GetCluster" "GET" "/cluster" none none one get_cluster GetClusterRequest {};
     "GetObjectStore" "GET" "/cluster/object-store" none none one get_object_store GetObjectStoreRequest {};
+    "GetShards" "GET" "/cluster/shards" none none one get_shards GetShardsRequest {};
     "AddMember" "POST" "/cluster/members" json none one add_member
         AddMemberRequest { name: text("control-2"), address: text("https://control-2:7071"), promote: true };
     "PromoteMember" "POST" "/cluster/members/0000000000000003/promote" none none one promote_member

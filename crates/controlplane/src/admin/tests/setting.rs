@@ -331,7 +331,19 @@ impl Setting {
         }
         world.done(PutPerson { name: "nobody".into(), ..Default::default() }, &World::root());
         world.with_role("second", "*", Role::Admin);
-        world.data_node(17);
+        let node = world.data_node(17);
+        world.done(proto::SetShardMap { nodes: vec![17], replaces: 0 }, &World::node());
+        world.done(proto::TakeLending {}, &World::node());
+        let keys = ["acme", "globex"].map(|tenant| World::budget_key(tenant, "payer", "usd"));
+        let whole = v1::LimitKey {
+            level: v1::LimitLevel::Organization.into(),
+            owner: "holding".into(),
+            unit: "usd".into(),
+            ..Default::default()
+        };
+        let needs = keys.iter().chain([&whole]).map(|key| World::need(key, 10_000_000, 1_000_000)).collect();
+        let lend = world.lend(vec![World::ask(17, node.incarnation, 1, needs)]);
+        world.done(lend, &World::node());
         for id in [1, 3] {
             let member = SetMember {
                 id,

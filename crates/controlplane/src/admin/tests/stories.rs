@@ -328,6 +328,113 @@ async fn the_cluster_shows_what_each_member_said_of_its_state() {
     assert_eq!((&second["applied_index"], &second["state_digest"]), (&json!(10), &json!("ab".repeat(32))));
 }
 
+#[tokio::test]
+async fn a_budget_is_changed_for_the_rest_of_its_day_and_says_who_did_it_and_why() {
+    let setting = Setting::new();
+    let token = setting.token("root");
+    let adjust = |body: Value| {
+        let (setting, token) = (&setting, &token);
+        async move { setting.call("POST", "/tenants/acme/budgets/adjust", token, Some(body)).await }
+    };
+    let raised = json!({"agent": "payer", "unit": "usd", "limit": "20.5", "reason": "quarter's end"});
+    let done = adjust(raised).await.done();
+    assert_eq!((&done["before"]["limit"], &done["after"]["limit"]), (&json!("10"), &json!("20.5")));
+    assert_eq!((&done["after"]["adjusted_limit"], &done["after"]["free"]), (&json!("20.5"), &json!("19.5")));
+    assert_eq!((&done["before"]["percent"], &done["after"]["percent"]), (&json!(10), &json!(4)));
+    let cleared = adjust(json!({"agent": "payer", "unit": "usd", "clear_limit": true})).await.done();
+    assert_eq!((&cleared["after"]["limit"], cleared["after"].get("adjusted_limit")), (&json!("10"), None));
+    for (body, code) in [
+        (json!({"agent": "payer", "unit": "usd"}), "invalid"),
+        (json!({"agent": "payer", "unit": "usd", "limit": "-1"}), "invalid"),
+        (json!({"entry": "pay", "unit": "usd", "limit": "1"}), "invalid"),
+        (json!({"agent": "payer", "unit": "eur", "limit": "1"}), "unknown_budget"),
+        (json!({"agent": "payer", "unit": "usd", "limit": 1}), "malformed"),
+    ] {
+        assert_eq!(adjust(body.clone()).await.code(), code, "{body}");
+    }
+    let records = setting.call("GET", "/tenants/acme/records", &token, None).await.done().to_string();
+    assert!(records.contains("quarter's end") && records.contains("limit 20.5"), "{records}");
+    let over = setting.call("GET", "/tenants/acme/budgets", &token, None).await.done();
+    assert_eq!(over["items"][0]["ended"], json!(false));
+    setting.world.pass_seconds(24 * 3_600);
+    setting.world.tenant("time-passes");
+    let token = setting.token("root");
+    let over = setting.call("GET", "/tenants/acme/budgets", &token, None).await.done();
+    assert_eq!(over["items"][0]["ended"], json!(true));
+}
+
+#[tokio::test]
+async fn budgets_are_listed_by_agent_entry_and_unit() {
+    let setting = Setting::new();
+    let token = setting.token("root");
+    let listed = |query: &'static str| {
+        let (setting, token) = (&setting, &token);
+        async move {
+            let path = format!("/tenants/acme/budgets?{query}");
+            setting.call("GET", &path, token, None).await.done()["items"].as_array().unwrap().len()
+        }
+    };
+    assert_eq!((listed("agent=payer").await, listed("unit=usd&agent=payer").await), (1, 1));
+    assert_eq!((listed("agent=other").await, listed("unit=eur").await, listed("entry=pay").await), (0, 0, 0));
+    let whole = setting.call("GET", "/organizations/holding/budgets", &token, None).await.done();
+    assert_eq!(
+        (&whole["items"][0]["level"], &whole["items"][0]["owner"]),
+        (&json!("organization"), &json!("holding"))
+    );
+    let forgiven = json!({"unit": "usd", "reset_spent": true});
+    let path = "/organizations/holding/budgets/adjust";
+    setting.call("POST", path, &token, Some(forgiven.clone())).await.done();
+    let other = setting.token("all@globex");
+    assert_eq!(setting.call("POST", path, &other, Some(forgiven)).await.code(), "forbidden");
+}
+
+#[tokio::test]
+async fn limits_of_an_organization_are_replaced_as_a_whole() {
+    let setting = Setting::new();
+    let token = setting.token("root");
+    let path = "/organizations/initech/limits";
+    let none = setting.call("GET", path, &token, None).await.done();
+    assert_eq!((&none["revision"], &none["rps_limit"]), (&json!(0), &json!("")));
+    let put = |body: Value| {
+        let (setting, token) = (&setting, &token);
+        async move { setting.call("PUT", path, token, Some(body)).await }
+    };
+    let set =
+        put(json!({"rps_limit": "2.5", "daily_budget": "100", "unit": "usd", "timezone": "Europe/Zurich",
+        "only_if_revision": 0}))
+        .await
+        .done();
+    assert_eq!((&set["revision"], &set["burst"], &set["changed_by"]), (&json!(1), &json!(3), &json!("root")));
+    assert_eq!(setting.call("GET", path, &token, None).await.done(), set);
+    for (body, code) in [
+        (json!({"rps_limit": "50", "only_if_revision": 0}), "precondition_failed"),
+        (json!({"rps_limit": "0"}), "invalid"),
+        (json!({"daily_budget": "5"}), "invalid"),
+        (json!({"daily_budget": "5", "unit": "usd", "timezone": "Europe/Atlantis"}), "invalid"),
+        (json!({"burst": 5}), "invalid"),
+    ] {
+        assert_eq!(put(body.clone()).await.code(), code, "{body}");
+    }
+    let only_a_rate = put(json!({"rps_limit": "50"})).await.done();
+    assert_eq!((&only_a_rate["revision"], &only_a_rate["daily_budget"]), (&json!(2), &json!("")));
+}
+
+#[tokio::test]
+async fn the_shard_map_shows_every_slot_once() {
+    let setting = Setting::new();
+    setting.world.data_node(18);
+    let command = aegis_proto::control::SetShardMap { nodes: vec![17, 18], replaces: 1 };
+    setting.world.done(command, &crate::testing::World::node());
+    let map = setting.call("GET", "/cluster/shards", &setting.token("root"), None).await.done();
+    assert_eq!((&map["revision"], &map["nodes"][1]["name"]), (&json!(2), &json!("data-18")));
+    let mut slots: Vec<u64> = Vec::new();
+    for node in map["nodes"].as_array().unwrap() {
+        slots.extend(node["slots"].as_array().unwrap().iter().map(|slot| slot.as_u64().unwrap()));
+    }
+    slots.sort_unstable();
+    assert_eq!(slots, (0..1_024).collect::<Vec<_>>());
+}
+
 #[test]
 fn times_are_those_of_the_calendar() {
     assert_eq!(crate::admin::form::time(1_800_000_000_123), "2027-01-15T08:00:00.123000000Z");

@@ -234,7 +234,8 @@ impl Followed {
         let tenant = Tenant::new(self.told.tenant.clone(), Arc::clone(&in_force.enforced))
             .in_history(in_force.stamp.history)
             .with_revoked(Arc::clone(&self.told.revoked))
-            .with_staleness(staleness);
+            .with_staleness(staleness)
+            .with_organization_limits(self.told.organization_limits.clone());
         Some(match &in_force.canary {
             Some((share, canary)) => tenant.with_canary(*share, Arc::clone(canary)),
             None => tenant,
