@@ -28,7 +28,7 @@ use super::book::{Book, Identity};
 use super::budget::Budget;
 use super::cell::LeaseCell;
 use super::desk::{BudgetId, Desk, count};
-use super::journal::{Entry, Journal, Recovered};
+use super::journal::{Entry, Journal, Recovered, Slot};
 use asked::{Asked, Return};
 use pocket::{Held, Pocket};
 use using::RatesInUse;
@@ -54,6 +54,8 @@ pub(super) struct Borrower {
     /// What goes back with the next ask.
     returns: VecDeque<Return>,
     debts: bool,
+    /// Slots of leases that were returned, until no call has the lease in hand.
+    lingering: Vec<(Slot, Option<Arc<Lease<LeaseCell>>>)>,
     asked: Option<Asked>,
     last_number: u64,
     /// Whether everything that earlier lives left was returned or is about to be, and was said.
@@ -90,6 +92,7 @@ impl Borrower {
             stopped: VecDeque::new(),
             returns: VecDeque::new(),
             debts: false,
+            lingering: Vec::new(),
             asked: None,
             last_number: 0,
             recovered: false,
@@ -125,6 +128,7 @@ impl Borrower {
     /// To be called every [`TICK`].
     pub(super) fn tick(&mut self, now: Instant) {
         self.take_rests(now, TICK / 2);
+        self.free_slots();
         let still = std::mem::take(&mut self.later).into_iter().filter(|(_, budget)| budget.is_waited_for());
         self.wants.extend(still);
         self.ask_ahead(now);
@@ -201,8 +205,9 @@ impl Borrower {
             journal.settle();
         }
         for back in asked.returns {
-            self.returned(&back);
+            self.returned(back);
         }
+        self.free_slots();
         let mut outcomes = answer.budgets.into_iter().map(|answer| answer.outcome);
         for (budget, ask) in asked.budgets.into_iter().zip(&asked.message.budgets) {
             let least = Micros(ask.least);
@@ -235,10 +240,11 @@ impl Borrower {
         }
     }
 
-    /// A return was answered: whatever the ledger made of it, it is out no longer, and its slot is free.
-    fn returned(&mut self, back: &Return) {
-        if let (Some(journal), Some(slot)) = (&self.journal, &back.slot) {
-            journal.leave(slot);
+    /// A return was answered: whatever the ledger made of it, it is out no longer, and its slot is free as soon as no call has it
+    /// in hand.
+    fn returned(&mut self, back: Return) {
+        if let Some(slot) = back.slot {
+            self.lingering.push((slot, back.held));
         }
         let Some(id) = back.budget else { return };
         let Some(pocket) = self.pockets.get_mut(&id) else { return };
@@ -249,6 +255,19 @@ impl Borrower {
         if pocket.is_empty() {
             self.pockets.remove(&id);
         }
+    }
+
+    /// Frees the slots of returned leases. A call that looked at a lease before it was stopped, and had no turn since, would find
+    /// another lease's word in its place, and pay from that: such a slot has to wait.
+    fn free_slots(&mut self) {
+        let Some(journal) = &self.journal else { return };
+        self.lingering.retain(|(slot, lease)| {
+            let in_hand = lease.as_ref().is_some_and(|lease| Arc::strong_count(lease) > 1);
+            if !in_hand {
+                journal.leave(slot);
+            }
+            in_hand
+        });
     }
 
     /// Takes in a lease; those before it that are of no use any more stop. Whether there was room for it: otherwise it goes back.

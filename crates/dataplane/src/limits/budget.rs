@@ -154,8 +154,10 @@ impl Budget {
                 return match self.standing(cost, Instant::now()) {
                     Standing::Pays => Ok(()),
                     Standing::Dry(dry) => Err(dry),
-                    Standing::Open if self.desk.is_in_reach() => Err(Dry::Late),
-                    Standing::Open => Err(Dry::CutOff),
+                    Standing::Open if !self.desk.is_in_reach() => Err(Dry::CutOff),
+                    // What others were called upon to give back did not come in time.
+                    Standing::Open if self.is_short_of(cost) => Err(Dry::Exhausted),
+                    Standing::Open => Err(Dry::Late),
                 };
             }
         }
@@ -197,6 +199,11 @@ impl Budget {
             self.want(false);
         }
         Standing::Dry(Dry::Exhausted)
+    }
+
+    /// Whether the leader said last that less than this was free.
+    fn is_short_of(&self, cost: Micros) -> bool {
+        lock(&self.known).dry.is_some_and(|dry| cost > dry.free)
     }
 
     /// What is left as far as this node knows: what its leases have, and what was last heard to be free.
@@ -245,10 +252,6 @@ impl Budget {
 impl Budget {
     pub(super) fn id(&self) -> BudgetId {
         self.id
-    }
-
-    pub(super) fn key(&self) -> &BudgetKey {
-        &self.key
     }
 
     /// What to ask for.

@@ -395,7 +395,6 @@ impl State {
 /// A node with a book that borrows from a [`Leader`].
 pub(crate) struct TestBook {
     pub(crate) book: Arc<Book>,
-    pub(crate) identity: Identity,
     pub(crate) freshness: Arc<Freshness>,
     pub(crate) folder: Arc<TempDir>,
     lending: JoinSet<Ended>,
@@ -425,7 +424,7 @@ impl TestBook {
                 () = async { link.await; std::future::pending().await } => unreachable!("it is pending"),
             }
         });
-        Self { book, identity, freshness, folder, lending }
+        Self { book, freshness, folder, lending }
     }
 
     /// Ends it as a killed process ends; what it leaves behind.

@@ -255,6 +255,23 @@ async fn a_recalled_lease_stops_at_once_and_takes_refunds_of_calls_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_had_no_turn_since_does_not_pay_from_what_took_its_leases_place() {
+    let leader = Leader::new();
+    let (one, other) = (TestBook::start(&leader, 1), TestBook::start(&leader, 2));
+    let key = budget_of("bot");
+    let (mine, theirs) = (one.budget(&key, units(10)), other.budget(&key, units(10)));
+    theirs.more(units(10), Instant::now() + ms(500)).await.unwrap();
+    // A call has looked at the lease, and its thread has no turn for a while.
+    let in_hand = theirs.purse().all().remove(0);
+    assert_eq!(pay(&mine, units(10)).await, Ok(()), "it was recalled, returned and lent on");
+    let next = other.budget(&budget_of("another"), units(640));
+    assert_eq!(pay(&next, units(1)).await, Ok(()));
+    let before = next.purse().rest();
+    assert!(in_hand.spend(units(1)).is_err(), "LIM-1: its word is no other lease's");
+    assert_eq!(next.purse().rest(), before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_process_that_was_replaced_spends_nothing_any_more() {
     let leader = Leader::new();
     let mut book = TestBook::start(&leader, 1);

@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(15);
 
 /// All nodes are asked for so long at first, and then one alone for so long each time.
 const STEADY: Duration = Duration::from_secs(10);
-const MOVED: Duration = Duration::from_secs(4);
+const MOVED: Duration = Duration::from_secs(6);
 
 /// Until shares have settled: not measured as steady.
 const SETTLING: Duration = Duration::from_secs(3);

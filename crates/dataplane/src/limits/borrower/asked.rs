@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use aegis_limits::lease::Lease;
 use aegis_model::money::Micros;
 use aegis_proto::v1;
 
 use super::super::budget::Budget;
+use super::super::cell::LeaseCell;
 use super::super::desk::BudgetId;
 use super::super::journal::{Recovered, Slot};
 use super::pocket::Held;
@@ -26,6 +28,8 @@ pub(super) struct Return {
     pub(super) budget: Option<BudgetId>,
     /// Where it is journalled.
     pub(super) slot: Option<Slot>,
+    /// The lease itself, if it is of this life: calls may still have it in hand.
+    pub(super) held: Option<Arc<Lease<LeaseCell>>>,
     ledger: u64,
     lease: u64,
     unspent: Micros,
@@ -38,6 +42,7 @@ impl Return {
         Self {
             budget: Some(budget),
             slot: Some(held.slot.clone()),
+            held: Some(Arc::clone(&held.lease)),
             ledger: held.ledger,
             lease: held.lease.id().0,
             unspent,
@@ -47,7 +52,7 @@ impl Return {
 
     /// Of a lease that could not be kept, and so was never spent from.
     pub(super) fn unspent(ledger: u64, lease: u64, amount: Micros) -> Self {
-        Self { budget: None, slot: None, ledger, lease, unspent: amount, recovered: false }
+        Self { budget: None, slot: None, held: None, ledger, lease, unspent: amount, recovered: false }
     }
 
     /// Of a lease that an earlier life left in the journal.
@@ -56,6 +61,7 @@ impl Return {
         Self {
             budget: None,
             slot: Some(slot),
+            held: None,
             ledger: entry.ledger,
             lease: entry.lease,
             unspent: rest,

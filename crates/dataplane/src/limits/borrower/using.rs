@@ -21,6 +21,8 @@ pub(in super::super) struct RatesInUse {
     rates: BTreeMap<RateId, InUse>,
     /// Each rate once, unless it is asked for: the one to ask for next first, and when.
     due: VecDeque<(Instant, RateId)>,
+    /// The same, of those whose demand moves.
+    soon: VecDeque<(Instant, RateId)>,
     under_way: VecDeque<Ticked>,
     last_number: u64,
     /// When the last tick was sent.
@@ -47,6 +49,8 @@ struct Demand {
     measured: Instant,
     /// In millionths; nothing before the first measurement.
     per_second: Option<u64>,
+    /// Whether it was another lately than chance would make it.
+    moves: bool,
 }
 
 /// A tick that was not answered.
@@ -60,6 +64,9 @@ struct Ticked {
 
 const TICK: Duration = Duration::from_millis(caps::RATE_TICK_MS);
 
+/// The next tick of a rate whose demand moves: the node that had it before has to confirm that it uses less.
+const SOON: Duration = Duration::from_millis(2 * caps::LEASE_TICK_MS);
+
 /// The leader hears something at least so often.
 const SILENCE: Duration = Duration::from_secs(1);
 
@@ -72,6 +79,7 @@ impl RatesInUse {
             desk,
             rates: BTreeMap::new(),
             due: VecDeque::new(),
+            soon: VecDeque::new(),
             under_way: VecDeque::new(),
             last_number: 0,
             ticked: now,
@@ -82,7 +90,7 @@ impl RatesInUse {
     /// Takes what lies on the desk: to be asked for at once.
     pub(super) fn look(&mut self, now: Instant) {
         for rate in self.desk.take_rates() {
-            let demand = Demand { calls: rate.calls(), measured: now, per_second: None };
+            let demand = Demand { calls: rate.calls(), measured: now, per_second: None, moves: true };
             if self.desk.is_cut_off() {
                 self.let_go_on(&rate);
             }
@@ -131,10 +139,8 @@ impl RatesInUse {
         }
         let (mut ids, mut asks) = (Vec::new(), Vec::new());
         while ids.len() < caps::LEND_RATES_MAX
-            && let Some((due, id)) = self.due.front().copied()
-            && due <= now
+            && let Some(id) = self.next_due(now)
         {
-            self.due.pop_front();
             // One that was given up meanwhile, and perhaps wanted again.
             let Some(in_use) = self.rates.get_mut(&id).filter(|in_use| in_use.queued) else { continue };
             in_use.queued = false;
@@ -157,6 +163,13 @@ impl RatesInUse {
         Some(v1::RateTick { number, rates: asks })
     }
 
+    /// The next rate to be asked for, if its time has come.
+    fn next_due(&mut self, now: Instant) -> Option<RateId> {
+        let is_due = |next: &mut (Instant, RateId)| next.0 <= now;
+        let next = self.soon.pop_front_if(is_due).or_else(|| self.due.pop_front_if(is_due));
+        next.map(|(_, id)| id)
+    }
+
     /// The answer to a tick.
     pub(in super::super) fn hear(&mut self, told: &v1::RateShares, now: Instant) {
         self.desk.count_nodes(told.nodes);
@@ -171,7 +184,10 @@ impl RatesInUse {
                 in_use.rate.take(share, until, now);
             }
             if !std::mem::replace(&mut in_use.queued, true) {
-                self.due.push_back((now + TICK, id));
+                match in_use.demand.moves {
+                    true => self.soon.push_back((now + SOON, id)),
+                    false => self.due.push_back((now + TICK, id)),
+                }
             }
         }
     }
@@ -187,6 +203,7 @@ impl RatesInUse {
         self.last_number = 0;
         self.rates.values_mut().for_each(|in_use| in_use.queued = true);
         self.due = self.rates.keys().map(|id| (now, *id)).collect();
+        self.soon.clear();
         self.ticked = now;
     }
 
@@ -196,12 +213,6 @@ impl RatesInUse {
             in_use.rate.end();
         }
         self.rates.clear();
-    }
-
-    /// How many there are.
-    #[cfg(test)]
-    pub(in super::super) fn len(&self) -> usize {
-        self.rates.len()
     }
 }
 
@@ -224,9 +235,12 @@ impl Demand {
         let latest =
             came * 1_000 / elapsed.as_millis().max(if self.per_second.is_none() { 1_000 } else { 1 });
         let latest = u64::try_from(latest).unwrap_or(u64::MAX);
+        let expected = self.per_second.map(|before| u128::from(before) * elapsed.as_millis() / 1_000);
+        self.moves = expected.is_none_or(|expected| is_no_chance(came, expected));
         let per_second = match self.per_second {
             None => latest.max(1_000_000),
-            // Half of what is older than a tick: shares follow calls that move to another node within a second or two.
+            // The load has moved here, or away.
+            Some(_) if self.moves => latest,
             Some(before) => before / 2 + latest / 2,
         };
         (self.calls, self.measured, self.per_second) = (calls, now, Some(per_second));
@@ -234,14 +248,29 @@ impl Demand {
     }
 }
 
+/// Whether as many calls as came are more than four standard deviations away from as many as were expected, all in millionths
+/// of a call, where calls come by chance (Poisson).
+fn is_no_chance(came: u128, expected: u128) -> bool {
+    const CALL: u128 = 1_000_000;
+    let off = came.abs_diff(expected);
+    off.saturating_mul(off) > 16 * CALL * (expected + CALL)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[test]
+    fn chance_moves_nothing_and_a_load_that_goes_elsewhere_does() {
+        let is = |came: u128, expected: u128| is_no_chance(came * 1_000_000, expected * 1_000_000);
+        assert!(!is(0, 0) && !is(4, 0) && !is(13, 10) && !is(0, 10) && !is(1_100, 1_000));
+        assert!(is(5, 0) && is(30, 10) && is(0, 20) && is(1_200, 1_000) && is(800, 1_000));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn demand_follows_the_calls() {
         let start = Instant::now();
-        let mut demand = Demand { calls: 0, measured: start, per_second: None };
+        let mut demand = Demand { calls: 0, measured: start, per_second: None, moves: true };
         assert_eq!(demand.measure(1, start), 1_000_000, "one call is at least one a second");
         let mut calls = 1;
         for tick in 1..=10 {
