@@ -155,9 +155,13 @@ pub const LEASE_SLOTS_STEP: usize = 4_096;
 /// Seconds after which a lease that paid nothing goes back, and a limit that nobody uses is forgotten.
 pub const LEASE_IDLE_SECONDS: u64 = 60;
 
-/// Longest time that a call waits for a part of a budget or of a rate, in milliseconds. Longer: refused, as
-/// `LimitsUnavailable` or `RateLimitExceeded`.
-pub const LEND_WAIT_MS: u64 = 500;
+/// Longest time that a call waits for a part of a budget, in milliseconds: longer than a change of leader takes. Longer: refused, as
+/// `LimitsUnavailable`.
+pub const LEND_WAIT_MS: u64 = 1_500;
+
+/// Longest time that a call waits for a part of a rate, in milliseconds. Longer: refused, as `RateLimitExceeded`, and may be tried
+/// again.
+pub const SHARE_WAIT_MS: u64 = 500;
 
 /// Milliseconds after which a budget that is known to be spent is asked for again, while calls come: what others gave back
 /// is used within that time.

@@ -223,8 +223,9 @@ impl Known {
     }
 }
 
-/// A change of demand by one of so many parts is no change.
-const DEMAND_PARTS: u64 = 16;
+/// A change of demand by one of so many parts is no change: counts of calls differ by chance, and each change keeps a part of the
+/// rate unused until its holder has confirmed that it uses less.
+const DEMAND_PARTS: u64 = 4;
 
 /// Bits of a number that count within a millisecond.
 const NUMBER_BITS: u32 = 10;

@@ -87,12 +87,12 @@ impl Rate {
         self.calls.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Waits for a first share, at most until `deadline`, and never longer than [`caps::LEND_WAIT_MS`].
+    /// Waits for a first share, at most until `deadline`, and never longer than [`caps::SHARE_WAIT_MS`].
     ///
     /// # Errors
     /// There is none. At once where that is known.
     pub(crate) async fn share(self: &Arc<Self>, deadline: Instant) -> Result<(), NoShare> {
-        let deadline = deadline.min(Instant::now() + Duration::from_millis(caps::LEND_WAIT_MS));
+        let deadline = deadline.min(Instant::now() + Duration::from_millis(caps::SHARE_WAIT_MS));
         let mut waited = false;
         let found = loop {
             let news = self.news.notified();

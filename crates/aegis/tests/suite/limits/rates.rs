@@ -20,7 +20,7 @@ const RATE: u64 = 60;
 const BURST: u64 = 12;
 
 /// Clients per data node, with one call under way each.
-const CLIENTS: usize = 6;
+const CLIENTS: usize = 16;
 
 /// Pause of a client after a call: together they ask for several times the rate.
 const PAUSE: Duration = Duration::from_millis(15);
