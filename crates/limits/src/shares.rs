@@ -164,7 +164,9 @@ fn widest(holding: &Holding, now: Monotonic) -> (Pace, Monotonic) {
     if now >= burst_regrantable_at(holding.before_until) {
         return (share, holding.until);
     }
-    let both = Pace::new(share.rate().max(before.rate()), share.burst().max(before.burst()));
+    // What was given up is used no more; only its calls at once still lie within a window.
+    let rate = if now < holding.before_until { share.rate().max(before.rate()) } else { share.rate() };
+    let both = Pace::new(rate, share.burst().max(before.burst()));
     (both.unwrap_or(share), holding.until.max(holding.before_until))
 }
 

@@ -192,7 +192,7 @@ pub const LEND_RETURN_SECONDS: u64 = 2;
 pub const RATE_TICK_MS: u64 = 500;
 
 /// Seconds after which the share of a rate that no call used is given up.
-pub const RATE_IDLE_SECONDS: u64 = 10;
+pub const RATE_IDLE_SECONDS: u64 = 20;
 
 /// Most limits of one call: of its organization, its tenant, its agent's documents and the entries that allow it. More: the
 /// call is denied, since not all of them would be kept.

@@ -80,7 +80,7 @@ impl Rates {
         let holder = Holder { node: NodeId(node.id), incarnation: Incarnation(node.incarnation) };
         known.shares.confirm(holder, ask.using, moment.now);
         known.demand(holder.node, Micros(ask.demand), moment.now);
-        let target = known.target(&id, moment, holder.node);
+        let target = known.kept(holder, known.target(&id, moment, holder.node));
         let Granted { share, number } = known.shares.grant(holder, target, moment.now);
         // A rate that nobody changes has to be noted now and then, or it is forgotten while it is in use.
         let stale = moment.now.since(known.saved_at) >= NOTED;
@@ -212,16 +212,39 @@ impl Known {
         }
     }
 
+    /// `target`, or the part that the holder has already where that is nearly the same: a change has to be confirmed before others
+    /// may use the difference.
+    fn kept(&self, holder: Holder, target: Pace) -> Pace {
+        let holds = self.shares.holdings().iter().find(|holding| holding.holder == holder);
+        let near = |share: Pace| {
+            let off = share.rate().0.abs_diff(target.rate().0);
+            share.burst() == target.burst() && off <= target.rate().0 / NEAR_PARTS
+        };
+        holds.map(|holding| holding.share).filter(|share| near(*share)).unwrap_or(target)
+    }
+
     /// The part that `node` should have.
     fn target<S>(&self, id: &LimitId, moment: &Moment<'_, S>, node: NodeId) -> Pace {
         let owner = slot(id).and_then(|slot| moment.living.owner(slot)).unwrap_or(node);
         let lately = self.demands.iter().filter(|(_, (_, at))| moment.now.since(*at) < DEMAND);
-        let demands: Vec<Demand> =
+        let mut demands: Vec<Demand> =
             lately.map(|(node, (rate, _))| Demand { node: *node, rate: *rate }).collect();
+        // Who was asked a moment ago keeps a little: if the load comes back, it has calls at once, which would have to rest before they
+        // are given to a node that has none.
+        let asked = demands.iter().fold(0_u64, |sum, demand| sum.saturating_add(demand.rate.0));
+        for idle in demands.iter_mut().filter(|demand| demand.rate.is_zero()) {
+            idle.rate = Micros(asked / IDLE_PARTS);
+        }
         let parts = split(self.shares.whole(), owner, &demands);
         parts.into_iter().find(|(of, _)| *of == node).map_or(Pace::NOTHING, |(_, part)| part)
     }
 }
+
+/// A part that differs by at most one of so many of its own parts is the same.
+const NEAR_PARTS: u64 = 64;
+
+/// A node without calls counts like one with one of so many parts of all.
+const IDLE_PARTS: u64 = 64;
 
 /// A change of demand by one of so many parts is no change: counts of calls differ by chance, and each change keeps a part of the
 /// rate unused until its holder has confirmed that it uses less.

@@ -162,20 +162,23 @@ impl Rate {
     }
 
     /// Takes over a share that holds until `until`. One with a lower number than the one in use was overtaken by it: this
-    /// node confirmed that it uses no other.
-    pub(super) fn take(&self, told: &v1::RateShare, until: Monotonic, now: Instant) {
+    /// node confirmed that it uses no other. Whether it is another one than before.
+    pub(super) fn take(&self, told: &v1::RateShare, until: Monotonic, now: Instant) -> bool {
         let pace = Pace::new(aegis_model::money::Micros(told.rate), told.burst).unwrap_or(Pace::NOTHING);
+        let is_another;
         {
             let mut share = lock(&self.share);
             if told.number == 0 {
                 // The leader has none to give; what there is ends by itself.
                 share.none = Some(now);
                 drop(share);
-                return self.news.notify_waiters();
+                self.news.notify_waiters();
+                return false;
             }
             if told.number < share.number {
-                return;
+                return false;
             }
+            is_another = told.number > share.number;
             let moment = self.desk.clock.monotonic();
             self.bucket.change(pace, moment);
             self.bucket.end_at(until);
@@ -183,6 +186,7 @@ impl Rate {
             *share = Share { pace, number: told.number, until, alone: false, none };
         }
         self.news.notify_waiters();
+        is_another
     }
 
     /// With no leader within reach, and its share over: goes on with an equal part until `until`.

@@ -243,7 +243,7 @@ const LEADERS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "30"), ("AEGIS_FAUL
 const ROLLBACKS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "200"), ("AEGIS_FAULTS_AGENTS", "1000")];
 const BUDGETS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "10"), ("AEGIS_FAULTS_AGENTS", "0")];
 const LEASE_KILLS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "500"), ("AEGIS_FAULTS_AGENTS", "0")];
-const RATES: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "12"), ("AEGIS_FAULTS_AGENTS", "0")];
+const RATES: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "6"), ("AEGIS_FAULTS_SECONDS", "20")];
 
 /// The nodes are what users run; the test itself needs no optimization.
 const RELEASE: (&str, &str) = ("AEGIS_FAULTS_PROGRAM", "target/release/aegis");

@@ -1,6 +1,7 @@
 //! Budgets and rates over data nodes, judged by what *clients* were told (B1 to B6 of the limits' goals).
 //!
-//! `cargo xtask bar budgets|lease-kills|rates` runs the whole, through the variables of [`crate::trials`].
+//! `cargo xtask bar budgets|lease-kills|rates` runs the whole, through the variables of [`crate::trials`], and
+//! `AEGIS_FAULTS_SECONDS`: for how long a load stays at one node.
 
 mod callers;
 mod exact;

@@ -14,7 +14,7 @@ use super::callers::{Client, Said};
 use super::{agent, enforce};
 use crate::nodes::Cluster;
 use crate::trials::figures::{figure, quantile};
-use crate::trials::{rounds, runtime};
+use crate::trials::{number, rounds, runtime};
 
 const RATE: u64 = 60;
 const BURST: u64 = 12;
@@ -25,9 +25,9 @@ const CLIENTS: usize = 16;
 /// Pause of a client after a call: together they ask for several times the rate.
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// All nodes are asked for so long at first, and then one alone for so long each time.
+/// All nodes are asked for so long at first, and then one alone for so many seconds each time, unless a bar asks for more.
 const STEADY: Duration = Duration::from_secs(10);
-const MOVED: Duration = Duration::from_secs(6);
+const MOVED_SECONDS: u64 = 6;
 
 /// Until shares have settled: not measured as steady.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -49,11 +49,12 @@ fn no_second_holds_more_than_the_rate() {
     );
     let token = agent(&cluster, "agent-1");
     let (runtime, moves) = (runtime(), rounds(3));
+    let moved = Duration::from_secs(number("AEGIS_FAULTS_SECONDS", MOVED_SECONDS));
     let (admitted, phases) = runtime.block_on(async {
         let load = Load::start(&cluster, &token);
         let mut phases = vec![load.phase(ALL, STEADY).await];
         for turn in 0..moves as usize {
-            phases.push(load.phase(turn % cluster.data.len(), MOVED).await);
+            phases.push(load.phase(turn % cluster.data.len(), moved).await);
         }
         (load.end().await, phases)
     });

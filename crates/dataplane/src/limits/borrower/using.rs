@@ -38,6 +38,8 @@ struct InUse {
     /// The calls that had come when it was looked whether it is used, and when more had come.
     calls: u64,
     used: Instant,
+    /// When the demand or the share was last seen to change.
+    moved: Instant,
     /// Whether it is among those that are due, and not asked for.
     queued: bool,
 }
@@ -64,8 +66,12 @@ struct Ticked {
 
 const TICK: Duration = Duration::from_millis(caps::RATE_TICK_MS);
 
-/// The next tick of a rate whose demand moves: the node that had it before has to confirm that it uses less.
+/// The next tick of a rate whose demand or share has changed: who has less from now on has to confirm it, and who is to have more
+/// asks again.
 const SOON: Duration = Duration::from_millis(2 * caps::LEASE_TICK_MS);
+
+/// For so long after a change: until calls at once that somebody gave up may be given to another.
+const RESTLESS: Duration = Duration::from_millis(caps::RATE_WINDOW_MS + 500);
 
 /// The leader hears something at least so often.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -95,7 +101,7 @@ impl RatesInUse {
                 self.let_go_on(&rate);
             }
             let id = rate.id();
-            let in_use = InUse { calls: rate.calls(), rate, demand, used: now, queued: true };
+            let in_use = InUse { calls: rate.calls(), rate, demand, used: now, moved: now, queued: true };
             if let Entry::Vacant(place) = self.rates.entry(id) {
                 place.insert(in_use);
                 self.due.push_front((now, id));
@@ -180,11 +186,16 @@ impl RatesInUse {
         for id in ticked.rates {
             let share = shares.next();
             let Some(in_use) = self.rates.get_mut(&id) else { continue };
-            if let Some(share) = share {
-                in_use.rate.take(share, until, now);
+            if let Some(share) = share
+                && in_use.rate.take(share, until, now)
+            {
+                in_use.moved = now;
+            }
+            if in_use.demand.moves {
+                in_use.moved = now;
             }
             if !std::mem::replace(&mut in_use.queued, true) {
-                match in_use.demand.moves {
+                match now < in_use.moved + RESTLESS {
                     true => self.soon.push_back((now + SOON, id)),
                     false => self.due.push_back((now + TICK, id)),
                 }
@@ -237,6 +248,10 @@ impl Demand {
         let latest = u64::try_from(latest).unwrap_or(u64::MAX);
         let expected = self.per_second.map(|before| u128::from(before) * elapsed.as_millis() / 1_000);
         self.moves = expected.is_none_or(|expected| is_no_chance(came, expected));
+        if let Some(before) = self.per_second.filter(|_| !self.moves && elapsed < TICK * 4 / 5) {
+            // Too short a time to say more than that: chance would be taken for a change.
+            return before;
+        }
         let per_second = match self.per_second {
             None => latest.max(1_000_000),
             // The load has moved here, or away.
