@@ -188,6 +188,14 @@ impl Draft {
     }
 }
 
+/// The chain that a canonical record names, from its fixed place: for bytes that were written here.
+pub(crate) fn chain_text(bytes: &[u8]) -> Option<&str> {
+    const BEFORE: usize = r#"{"at":"2026-11-23T05:16:00.000000001Z","chain":""#.len();
+    let rest = bytes.get(BEFORE..)?;
+    let end = rest.iter().position(|byte| *byte == b'"')?;
+    std::str::from_utf8(&rest[..end]).ok()
+}
+
 /// The longest envelope around `what`: its keys, a moment, an id, a hash, two numbers and the longest chain.
 const ENVELOPE_BYTES_MAX: usize = 256 + caps::NAME_BYTES_MAX;
 

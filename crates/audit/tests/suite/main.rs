@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "where a helper fails, its test fails")]
 
+mod crashes;
+mod faulty;
 mod interop;
+mod journals;
 mod merkle_vectors;
+mod node;
 mod notes;
 mod records;
 mod samples;
