@@ -23,6 +23,7 @@ pub(super) struct Found {
     /// Up to which end of a segment each chain is known to be whole.
     pub(super) openings: BTreeMap<Chain, u64>,
     ends: BTreeMap<u64, SegmentEnd>,
+    log_is_broken: bool,
     seen: Vec<bool>,
 }
 
@@ -42,6 +43,7 @@ pub(super) fn verify(
     for name in std::iter::once(&log).chain(folders.iter().filter(|name| **name != log)) {
         if folders.contains(name) {
             problems.extend(Walk::new(disk, folder, origin, entries, &mut found).chain(name).err());
+            found.log_is_broken |= *name == log && !problems.is_empty();
         }
     }
     if *scope == Scope::Whole
@@ -49,7 +51,9 @@ pub(super) fn verify(
     {
         problems.push(Problem::at(ProblemKind::NotThere, index as u64));
     }
-    problems.extend(found.unended(entries.len() as u64));
+    if problems.is_empty() {
+        problems.extend(found.unended(entries.len() as u64));
+    }
     if let Scope::Chain(chain) = scope
         && !found.chains.contains_key(chain)
     {
@@ -188,7 +192,10 @@ impl<'a> Walk<'a> {
     /// Whether the log says that the chain ended here, at the end of this segment.
     fn opening(&mut self, number: u64, chain: &Chain, opening: &Opening) -> Result<(), Problem> {
         let cut = Err(Problem::at(ProblemKind::Head, self.next));
-        let Some(end) = self.found.ends.get(&opening.end) else { return cut };
+        let Some(end) = self.found.ends.get(&opening.end) else {
+            // Where the ends of segments are broken, that is the problem, and not this chain.
+            return if self.found.log_is_broken { Ok(()) } else { cut };
+        };
         let here = (opening.seq, Some(opening.entry)) == (self.seq, self.prev) && end.segment == number;
         if !here || opening.verify(chain, end.heads, &end.heads_root).is_err() {
             return cut;

@@ -7,6 +7,7 @@ mod faulty;
 mod interop;
 mod journals;
 mod merkle_vectors;
+mod mutations;
 mod node;
 mod notes;
 mod records;
