@@ -6,6 +6,7 @@
 //! head END SEQ ENTRY PLACE KEY PROOF      but for the chain `log`: where the chain stands at the end of the segment
 //! ```
 
+use std::io::BufRead;
 use std::path::PathBuf;
 
 use crate::hash::Hash;
@@ -68,13 +69,14 @@ pub struct Segment<'b> {
 
 /// Takes a file apart. Only one spelling is read.
 pub fn read(bytes: &[u8]) -> Option<Segment<'_>> {
-    let mut lines = bytes.strip_suffix(b"\n")?.split(|byte| *byte == b'\n');
-    let first = std::str::from_utf8(lines.next()?).ok()?;
+    let mut rest = bytes;
+    let first = std::str::from_utf8(line_of(&mut rest)??).ok()?;
     let parts: Vec<&str> = first.split(' ').collect();
     let [FORM, origin, number, chain] = parts[..] else { return None };
     let chain = chain.parse().ok()?;
     let mut segment = Segment { origin, number: decimal(number)?, chain, records: Vec::new(), opening: None };
-    for line in lines {
+    while let Some(line) = line_of(&mut rest) {
+        let line = line?;
         if segment.opening.is_some() {
             return None;
         }
@@ -87,6 +89,13 @@ pub fn read(bytes: &[u8]) -> Option<Segment<'_>> {
         }
     }
     Some(segment)
+}
+
+/// The next line without its line feed; nothing at the end, and nothing within if the last line has none.
+fn line_of<'b>(rest: &mut &'b [u8]) -> Option<Option<&'b [u8]>> {
+    let whole = *rest;
+    let length = rest.skip_until(b'\n').ok().filter(|length| *length > 0)?;
+    Some(whole[..length].strip_suffix(b"\n"))
 }
 
 /// A number in its one spelling.

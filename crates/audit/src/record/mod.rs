@@ -7,6 +7,7 @@
 
 mod chain;
 mod moment;
+mod scan;
 mod what;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use aegis_model::utc::Utc;
 use serde::{Deserialize, Serialize};
 
 pub use chain::{BadChain, Chain};
+pub use scan::{Envelope, envelope};
 pub use what::{
     Approval, CallResult, Completion, Decision, Finding, Gap, GapCause, LimitUse, Link, Policy, Reason,
     Refusals, SegmentEnd, Shadow, What,

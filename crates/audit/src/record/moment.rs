@@ -10,7 +10,7 @@ pub(super) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<UnixNanos, D::E
     parse(&text).ok_or_else(|| serde::de::Error::custom("not a moment"))
 }
 
-fn parse(text: &str) -> Option<UnixNanos> {
+pub(super) fn parse(text: &str) -> Option<UnixNanos> {
     if text.len() != 30 || !text.is_ascii() {
         return None;
     }

@@ -9,7 +9,7 @@ use crate::hash::Hash;
 use crate::heads::Opening;
 use crate::journal::Disk;
 use crate::keys::KeyName;
-use crate::record::{Chain, Record, SegmentEnd, What};
+use crate::record::{self, Chain, Record, SegmentEnd, What};
 use crate::segment::{self, Segment};
 
 /// What the records say.
@@ -141,8 +141,9 @@ impl<'a> Walk<'a> {
     }
 
     fn segment(&mut self, segment: &Segment<'_>) -> Result<(), Problem> {
+        let name = segment.chain.to_string();
         for (index, bytes) in &segment.records {
-            self.record(segment, *index, bytes)?;
+            self.record(segment, &name, *index, bytes)?;
         }
         self.found.chains.insert(segment.chain.clone(), self.seq);
         match (&segment.chain, &segment.opening) {
@@ -152,7 +153,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn record(&mut self, segment: &Segment<'_>, index: u64, bytes: &[u8]) -> Result<(), Problem> {
+    fn record(&mut self, segment: &Segment<'_>, name: &str, index: u64, bytes: &[u8]) -> Result<(), Problem> {
         let problem = |kind| Err(Problem::at(kind, index));
         let place = usize::try_from(index).unwrap_or(usize::MAX);
         let Some(seen) = self.found.seen.get_mut(place) else { return problem(ProblemKind::Order) };
@@ -163,16 +164,31 @@ impl<'a> Walk<'a> {
             return problem(ProblemKind::Order);
         }
         *seen = true;
-        let Ok(record) = Record::read(bytes) else { return problem(ProblemKind::NotARecord) };
-        if record.chain != segment.chain {
+        let Ok(envelope) = record::envelope(bytes) else { return problem(ProblemKind::NotARecord) };
+        if envelope.chain != name {
             return problem(ProblemKind::Chain);
         }
-        if record.seq != self.seq + 1 || record.prev != self.prev {
+        if envelope.seq != self.seq + 1 || envelope.prev != self.prev {
             return problem(ProblemKind::Broken);
         }
+        if matches!(envelope.kind, "gap" | "segment_end") {
+            self.special(segment, index, bytes)?;
+        }
+        (self.seq, self.prev, self.next) = (envelope.seq, Some(self.entries[place]), index + 1);
+        self.found.records += 1;
+        Ok(())
+    }
+
+    /// A record whose content matters here.
+    fn special(&mut self, segment: &Segment<'_>, index: u64, bytes: &[u8]) -> Result<(), Problem> {
+        let problem = |kind| Err(Problem::at(kind, index));
+        let Ok(record) = Record::read(bytes) else { return problem(ProblemKind::NotARecord) };
         match record.what {
-            What::Gap(gap) if gap.after + 1 != record.seq => return problem(ProblemKind::Broken),
-            What::Gap(_) => self.found.gaps.push((record.chain, index)),
+            What::Gap(gap) if gap.after + 1 != record.seq => problem(ProblemKind::Broken),
+            What::Gap(_) => {
+                self.found.gaps.push((record.chain, index));
+                Ok(())
+            }
             What::SegmentEnd(end) => {
                 let fits = record.chain == Chain::Log && end.at == index && end.segment == segment.number;
                 let follows = self.found.last_end.is_none_or(|(_, last)| !last);
@@ -181,12 +197,10 @@ impl<'a> Walk<'a> {
                 }
                 self.found.last_end = Some((index, end.last));
                 self.found.ends.insert(index, end);
+                Ok(())
             }
-            What::Decision(_) | What::Completion(_) | What::Shadow(_) | What::Refusals(_) => {}
+            What::Decision(_) | What::Completion(_) | What::Shadow(_) | What::Refusals(_) => Ok(()),
         }
-        (self.seq, self.prev, self.next) = (record.seq, Some(self.entries[place]), index + 1);
-        self.found.records += 1;
-        Ok(())
     }
 
     /// Whether the log says that the chain ended here, at the end of this segment.

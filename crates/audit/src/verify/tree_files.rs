@@ -8,7 +8,7 @@ use crate::checkpoint::Checkpoint;
 use crate::hash::Hash;
 use crate::journal::Disk;
 use crate::tiles::{Maker, Tile, WIDTH, read_bundle, read_tile};
-use crate::tree::{self, Compact};
+use crate::tree;
 
 /// The entries of the log, once it is certain that they are those that were signed.
 pub(super) fn entries(
@@ -18,22 +18,28 @@ pub(super) fn entries(
     trusted: Option<&Checkpoint>,
 ) -> Result<Vec<Hash>, Problem> {
     let entries = read_entries(disk, folder, checkpoint.size)?;
-    let (mut grown, mut then) = (Compact::default(), None);
+    let (mut maker, mut wanted) = (Maker::default(), BTreeMap::new());
     for entry in &entries {
-        if trusted.is_some_and(|trusted| trusted.size == grown.size()) {
-            then = Some(grown.root());
-        }
-        grown.push(tree::leaf(&entry.0));
+        maker.push(*entry, |tile, bytes| drop(wanted.insert(tile, bytes)));
     }
-    let then = then.unwrap_or_else(|| grown.root());
-    if grown.root() != checkpoint.root {
+    wanted.extend(maker.parts());
+    if maker.compact().root() != checkpoint.root {
         return Err(blame(disk, folder, &entries));
     }
-    if trusted.is_some_and(|trusted| trusted.root != then) {
+    if trusted.is_some_and(|trusted| trusted.root != root_at(&maker, &entries, trusted.size)) {
         return Err(Problem { kind: ProblemKind::Forked, index: None, file: None });
     }
-    check_tiles(disk, folder, &entries)?;
+    check_tiles(disk, folder, &entries, &wanted)?;
     Ok(entries)
+}
+
+/// The root of the first `size` entries.
+fn root_at(maker: &Maker, entries: &[Hash], size: u64) -> Hash {
+    if size == maker.size() {
+        return maker.compact().root();
+    }
+    let first = usize::try_from(size).unwrap_or(usize::MAX);
+    tree::root_of(entries.iter().take(first).map(|entry| tree::leaf(&entry.0)))
 }
 
 fn read_entries(disk: &dyn Disk, folder: &Path, size: u64) -> Result<Vec<Hash>, Problem> {
@@ -68,13 +74,13 @@ fn blame(disk: &dyn Disk, folder: &Path, entries: &[Hash]) -> Problem {
 
 /// Every tile is what the entries make of it, and there is no other. Parts of tiles of an earlier size may be left over
 /// from a crash; they have to be the beginnings of what is there now.
-fn check_tiles(disk: &dyn Disk, folder: &Path, entries: &[Hash]) -> Result<(), Problem> {
-    let (mut maker, mut wanted) = (Maker::default(), BTreeMap::new());
-    for entry in entries {
-        maker.push(*entry, |tile, bytes| drop(wanted.insert(tile, bytes)));
-    }
-    wanted.extend(maker.parts());
-    for (tile, bytes) in &wanted {
+fn check_tiles(
+    disk: &dyn Disk,
+    folder: &Path,
+    entries: &[Hash],
+    wanted: &BTreeMap<Tile, Vec<u8>>,
+) -> Result<(), Problem> {
+    for (tile, bytes) in wanted {
         let problem = |kind| {
             let first = tile.index.checked_mul(WIDTH).filter(|_| tile.level.is_none_or(|level| level == 0));
             Problem { kind, index: first, file: Some(tile.to_string()) }
@@ -86,7 +92,7 @@ fn check_tiles(disk: &dyn Disk, folder: &Path, entries: &[Hash]) -> Result<(), P
         }
     }
     match disk.list(&folder.join("tile")) {
-        Ok(_) => check_names(disk, folder, "tile", &wanted),
+        Ok(_) => check_names(disk, folder, "tile", wanted),
         Err(_) if entries.is_empty() => Ok(()),
         Err(_) => Err(Problem::of_file(ProblemKind::Missing, "tile")),
     }
