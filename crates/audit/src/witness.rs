@@ -94,7 +94,7 @@ impl Accepted {
     }
 }
 
-/// Judges a request, given the newest checkpoint known of this log, if there is one, and the key of the log.
+/// Judges a request (AUD-1: a fork or a rollback is refused), given the newest checkpoint known of this log, if there is one, and the key of the log.
 ///
 /// # Errors
 /// [`Refusal`]: nothing may be cosigned, and what is known stays.

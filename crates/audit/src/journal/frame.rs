@@ -65,28 +65,20 @@ impl Place {
         *Hash::of(&bytes).0.first_chunk().expect("a hash is longer")
     }
 
-    /// Appends a frame to `out`, which will stand at `offset` of the file as a whole.
-    pub(super) fn put(
-        &self,
-        out: &mut Vec<u8>,
-        offset: u64,
-        kind: Kind,
-        relaxed: bool,
-        synced: u64,
-        body: &[u8],
-        hash: &Hash,
-    ) {
+    /// Appends a frame to `out`, which will stand at `offset` of the file as a whole. `synced` says how much of the file is
+    /// on disk.
+    pub(super) fn put(&self, out: &mut Vec<u8>, offset: u64, synced: u64, new: &New<'_>) {
         let place = offset + out.len() as u64;
         let mut header = [0; HEADER_BYTES];
         header[..4].copy_from_slice(&MAGIC);
-        (header[4], header[5]) = (kind.byte(), u8::from(relaxed));
-        let length = u32::try_from(body.len()).expect("records and checkpoints are bounded far below");
+        (header[4], header[5]) = (new.kind.byte(), u8::from(new.relaxed));
+        let length = u32::try_from(new.body.len()).expect("records and checkpoints are bounded far below");
         header[8..12].copy_from_slice(&length.to_be_bytes());
         header[12..20].copy_from_slice(&synced.to_be_bytes());
-        let sum = self.checksum(place, &header[..20], hash);
+        let sum = self.checksum(place, &header[..20], &new.hash);
         header[20..].copy_from_slice(&sum);
         out.extend_from_slice(&header);
-        out.extend_from_slice(body);
+        out.extend_from_slice(new.body);
     }
 
     /// The frame at `at`, if a whole one stands there.
@@ -127,6 +119,26 @@ impl Place {
 /// What was on disk has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Damage;
+
+/// A frame to be written.
+pub(super) struct New<'b> {
+    kind: Kind,
+    relaxed: bool,
+    body: &'b [u8],
+    hash: Hash,
+}
+
+impl<'b> New<'b> {
+    /// A frame of the journal's own.
+    pub(super) fn own(kind: Kind, body: &'b [u8]) -> Self {
+        Self { kind, relaxed: false, body, hash: Hash::of(body) }
+    }
+
+    /// The frame of a record.
+    pub(super) fn record(record: &'b Encoded, relaxed: bool) -> Self {
+        Self { kind: Kind::Record, relaxed, body: &record.bytes, hash: record.entry }
+    }
+}
 
 /// A whole frame.
 #[derive(Debug, Clone, Copy)]
@@ -201,7 +213,12 @@ mod tests {
         let mut out = Vec::new();
         for (number, body) in [&b"head"[..], b"one", b"", b"AJF1 in a body"].iter().enumerate() {
             let synced = out.len() as u64;
-            place.put(&mut out, 0, Kind::ALL[number.min(1)], number == 2, synced, body, &Hash::of(body));
+            place.put(
+                &mut out,
+                0,
+                synced,
+                &New { relaxed: number == 2, ..New::own(Kind::ALL[number.min(1)], body) },
+            );
         }
         out
     }

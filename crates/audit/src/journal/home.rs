@@ -309,7 +309,7 @@ fn reopen(
     Ok((Writer::new(log.clone(), means, from), ended))
 }
 
-/// The tree after all records; nothing if a checkpoint on the way was signed over another one.
+/// The tree after all records; nothing if a checkpoint on the way was signed over another one (AUD-1).
 fn regrow(log: &Log, mut tree: tree::Compact, frames: &[Frame<'_>]) -> Option<tree::Compact> {
     for frame in frames {
         match frame.kind {

@@ -18,6 +18,15 @@ pub struct Signed {
     pub note: Vec<u8>,
 }
 
+/// A proof, with the checkpoint that it leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The hashes.
+    pub hashes: Vec<Hash>,
+    /// The checkpoint.
+    pub signed: Arc<Signed>,
+}
+
 /// Leaves that are not sealed yet lie in memory; the others in tiles.
 pub(super) struct Live {
     disk: Arc<dyn Disk>,
@@ -69,14 +78,14 @@ impl Live {
         &self,
         size: u64,
         proof: impl FnOnce(&dyn Nodes<Error = NoTile>, u64) -> Result<Vec<Hash>, NoTile>,
-    ) -> Result<Option<(Vec<Hash>, Arc<Signed>)>, NoTile> {
+    ) -> Result<Option<Proof>, NoTile> {
         let state = self.lock();
         let Some(newest) = state.newest.clone().filter(|newest| newest.checkpoint.size >= size) else {
             return Ok(None);
         };
         let read = |tile: &Tile| self.disk.read(&self.folder.join(tile.to_string()));
         let nodes = Mixed { state: &state, tiles: Tiles::new(state.sealed, read) };
-        Ok(Some((proof(&nodes, newest.checkpoint.size)?, newest)))
+        Ok(Some(Proof { hashes: proof(&nodes, newest.checkpoint.size)?, signed: newest }))
     }
 }
 

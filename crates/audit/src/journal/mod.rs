@@ -30,13 +30,12 @@ pub use disk::{Disk, DiskFile, SystemDisk};
 use error::Failure;
 pub use error::{JournalError, NotKept};
 pub use home::{Closed, Home};
-pub use live::Signed;
+pub use live::{Proof, Signed};
 use seal::Sealer;
 use ticket::Promise;
 pub use ticket::{Placed, Ticket};
 use writer::{Log, Writer};
 
-use crate::hash::Hash;
 use crate::keys::VerifyingKey;
 use crate::record::Draft;
 use crate::tiles::NoTile;
@@ -80,15 +79,6 @@ pub enum Durability {
     Synced,
     /// The system has it: it survives the process. After a power cut a gap in its chain says that records may be missing.
     Written,
-}
-
-/// A proof, with the checkpoint that it leads to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proof {
-    /// The hashes.
-    pub hashes: Vec<Hash>,
-    /// The checkpoint.
-    pub signed: Arc<Signed>,
 }
 
 /// An open log. Dropped without [`Journal::close`], it is left as a crash would leave it.
@@ -173,9 +163,7 @@ impl Journal {
     /// # Errors
     /// [`NoTile`]: the disk does not give what is needed.
     pub fn prove(&self, index: u64) -> Result<Option<Proof>, NoTile> {
-        let proved =
-            self.shared.log.live.prove(index + 1, |nodes, size| tree::inclusion(nodes, index, size))?;
-        Ok(proved.map(|(hashes, signed)| Proof { hashes, signed }))
+        self.shared.log.live.prove(index + 1, |nodes, size| tree::inclusion(nodes, index, size))
     }
 
     /// Proves that the newest checkpoint follows from the one of `old` entries. Nothing if that is newer. May read the disk.
@@ -183,8 +171,7 @@ impl Journal {
     /// # Errors
     /// [`NoTile`]: the disk does not give what is needed.
     pub fn prove_since(&self, old: u64) -> Result<Option<Proof>, NoTile> {
-        let proved = self.shared.log.live.prove(old, |nodes, size| tree::consistency(nodes, old, size))?;
-        Ok(proved.map(|(hashes, signed)| Proof { hashes, signed }))
+        self.shared.log.live.prove(old, |nodes, size| tree::consistency(nodes, old, size))
     }
 
     /// What failed, if something did: then nothing may be decided at this node any more.

@@ -13,7 +13,7 @@ use rand::CryptoRng;
 
 use super::disk::{Disk, DiskFile, write_whole};
 use super::error::NotKept;
-use super::frame::{Head, Kind, Place, Standing};
+use super::frame::{Head, Kind, New, Place, Standing};
 use super::live::{Live, Signed};
 use super::ticket::Placed;
 use super::{Durability, Means, Settings};
@@ -124,7 +124,7 @@ impl Writer {
         let relaxed = durability == Durability::Written;
         let standing = Standing::after(before, &record, relaxed);
         let Self { place, waiting, offset, synced, .. } = self;
-        place.put(waiting, *offset, Kind::Record, relaxed, *synced, &record.bytes, &record.entry);
+        place.put(waiting, *offset, *synced, &New::record(&record, relaxed));
         let leaf = tree::leaf(&record.entry.0);
         let placed =
             Placed { index: self.tree.size(), entry: record.entry, leaf, id: draft.id(), seq: standing.seq };
@@ -178,7 +178,7 @@ impl Writer {
         self.checked = (self.tree.size(), self.clock.monotonic());
         let Self { place, waiting, offset, synced, .. } = self;
         // Not synced by itself: it only says again what is on disk, and how far.
-        place.put(waiting, *offset, Kind::Checkpoint, false, *synced, &signed.note, &Hash::of(&signed.note));
+        place.put(waiting, *offset, *synced, &New::own(Kind::Checkpoint, &signed.note));
         self.write()?;
         self.log.live.publish(Arc::clone(&signed));
         Ok(signed)
@@ -251,8 +251,7 @@ pub(super) fn begin(log: &Log, head: &Head) -> io::Result<(Box<dyn DiskFile>, u6
 pub(super) fn first_frame(origin: &str, head: &Head) -> Vec<u8> {
     let mut bytes = Vec::new();
     let text = head.to_text();
-    let hash = Hash::of(text.as_bytes());
-    Place::new(origin, head.segment).put(&mut bytes, 0, Kind::Head, false, 0, text.as_bytes(), &hash);
+    Place::new(origin, head.segment).put(&mut bytes, 0, 0, &New::own(Kind::Head, text.as_bytes()));
     bytes
 }
 

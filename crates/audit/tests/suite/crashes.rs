@@ -24,7 +24,8 @@ fn fault_number(fault: Fault) -> u64 {
 }
 
 /// Runs two lives with a fault at each call in turn, until there is none left to fail; gives how many there were.
-fn every_call(fault: Fault, same_boot: bool, in_recovery: Option<Fault>) -> u64 {
+#[expect(clippy::print_stdout, reason = "the bar reads the figures")]
+fn every_call(name: &str, fault: Fault, same_boot: bool, in_recovery: Option<Fault>) -> u64 {
     let boot = if same_boot { "boot-1" } else { "boot-2" };
     for call in (1 + fault_number(fault)..).step_by(step()) {
         let disk = MemoryDisk::failing(call, fault);
@@ -33,6 +34,7 @@ fn every_call(fault: Fault, same_boot: bool, in_recovery: Option<Fault>) -> u64 
             .and_then(|()| live(&shared(&disk), 2, "boot-1", &mut memory));
         if !disk.struck() {
             assert_eq!(ended, Ok(()));
+            println!("{{\"name\": \"audit-faults/{name}\", \"value\": {}, \"unit\": \"calls\"}}", call - 1);
             return call - 1;
         }
         let mut found = disk.restarted();
@@ -60,36 +62,36 @@ fn every_call(fault: Fault, same_boot: bool, in_recovery: Option<Fault>) -> u64 
 
 #[test]
 fn a_kill_at_every_call() {
-    let calls = every_call(Fault::Kill, true, None);
+    let calls = every_call("kill", Fault::Kill, true, None);
     assert!(calls > 200, "{calls} calls are too few to mean something");
 }
 
 #[test]
 fn a_power_cut_at_every_call() {
-    every_call(Fault::PowerLoss, false, None);
+    every_call("power_loss", Fault::PowerLoss, false, None);
 }
 
 #[test]
 fn a_power_cut_at_every_call_and_another_in_the_repair() {
-    every_call(Fault::PowerLoss, false, Some(Fault::PowerLoss));
+    every_call("power_loss_twice", Fault::PowerLoss, false, Some(Fault::PowerLoss));
 }
 
 #[test]
 fn a_kill_at_every_call_and_another_in_the_repair() {
-    every_call(Fault::Kill, true, Some(Fault::Kill));
+    every_call("kill_twice", Fault::Kill, true, Some(Fault::Kill));
 }
 
 #[test]
 fn an_error_at_every_call() {
-    every_call(Fault::Once(ErrorKind::Other), true, None);
+    every_call("error", Fault::Once(ErrorKind::Other), true, None);
 }
 
 #[test]
 fn a_full_disk_from_every_call_on() {
-    every_call(Fault::From(ErrorKind::StorageFull), true, None);
+    every_call("full", Fault::From(ErrorKind::StorageFull), true, None);
 }
 
 #[test]
 fn a_read_only_disk_from_every_call_on() {
-    every_call(Fault::From(ErrorKind::ReadOnlyFilesystem), true, None);
+    every_call("read_only", Fault::From(ErrorKind::ReadOnlyFilesystem), true, None);
 }

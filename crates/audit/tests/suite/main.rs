@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "where a helper fails, its test fails")]
 
 mod crashes;
+mod disks;
 mod faulty;
 mod interop;
 mod journals;
+mod kills;
 mod merkle_vectors;
 mod mutations;
 mod node;

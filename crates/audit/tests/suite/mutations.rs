@@ -237,7 +237,6 @@ fn count() -> u64 {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the bar reads the figures")]
 fn every_mutation_is_detected_given_the_newest_checkpoint() {
     let world = world();
     for case in &world.cases {

@@ -1,4 +1,4 @@
-//! A witness accepts what follows from what it knows, and nothing else.
+//! A witness accepts what follows from what it knows, and nothing else (AUD-1).
 
 use aegis_audit::checkpoint::Checkpoint;
 use aegis_audit::hash::Hash;
