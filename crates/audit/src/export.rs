@@ -8,7 +8,8 @@ use crate::record::Chain;
 use crate::segment;
 
 /// Copies what somebody needs who may see the records of `chain` and of no other (TEN-1): the tree, the entries, the
-/// checkpoint, the ends of segments, and the chain. Only sealed segments are exported, and never the key.
+/// checkpoint, the ends of segments, and the chain. Only sealed segments are exported, and never the key. While a log runs, a
+/// segment that is sealed during the copy makes it inconsistent, which verification finds: copy again.
 ///
 /// # Errors
 /// What a disk says; [`io::ErrorKind::AlreadyExists`] if `to` is there already.

@@ -88,6 +88,9 @@ pub enum NotKept {
     /// More chains than [`aegis_model::caps::AUDIT_CHAINS_MAX`].
     #[error("the log has too many chains")]
     Chains,
+    /// Ends of segments, gaps and the chain `log` are the journal's own.
+    #[error("only the journal itself writes such records")]
+    Own,
     /// The disk failed or is full. Whether the record is in the log is not known.
     #[error("the journal failed: {0}")]
     Failed(Arc<str>),
@@ -100,6 +103,7 @@ impl NotKept {
             Self::Busy => "journal_busy",
             Self::Closed => "journal_closed",
             Self::Chains => "journal_chains",
+            Self::Own => "journal_own",
             Self::Failed(_) => "journal_failed",
         }
     }
@@ -108,7 +112,7 @@ impl NotKept {
     pub fn retryable(&self) -> bool {
         match self {
             Self::Busy => true,
-            Self::Closed | Self::Chains | Self::Failed(_) => false,
+            Self::Closed | Self::Chains | Self::Own | Self::Failed(_) => false,
         }
     }
 }

@@ -63,7 +63,7 @@ impl Home {
         node: &str,
     ) -> Result<Self, JournalError> {
         let cannot = |what| file(root, what);
-        disk.create_dir(root).map_err(cannot("cannot be made"))?;
+        make_root(&*disk, root).map_err(cannot("cannot be made"))?;
         let lock = disk.lock(&root.join("lock")).map_err(cannot("cannot be locked"))?;
         let lock = lock.ok_or_else(|| JournalError::Locked { path: root.to_owned() })?;
         let wanted = format!("{cluster}/{node}\n");
@@ -224,6 +224,22 @@ impl Home {
             Err(damaged("its key is of another log"))
         }
     }
+}
+
+/// Makes the folder and those above it that are not there, and syncs the names of all: a folder that a power cut takes away
+/// takes everything in it along.
+fn make_root(disk: &dyn Disk, root: &Path) -> io::Result<()> {
+    let missing = |path: &&Path| disk.list(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    let missing: Vec<&Path> = root.ancestors().take_while(missing).collect();
+    disk.create_dir(root)?;
+    for path in missing.iter().rev() {
+        match path.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => disk.sync_dir(Path::new("."))?,
+            Some(parent) => disk.sync_dir(parent)?,
+            None => {}
+        }
+    }
+    Ok(())
 }
 
 /// The file that says that the disk failed while the log was open.

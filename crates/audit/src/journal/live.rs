@@ -1,7 +1,7 @@
 //! What a running journal tells others: its newest checkpoint, and proofs.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::disk::Disk;
 use crate::checkpoint::Checkpoint;
@@ -32,9 +32,11 @@ pub(super) struct Live {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
     state: Mutex<State>,
+    /// Read while a proof reads tiles, written while tiles are removed: the journal's thread waits for neither.
+    tiles: RwLock<()>,
 }
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct State {
     /// How many leaves are sealed: those whose tiles are on disk.
     sealed: u64,
@@ -44,7 +46,12 @@ struct State {
 
 impl Live {
     pub(super) fn new(disk: Arc<dyn Disk>, folder: PathBuf, sealed: u64) -> Self {
-        Self { disk, folder, state: Mutex::new(State { sealed, ..State::default() }) }
+        Self {
+            disk,
+            folder,
+            state: Mutex::new(State { sealed, ..State::default() }),
+            tiles: RwLock::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -63,13 +70,15 @@ impl Live {
         self.lock().newest.clone()
     }
 
-    /// The tiles of the first `size` leaves are on disk. `then` removes what only a smaller size needed; nobody proves
-    /// anything meanwhile.
+    /// The tiles of the first `size` leaves are on disk. `then` removes what only a smaller size needed, once no proof reads it
+    /// any more.
     pub(super) fn sealed<T>(&self, size: u64, then: impl FnOnce() -> T) -> T {
         let mut state = self.lock();
         let dropped = usize::try_from(size - state.sealed).unwrap_or(usize::MAX).min(state.leaves.len());
         state.leaves.drain(..dropped);
         state.sealed = size;
+        drop(state);
+        let _alone = self.tiles.write().unwrap_or_else(PoisonError::into_inner);
         then()
     }
 
@@ -79,7 +88,9 @@ impl Live {
         size: u64,
         proof: impl FnOnce(&dyn Nodes<Error = NoTile>, u64) -> Result<Vec<Hash>, NoTile>,
     ) -> Result<Option<Proof>, NoTile> {
-        let state = self.lock();
+        let _tiles_stay = self.tiles.read().unwrap_or_else(PoisonError::into_inner);
+        // A copy: the disk is read without holding up the journal's thread.
+        let state = self.lock().clone();
         let Some(newest) = state.newest.clone().filter(|newest| newest.checkpoint.size >= size) else {
             return Ok(None);
         };

@@ -131,6 +131,9 @@ impl Journal {
     /// [`NotKept`]: it was not taken.
     pub fn append(&self, draft: Draft, durability: Durability) -> Result<Ticket, NotKept> {
         self.shared.check()?;
+        if draft.is_of_journal() {
+            return Err(NotKept::Own);
+        }
         let bytes = draft.bytes();
         if self.shared.bytes.fetch_add(bytes, Ordering::Relaxed) > caps::AUDIT_QUEUE_BYTES_MAX {
             self.shared.bytes.fetch_sub(bytes, Ordering::Relaxed);

@@ -117,7 +117,9 @@ impl Writer {
     /// record of a chain that does not wait, since only a synced mark tells a later reader that a gap is possible.
     pub(super) fn put(&mut self, draft: &Draft, durability: Durability) -> Result<(Placed, bool), NotKept> {
         let before = self.chains.get(draft.chain()).copied();
-        if before.is_none() && self.chains.len() >= caps::AUDIT_CHAINS_MAX {
+        // One place is kept for the chain `log`, without which no segment could end.
+        let others = self.chains.len() - usize::from(self.chains.contains_key(&Chain::Log));
+        if before.is_none() && *draft.chain() != Chain::Log && others >= caps::AUDIT_CHAINS_MAX - 1 {
             return Err(NotKept::Chains);
         }
         let record = draft.complete(before.map_or(1, |it| it.seq + 1), before.map(|it| it.entry));

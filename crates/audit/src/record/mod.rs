@@ -90,6 +90,7 @@ pub struct Draft {
     chain: Chain,
     id: RecordId,
     what: Vec<u8>,
+    of_journal: bool,
 }
 
 /// The canonical bytes of a record, and the entry that stands for it in the log.
@@ -152,7 +153,8 @@ impl Draft {
         if bytes.len() > caps::AUDIT_RECORD_BYTES_MAX - ENVELOPE_BYTES_MAX {
             return Err(RecordError::TooLong);
         }
-        Ok(Self { at, chain, id, what: bytes })
+        let of_journal = chain == Chain::Log || matches!(what, What::Gap(_) | What::SegmentEnd(_));
+        Ok(Self { at, chain, id, what: bytes, of_journal })
     }
 
     /// Whose record it will be.
@@ -163,6 +165,11 @@ impl Draft {
     /// Its id.
     pub fn id(&self) -> RecordId {
         self.id
+    }
+
+    /// Whether only the journal itself may write it.
+    pub(crate) fn is_of_journal(&self) -> bool {
+        self.of_journal
     }
 
     /// About how many bytes it will have.

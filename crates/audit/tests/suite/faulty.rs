@@ -58,8 +58,15 @@ struct State {
 }
 
 /// The disk. Clones are the same disk.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct MemoryDisk(Arc<Mutex<State>>);
+
+impl Default for MemoryDisk {
+    fn default() -> Self {
+        let root: Names = [(PathBuf::from("/"), Node::Dir)].into();
+        Self(Arc::new(Mutex::new(State { names: root.clone(), durable: root, ..State::default() })))
+    }
+}
 
 impl MemoryDisk {
     /// A disk that fails at the given call, counted from 1.
@@ -90,6 +97,9 @@ impl MemoryDisk {
             next.names = state.durable.clone();
             let kept = random.random_range(0..=state.pending.len());
             state.pending[..kept].iter().for_each(|change| apply(&mut next.names, change));
+            // Without its folder, nobody finds a name.
+            let whole = next.names.clone();
+            next.names.retain(|name, _| name.ancestors().skip(1).all(|above| whole.contains_key(above)));
             for inode in &mut next.inodes {
                 inode.data = torn(inode, &mut random);
             }

@@ -53,6 +53,22 @@ fn one_process_one_node_one_life() {
 }
 
 #[test]
+fn nobody_else_writes_the_journals_own_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = home(folder.path(), "n1").unwrap();
+    let journal = begin(&home, 1).unwrap();
+    let refused = |chain: &str, what: &What| {
+        let draft = Draft::new(moment(1), chain.parse().unwrap(), RecordId([1; 16]), what).unwrap();
+        journal.append(draft, Durability::Synced).map(drop)
+    };
+    assert_eq!(refused("log", &decision(1)), Err(NotKept::Own));
+    for what in every_kind().iter().filter(|it| matches!(it, What::Gap(_) | What::SegmentEnd(_))) {
+        assert_eq!(refused("tenant/acme", what), Err(NotKept::Own));
+    }
+    assert_eq!(refused("tenant/acme", &decision(1)), Ok(()));
+}
+
+#[test]
 fn a_closed_log_verifies_and_so_does_an_export_of_one_tenant() {
     let folder = tempfile::tempdir().unwrap();
     let home = home(folder.path(), "n1").unwrap();
