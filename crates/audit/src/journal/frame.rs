@@ -263,4 +263,20 @@ mod tests {
         assert_eq!(Place::new("c/n/1", 1).read(&whole).unwrap().1, 0);
         assert_eq!(Place::new("c/n/1", 0).read(&whole[32..]).unwrap().1, 0);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn the_readers_take_anything(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200), text in "([0-9]{1,3} [0-9]{1,3}\n)?\\PC*\n?") {
+            let place = Place::new("c/n/1", 0);
+            let whole = file(&place);
+            let _ = place.read(&bytes);
+            let _ = place.read(&[&MAGIC[..], &bytes].concat());
+            // What follows whole frames changes nothing about them.
+            let followed = [&whole[..], &bytes].concat();
+            proptest::prop_assert_eq!(place.read(&followed).unwrap().1, whole.len());
+            if let Some(head) = Head::read(&text) {
+                proptest::prop_assert_eq!(Head::read(&head.to_text()), Some(head));
+            }
+        }
+    }
 }

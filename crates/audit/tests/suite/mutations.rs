@@ -309,6 +309,10 @@ fn the_verifier_in_python_says_the_same() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/verify.py");
     let lines = std::fs::read_to_string(&script).unwrap().lines().count();
     assert!(lines <= 250, "{lines} lines are more than somebody reads before trusting them");
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("skipped: python3 is not here");
+        return;
+    }
     let world = world();
     let folder = tempfile::tempdir().unwrap();
     let trusted = folder.path().join("newest");

@@ -114,6 +114,19 @@ proptest! {
     }
 
     #[test]
+    fn the_reader_of_segments_takes_anything_after_a_sound_first_line(
+        lines in proptest::collection::vec("(head )?[0-9a-f ,]{0,80}|[0-9]{1,20} \\PC*", 0..5),
+        bytes in proptest::collection::vec(any::<u8>(), 0..100),
+    ) {
+        let text = format!("aegis-segment/v1 {ORIGIN} 7 tenant/acme\n{}\n", lines.join("\n"));
+        if let Some(segment) = aegis_audit::segment::read(text.as_bytes()) {
+            prop_assert!(segment.records.len() <= lines.len());
+        }
+        let _ = aegis_audit::segment::read(&bytes);
+        let _ = aegis_audit::segment::read(&[text.as_bytes(), &bytes].concat());
+    }
+
+    #[test]
     fn a_note_that_is_read_is_written_alike(text in "[ -~\n]{0,40}", name in "[a-z/.]{1,9}") {
         let note = Note::new(format!("{text}\n")).unwrap().sign(&key(&name, KeyKind::Note));
         prop_assert_eq!(Note::read(&note.to_bytes()).unwrap(), note);

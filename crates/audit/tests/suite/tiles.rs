@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aegis_audit::hash::Hash;
-use aegis_audit::tiles::{Maker, Tile, Tiles, read_bundle};
+use aegis_audit::tiles::{Maker, Tile, Tiles, bundle_bytes, read_bundle, read_tile, tile_bytes};
 use aegis_audit::tree::{self, Compact};
 use proptest::prelude::*;
 
@@ -104,6 +104,16 @@ proptest! {
     fn a_path_that_is_read_is_written_alike(path in "tile/([0-9]{1,2}|entries)/(x[0-9]{3}/){0,7}[0-9]{3}(\\.p/[0-9]{1,3})?") {
         if let Ok(tile) = path.parse::<Tile>() {
             prop_assert_eq!(tile.to_string(), path);
+        }
+    }
+
+    #[test]
+    fn the_readers_of_tiles_take_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200), width in 0..300_u16) {
+        if let Some(hashes) = read_tile(&bytes, width) {
+            prop_assert_eq!(tile_bytes(&hashes), bytes.clone());
+        }
+        if let Some(entries) = read_bundle(&bytes, width) {
+            prop_assert_eq!(bundle_bytes(&entries), bytes);
         }
     }
 
