@@ -23,7 +23,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use aegis_model::caps;
-use aegis_model::clock::Clock;
+use aegis_model::clock::{Clock, UnixNanos};
 use rand::CryptoRng;
 
 pub use disk::{Disk, DiskFile, SystemDisk};
@@ -37,6 +37,7 @@ pub use ticket::{Placed, Ticket};
 use writer::{Log, Writer};
 
 use crate::keys::VerifyingKey;
+use crate::receipt::Receipt;
 use crate::record::Draft;
 use crate::tiles::NoTile;
 use crate::tree;
@@ -175,6 +176,15 @@ impl Journal {
     /// [`NoTile`]: the disk does not give what is needed.
     pub fn prove_since(&self, old: u64) -> Result<Option<Proof>, NoTile> {
         self.shared.log.live.prove(old, |nodes, size| tree::consistency(nodes, old, size))
+    }
+
+    /// The log's signed word that a record stands where it was placed, for an answer that asks for one. Costs a signature.
+    pub fn receipt(&self, placed: &Placed, at: UnixNanos) -> (Receipt, [u8; 64]) {
+        let key = &self.shared.log.key;
+        let origin = key.verifying_key().name().clone();
+        let receipt = Receipt { origin, index: placed.index, leaf: placed.leaf, at };
+        let signature = receipt.sign(key);
+        (receipt, signature)
     }
 
     /// What failed, if something did: then nothing may be decided at this node any more.

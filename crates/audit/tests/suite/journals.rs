@@ -129,6 +129,9 @@ fn a_running_journal_proves_what_it_acknowledged() {
         let proof = journal.prove(placed.index).unwrap().unwrap();
         let Checkpoint { size, root, .. } = &proof.signed.checkpoint;
         verify_inclusion(placed.index, *size, &placed.leaf, &proof.hashes, root).unwrap();
+        let (receipt, signature) = journal.receipt(placed, moment(9));
+        assert_eq!((receipt.index, receipt.leaf), (placed.index, placed.leaf));
+        assert!(receipt.verifies(&signature, journal.key()));
     }
     assert!(home.folder(1).join("segments").exists(), "several segments were sealed meanwhile");
 }
