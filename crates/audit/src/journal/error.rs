@@ -40,8 +40,8 @@ pub enum JournalError {
         /// What is wrong.
         what: &'static str,
     },
-    /// There is a log of this incarnation already: no later life may append to it.
-    #[error("the incarnation {0} has a log already")]
+    /// There is a log of this incarnation, or of a later one: no life appends to another's, and incarnations rise.
+    #[error("the incarnation {0}, or a later one, has a log already")]
     Used(u64),
     /// An earlier life's log is not closed yet.
     #[error("the log of the incarnation {0} is not closed")]

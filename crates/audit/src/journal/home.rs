@@ -37,8 +37,11 @@ pub struct Home {
     root: PathBuf,
     cluster: ClusterId,
     node: String,
-    _lock: Box<dyn Send + Sync>,
+    lock: Lock,
 }
+
+/// What keeps other processes out. The journal holds it as well, so that its folder outlives the value that opened it.
+pub(super) type Lock = Arc<dyn Send + Sync>;
 
 /// A log of an earlier life that was closed now.
 #[derive(Debug)]
@@ -82,7 +85,13 @@ impl Home {
             }
             Err(error) => return Err(cannot("cannot be read")(error)),
         }
-        Ok(Self { disk, root: root.to_owned(), cluster: cluster.clone(), node: node.to_owned(), _lock: lock })
+        Ok(Self {
+            disk,
+            root: root.to_owned(),
+            cluster: cluster.clone(),
+            node: node.to_owned(),
+            lock: lock.into(),
+        })
     }
 
     /// The lives that have a log here, and whether it is closed.
@@ -127,7 +136,7 @@ impl Home {
         let life = origin.incarnation();
         for (known, closed) in self.lives()? {
             match closed {
-                _ if known == life => return Err(JournalError::Used(life)),
+                _ if known >= life => return Err(JournalError::Used(life)),
                 false => return Err(JournalError::Unclosed(known)),
                 true => {}
             }
@@ -141,7 +150,7 @@ impl Home {
         let tree = tree::Compact::default();
         let from = Resume { file: opened, segment: 0, offset, chains: [].into(), tree };
         let sealer = Sealer::resume(log.clone(), 0)?;
-        Journal::start(log.clone(), Writer::new(log, means, from), sealer)
+        Journal::start(log.clone(), Writer::new(log, means, from), sealer, Arc::clone(&self.lock))
     }
 
     /// Makes a log's folder under another name first: a crash leaves all of it or nothing.

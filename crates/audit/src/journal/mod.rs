@@ -95,6 +95,7 @@ struct Shared {
     closed: AtomicBool,
     /// Bytes of the records in the queue.
     bytes: AtomicUsize,
+    _lock: home::Lock,
 }
 
 enum Order {
@@ -104,7 +105,7 @@ enum Order {
 }
 
 impl Journal {
-    fn start(log: Log, writer: Writer, sealer: Sealer) -> Result<Self, JournalError> {
+    fn start(log: Log, writer: Writer, sealer: Sealer, lock: home::Lock) -> Result<Self, JournalError> {
         let (queue, orders) = sync_channel(caps::AUDIT_QUEUE_MAX);
         let folder = log.folder.clone();
         let shared = Arc::new(Shared {
@@ -112,6 +113,7 @@ impl Journal {
             failure: Failure::default(),
             closed: AtomicBool::new(false),
             bytes: AtomicUsize::new(0),
+            _lock: lock,
         });
         let for_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("aegis-journal".to_owned());

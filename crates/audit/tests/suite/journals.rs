@@ -40,7 +40,9 @@ fn one_process_one_node_one_life() {
     let journal = begin(&first, 1).unwrap();
     assert!(matches!(begin(&first, 1), Err(JournalError::Used(1))));
     assert!(matches!(begin(&first, 2), Err(JournalError::Unclosed(1))));
-    drop((journal, first));
+    drop(first);
+    assert!(matches!(home(&root, "n1"), Err(JournalError::Locked { .. })), "the journal still runs");
+    drop(journal);
     assert!(matches!(home(&root, "n2"), Err(JournalError::OtherNode { .. })));
     let again = home(&root, "n1").unwrap();
     // A key that is named after another log.
@@ -50,6 +52,9 @@ fn one_process_one_node_one_life() {
     assert_eq!(again.lives().unwrap(), [(1, true)]);
     assert!(!root.join("1/key").exists(), "a closed log has no key");
     begin(&again, 2).unwrap().close().unwrap();
+    assert!(matches!(begin(&again, 1), Err(JournalError::Used(1))));
+    begin(&again, 7).unwrap().close().unwrap();
+    assert!(matches!(begin(&again, 6), Err(JournalError::Used(6))), "incarnations rise");
 }
 
 #[test]
