@@ -1,21 +1,17 @@
 //! The public vectors of transparency-dev/merkle: every one judged as it says.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use aegis_audit::hash::Hash;
 use aegis_audit::tree::{
     ProofError, verify_consistency, verify_inclusion, verify_subtree_consistency, verify_subtree_inclusion,
 };
+use aegis_testkit::vectors_dir;
 use serde_json::Value;
 
 /// The vectors of a folder, or nothing where they are not there.
-#[expect(clippy::print_stderr, reason = "whoever runs the tests has to see what was skipped")]
 fn vectors(folder: &str) -> Option<Vec<(PathBuf, Value)>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors");
-    if !root.is_dir() {
-        eprintln!("skipped: ../shared/vectors is not here");
-        return None;
-    }
+    let root = vectors_dir()?;
     let mut found = Vec::new();
     let mut waiting = vec![root.join("merkle/testdata").join(folder)];
     while let Some(folder) = waiting.pop() {
