@@ -1002,6 +1002,44 @@ pub const BOOTSTRAP_TOKEN_SECONDS: u64 = PERSON_TOKEN_LIFE_SECONDS_MAX;
 /// Life of a person's token where the caller does not say, in seconds.
 pub const PERSON_TOKEN_LIFE_SECONDS_DEFAULT: u64 = 3_600;
 
+/// Longest record of the audit log, in bytes: its cleaned parameters, as long as a body, escaped once. Longer: not written,
+/// and so the call is refused as `AuditUnavailable`.
+pub const AUDIT_RECORD_BYTES_MAX: usize = 2 * BODY_BYTES_MAX + (64 << 10);
+
+/// Longest name of a log or a witness, in bytes: cluster, node and incarnation, or a URL. Longer: refused.
+pub const AUDIT_ORIGIN_BYTES_MAX: usize = 256;
+
+/// Longest signed note, in bytes: a checkpoint with signatures of every kind. Longer: refused unread.
+pub const AUDIT_NOTE_BYTES_MAX: usize = 64 << 10;
+
+/// Most signatures of a note: the log's and those of its witnesses. The form asks for at least 16. More: refused.
+pub const AUDIT_NOTE_SIGNATURES_MAX: usize = 64;
+
+/// Milliseconds after which synced entries get a checkpoint.
+pub const AUDIT_CHECKPOINT_MS: u64 = 200;
+
+/// Synced entries after which they get a checkpoint at once.
+pub const AUDIT_CHECKPOINT_ENTRIES: u64 = 4_096;
+
+/// Most records that wait for the journal's thread. Beyond: refused, and so `AuditUnavailable`.
+pub const AUDIT_QUEUE_MAX: usize = 8_192;
+
+/// Most bytes of records that wait for the journal's thread. Beyond: the same.
+pub const AUDIT_QUEUE_BYTES_MAX: usize = 64 << 20;
+
+/// Most records that one sync of the journal covers.
+pub const AUDIT_BATCH_MAX: usize = 1_024;
+
+/// Bytes after which a segment of the journal ends, unless configured otherwise.
+pub const AUDIT_SEGMENT_BYTES: u64 = 64 << 20;
+
+/// Most ended segments that wait to be sealed. Beyond: the journal waits, so that a disk which seals too slowly does not
+/// fill with what is not sealed.
+pub const AUDIT_SEALING_MAX: usize = 4;
+
+/// Most chains of one log: every tenant of a cluster, the node's own, the log's own. Beyond: the record is refused.
+pub const AUDIT_CHAINS_MAX: usize = 10_002;
+
 const _: () = assert!(POLICY_SET_BYTES_MAX < BUNDLE_UNPACKED_BYTES_MAX, "the largest set fits into a bundle");
 const _: () = assert!(
     (REVOCATIONS_MAX + AGENTS_MAX) as usize * (NAME_BYTES_MAX + 24) + (1 << 20) < FEED_MESSAGE_BYTES_MAX,
@@ -1014,4 +1052,10 @@ const _: () = assert!(
     FEED_SILENCE_SECONDS + FEED_WELCOME_SECONDS + FEED_PAUSE_MS_MAX / 1_000
         < STALENESS_SECONDS_DEFAULT as u64,
     "a control node that falls silent is left for another one before policies are stale"
+);
+const _: () =
+    assert!(AUDIT_CHAINS_MAX >= TENANTS_MAX as usize + 2, "every tenant of a cluster can have its chain");
+const _: () = assert!(
+    AUDIT_ORIGIN_BYTES_MAX >= CLUSTER_ID_BYTES_MAX + NODE_NAME_BYTES_MAX + 22,
+    "every node of every cluster can name its log"
 );

@@ -102,6 +102,40 @@ pub const BARS: &[Bar] = &[
         ],
     },
     Bar {
+        name: "audit",
+        question: "What does the journal cost per entry, tree and checkpoints included, and how fast is a log verified?",
+        commands: &[plain("cargo bench --locked -p aegis-audit --bench audit")],
+        goals: &[
+            // The time of 4,096 entries at 50,000 a second, and of 40,000 at 200,000 a second.
+            at_most("audit/journal/free_disk", 81_920_000.0),
+            at_most("audit/verify", 200_000_000.0),
+        ],
+    },
+    Bar {
+        name: "audit-mutations",
+        question: "Of 10,000 changes to a log and an export, how many does a verifier with the newest checkpoint miss?",
+        commands: &[Step {
+            line: "cargo test --locked -p aegis-audit --test suite -- --nocapture --exact mutations::every_mutation_is_detected_given_the_newest_checkpoint",
+            variables: &[("AEGIS_AUDIT_MUTATIONS", "10000")],
+        }],
+        goals: &[at_least("audit-mutations/tried", 10_000.0), at_most("audit-mutations/undetected", 0.0)],
+    },
+    Bar {
+        name: "audit-faults",
+        question: "With a fault at every single call to the disk, is anything lost that was acknowledged?",
+        commands: &[Step {
+            line: "cargo test --locked -p aegis-audit --test suite -- --nocapture crashes::",
+            variables: &[("AEGIS_AUDIT_FAULTS", "all")],
+        }],
+        goals: &[
+            at_least("audit-faults/kill", 200.0),
+            at_least("audit-faults/power_loss", 200.0),
+            at_least("audit-faults/power_loss_twice", 200.0),
+            at_least("audit-faults/error", 200.0),
+            at_least("audit-faults/full", 200.0),
+        ],
+    },
+    Bar {
         name: "tidy",
         question: "How long do the checks take that a contributor runs before every commit?",
         commands: &[plain("cargo xtask tidy --output json")],

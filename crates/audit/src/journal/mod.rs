@@ -1,0 +1,440 @@
+//! The durable journal: records in, evidence on disk out. No answer may be given before its [`Ticket`] resolved (AUD-1).
+//!
+//! One thread writes, and syncs once for all that wait. Another seals ended segments. Both block on the disk; nothing here
+//! is async, and a [`Ticket`] is a future of any runtime.
+//!
+//! Any error of the disk is final: everything that waits and everything that comes later fails, and [`Journal::failure`] says
+//! why. A new life of the node begins a new log, after [`Home::close_earlier`] has closed this one.
+
+mod disk;
+mod error;
+mod frame;
+mod home;
+mod live;
+mod seal;
+mod ticket;
+mod writer;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use aegis_model::caps;
+use aegis_model::clock::{Clock, UnixNanos};
+use rand::CryptoRng;
+
+pub use disk::{Disk, DiskFile, SystemDisk};
+use error::Failure;
+pub use error::{JournalError, NotKept};
+pub use home::{Closed, Home};
+pub use live::{Proof, Signed};
+use seal::Sealer;
+use ticket::Promise;
+pub use ticket::{Placed, Ticket};
+use writer::{Log, Writer};
+
+use crate::keys::VerifyingKey;
+use crate::receipt::Receipt;
+use crate::record::Draft;
+use crate::tiles::NoTile;
+use crate::tree;
+
+/// What the journal is given from outside: it has neither clock nor randomness of its own.
+pub struct Means {
+    /// For the moments of its own records, and for when a checkpoint is due.
+    pub clock: Clock,
+    /// For the ids of its own records.
+    pub randomness: Box<dyn CryptoRng + Send>,
+    /// How it is run.
+    pub settings: Settings,
+}
+
+/// How a journal is run.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Bytes after which a segment ends.
+    pub segment_bytes: u64,
+    /// Longest time until synced entries get a checkpoint.
+    pub checkpoint_after: Duration,
+    /// Entries that get a checkpoint at once.
+    pub checkpoint_entries: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            segment_bytes: caps::AUDIT_SEGMENT_BYTES,
+            checkpoint_after: Duration::from_millis(caps::AUDIT_CHECKPOINT_MS),
+            checkpoint_entries: caps::AUDIT_CHECKPOINT_ENTRIES,
+        }
+    }
+}
+
+/// What a record waits for. The tenant chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// The disk has it: it survives a power cut.
+    Synced,
+    /// The system has it: it survives the process. After a power cut a gap in its chain says that records may be missing.
+    Written,
+}
+
+/// An open log. Dropped without [`Journal::close`], it is left as a crash would leave it.
+pub struct Journal {
+    queue: Mutex<Option<SyncSender<Order>>>,
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    log: Log,
+    failure: Failure,
+    closed: AtomicBool,
+    /// Bytes of the records in the queue.
+    bytes: AtomicUsize,
+    _lock: home::Lock,
+}
+
+enum Order {
+    Record(Draft, Durability, Promise),
+    Checkpoint(SyncSender<Result<Arc<Signed>, NotKept>>),
+    Close(SyncSender<Result<Arc<Signed>, NotKept>>),
+}
+
+impl Journal {
+    fn start(log: Log, writer: Writer, sealer: Sealer, lock: home::Lock) -> Result<Self, JournalError> {
+        let (queue, orders) = sync_channel(caps::AUDIT_QUEUE_MAX);
+        let folder = log.folder.clone();
+        let shared = Arc::new(Shared {
+            log,
+            failure: Failure::default(),
+            closed: AtomicBool::new(false),
+            bytes: AtomicUsize::new(0),
+            _lock: lock,
+        });
+        let for_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("aegis-journal".to_owned());
+        let thread = thread.spawn(move || run(&for_thread, writer, sealer, &orders));
+        let thread = thread.map_err(seal::file(&folder, "has no thread"))?;
+        Ok(Self { queue: Mutex::new(Some(queue)), shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// The log's public key; its name is the log's origin.
+    pub fn key(&self) -> &VerifyingKey {
+        self.shared.log.key.verifying_key()
+    }
+
+    /// Takes a record. It is on its way once this returns; the [`Ticket`] tells when it is kept, or that it never will be.
+    /// Never blocks.
+    ///
+    /// # Errors
+    /// [`NotKept`]: it was not taken.
+    pub fn append(&self, draft: Draft, durability: Durability) -> Result<Ticket, NotKept> {
+        self.shared.check()?;
+        if draft.is_of_journal() {
+            return Err(NotKept::Own);
+        }
+        let bytes = draft.bytes();
+        if self.shared.bytes.fetch_add(bytes, Ordering::Relaxed) > caps::AUDIT_QUEUE_BYTES_MAX {
+            self.shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(NotKept::Busy);
+        }
+        let (ticket, promise) = Ticket::new();
+        let sent = self.send(Order::Record(draft, durability, promise));
+        if sent.is_err() {
+            self.shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        sent.map(|()| ticket)
+    }
+
+    /// Signs a checkpoint over everything taken before, now. Blocks.
+    ///
+    /// # Errors
+    /// [`NotKept`]
+    pub fn checkpoint(&self) -> Result<Arc<Signed>, NotKept> {
+        self.shared.check()?;
+        self.ask(Order::Checkpoint)
+    }
+
+    /// The newest checkpoint.
+    pub fn newest(&self) -> Option<Arc<Signed>> {
+        self.shared.log.live.newest()
+    }
+
+    /// Proves that the entry at `index` is in the log. Nothing until a checkpoint covers it. May read the disk.
+    ///
+    /// # Errors
+    /// [`NoTile`]: the disk does not give what is needed.
+    pub fn prove(&self, index: u64) -> Result<Option<Proof>, NoTile> {
+        self.shared.log.live.prove(index + 1, |nodes, size| tree::inclusion(nodes, index, size))
+    }
+
+    /// Proves that the newest checkpoint follows from the one of `old` entries. Nothing if that is newer. May read the disk.
+    ///
+    /// # Errors
+    /// [`NoTile`]: the disk does not give what is needed.
+    pub fn prove_since(&self, old: u64) -> Result<Option<Proof>, NoTile> {
+        self.shared.log.live.prove(old, |nodes, size| tree::consistency(nodes, old, size))
+    }
+
+    /// The log's signed word that a record stands where it was placed, for an answer that asks for one. Costs a signature.
+    pub fn receipt(&self, placed: &Placed, at: UnixNanos) -> (Receipt, [u8; 64]) {
+        let key = &self.shared.log.key;
+        let origin = key.verifying_key().name().clone();
+        let receipt = Receipt { origin, index: placed.index, leaf: placed.leaf, at };
+        let signature = receipt.sign(key);
+        (receipt, signature)
+    }
+
+    /// What failed, if something did: then nothing may be decided at this node any more.
+    pub fn failure(&self) -> Option<Arc<str>> {
+        self.shared.failure.get()
+    }
+
+    /// Takes no more records, keeps what was taken, ends and seals the log, and destroys its key. Gives the last checkpoint.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// [`NotKept`]: the log is not closed; the next life's [`Home::close_earlier`] does it.
+    pub fn close(&self) -> Result<Arc<Signed>, NotKept> {
+        if self.shared.closed.swap(true, Ordering::Relaxed) {
+            return Err(NotKept::Closed);
+        }
+        let closed = self.ask(Order::Close);
+        self.stop();
+        closed
+    }
+
+    fn send(&self, order: Order) -> Result<(), NotKept> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = queue.as_ref().ok_or(NotKept::Closed)?;
+        queue.try_send(order).map_err(|refused| match refused {
+            TrySendError::Full(_) => NotKept::Busy,
+            TrySendError::Disconnected(_) => self.shared.check().err().unwrap_or(NotKept::Closed),
+        })
+    }
+
+    fn ask(
+        &self,
+        order: impl FnOnce(SyncSender<Result<Arc<Signed>, NotKept>>) -> Order,
+    ) -> Result<Arc<Signed>, NotKept> {
+        let (reply, answer) = sync_channel(1);
+        let queue =
+            self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(NotKept::Closed)?;
+        // Waits for its turn: who asks this blocks anyway.
+        queue.send(order(reply)).map_err(|_gone| self.gone())?;
+        drop(queue);
+        answer.recv().unwrap_or_else(|_gone| Err(self.gone()))
+    }
+
+    fn gone(&self) -> NotKept {
+        self.shared.failure.get().map_or(NotKept::Closed, NotKept::Failed)
+    }
+
+    fn stop(&self) {
+        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // What it panicked with is in the failure.
+        thread.into_iter().for_each(|thread| drop(thread.join()));
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Journal({})", self.key().name())
+    }
+}
+
+impl Shared {
+    /// Fails for good, and leaves a mark for the next life: what was acknowledged before it was synced may be gone even
+    /// though the machine did not stop.
+    fn fail(&self, what: &str) -> Arc<str> {
+        let kept = self.failure.declare(what);
+        let marked =
+            self.log.disk.create(&self.log.folder.join(home::FAILED)).and_then(|mut file| file.sync());
+        // The disk that failed may refuse this, too; then there is nothing that could be left on it.
+        drop(marked.and_then(|()| self.log.disk.sync_dir(&self.log.folder)));
+        kept
+    }
+
+    fn check(&self) -> Result<(), NotKept> {
+        match self.failure.get() {
+            Some(what) => Err(NotKept::Failed(what)),
+            None if self.closed.load(Ordering::Relaxed) => Err(NotKept::Closed),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The journal's thread, and the sealer's beside it.
+fn run(shared: &Arc<Shared>, mut writer: Writer, mut sealer: Sealer, orders: &Receiver<Order>) {
+    let (ended, segments) = sync_channel::<u64>(caps::AUDIT_SEALING_MAX);
+    std::thread::scope(|scope| {
+        let sealing = std::thread::Builder::new().name("aegis-seal".to_owned()).spawn_scoped(scope, || {
+            let sealed = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                segments.iter().try_for_each(|segment| sealer.seal(segment))
+            }));
+            // Whoever waits for room in the channel is let go.
+            drop(segments);
+            match sealed {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    drop(shared.failure.declare(&format!("a segment cannot be sealed: {error}")))
+                }
+                Err(_panic) => drop(shared.failure.declare("the sealing thread panicked")),
+            }
+        });
+        let Ok(sealing) = sealing else {
+            shared.failure.declare("there is no thread to seal segments");
+            return;
+        };
+        let worked = std::panic::catch_unwind(AssertUnwindSafe(|| work(shared, &mut writer, orders, &ended)));
+        drop(ended);
+        let closing = worked.unwrap_or_else(|_panic| {
+            shared.failure.declare("the journal's thread panicked");
+            None
+        });
+        // The sealer catches its own panics.
+        drop(sealing.join());
+        if let Some((reply, last)) = closing {
+            // Nobody may be left to be told.
+            drop(reply.send(closed(shared, last)));
+        }
+    });
+}
+
+type Closing = (SyncSender<Result<Arc<Signed>, NotKept>>, Option<Arc<Signed>>);
+
+/// The last step, after everything is sealed.
+fn closed(shared: &Shared, last: Option<Arc<Signed>>) -> Result<Arc<Signed>, NotKept> {
+    if let Some(what) = shared.failure.get() {
+        return Err(NotKept::Failed(what));
+    }
+    match home::destroy_key(&shared.log) {
+        Ok(()) => last.ok_or(NotKept::Closed),
+        Err(error) => {
+            Err(NotKept::Failed(shared.failure.declare(&format!("the log cannot be closed: {error}"))))
+        }
+    }
+}
+
+/// Works until told to close, or until nobody is left to tell it anything.
+fn work(
+    shared: &Shared,
+    writer: &mut Writer,
+    orders: &Receiver<Order>,
+    ended: &SyncSender<u64>,
+) -> Option<Closing> {
+    let mut batch = Vec::new();
+    loop {
+        // A writer that failed is never asked again.
+        let due_in = if shared.failure.get().is_some() { None } else { writer.due_in() };
+        let first = match due_in {
+            None => orders.recv().map_err(|_gone| RecvTimeoutError::Disconnected),
+            Some(wait) => orders.recv_timeout(wait),
+        };
+        match first {
+            Ok(order) => batch.push(order),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+        while batch.len() < caps::AUDIT_BATCH_MAX
+            && let Ok(order) = orders.try_recv()
+        {
+            batch.push(order);
+        }
+        if let Some(closing) = turn(shared, writer, batch.drain(..), ended) {
+            return Some(closing);
+        }
+    }
+}
+
+/// Writes one batch, and does what is due after it.
+fn turn(
+    shared: &Shared,
+    writer: &mut Writer,
+    batch: impl Iterator<Item = Order>,
+    ended: &SyncSender<u64>,
+) -> Option<Closing> {
+    let (mut kept, mut strict, mut asked, mut closing) = (Vec::new(), false, Vec::new(), None);
+    let failed = shared.failure.get();
+    for order in batch {
+        match order {
+            Order::Record(draft, durability, promise) => {
+                shared.bytes.fetch_sub(draft.bytes(), Ordering::Relaxed);
+                match &failed {
+                    Some(what) => promise.settle(Err(NotKept::Failed(Arc::clone(what)))),
+                    None => match writer.put(&draft, durability) {
+                        Ok((placed, early)) => {
+                            strict |= !early;
+                            kept.push((placed, promise));
+                        }
+                        Err(refusal) => promise.settle(Err(refusal)),
+                    },
+                }
+            }
+            Order::Checkpoint(reply) => asked.push(reply),
+            Order::Close(reply) => closing = Some(reply),
+        }
+    }
+    if let Some(what) = failed {
+        return closing.map(|reply| (reply, None)).or_else(|| {
+            asked.into_iter().for_each(|reply| drop(reply.send(Err(NotKept::Failed(Arc::clone(&what))))));
+            None
+        });
+    }
+    let written = if strict { writer.sync() } else { writer.write() };
+    let done = written.map_err(|error| shared.fail(&format!("the journal cannot be written: {error}")));
+    match &done {
+        Ok(()) => kept.into_iter().for_each(|(placed, promise)| promise.settle(Ok(placed))),
+        Err(what) => {
+            kept.into_iter().for_each(|(_, promise)| promise.settle(Err(NotKept::Failed(Arc::clone(what)))))
+        }
+    }
+    let followed = done.and_then(|()| {
+        let done = follow_up(writer, !asked.is_empty(), closing.is_some(), ended);
+        done.map_err(|error| shared.fail(&format!("the journal cannot go on: {error}")))
+    });
+    match followed {
+        Ok(signed) => {
+            let answer = |reply: SyncSender<_>| drop(reply.send(signed.clone().ok_or(NotKept::Closed)));
+            asked.into_iter().for_each(answer);
+            closing.map(|reply| (reply, signed))
+        }
+        Err(what) => {
+            asked.into_iter().for_each(|reply| drop(reply.send(Err(NotKept::Failed(Arc::clone(&what))))));
+            closing.map(|reply| (reply, None))
+        }
+    }
+}
+
+/// A checkpoint if one is due or asked for; the end of the segment if it is full, and of the log if it closes.
+fn follow_up(
+    writer: &mut Writer,
+    asked: bool,
+    closing: bool,
+    ended: &SyncSender<u64>,
+) -> std::io::Result<Option<Arc<Signed>>> {
+    let mut signed = None;
+    if asked || writer.due_in().is_some_and(|wait| wait.is_zero()) {
+        signed = Some(writer.checkpoint()?);
+    }
+    if closing || writer.is_full() {
+        let (segment, last) = writer.end(closing)?;
+        signed = Some(last);
+        if !closing {
+            writer.next()?;
+        }
+        ended.send(segment).map_err(|_gone| std::io::Error::other("segments are not sealed any more"))?;
+    }
+    Ok(signed)
+}

@@ -1,0 +1,112 @@
+//! What becomes of one record: told once, to whoever waits, in a thread or in a task.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::error::NotKept;
+use crate::hash::Hash;
+use crate::record::{Link, RecordId};
+
+/// Where a record stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Its place in the log.
+    pub index: u64,
+    /// Its hash.
+    pub entry: Hash,
+    /// The hash of its leaf, which a receipt names.
+    pub leaf: Hash,
+    /// Its id.
+    pub id: RecordId,
+    /// Its number in its chain.
+    pub seq: u64,
+}
+
+impl Placed {
+    /// How a later record points at it.
+    pub fn link(&self) -> Link {
+        Link { entry: self.entry, id: self.id }
+    }
+}
+
+/// The promise that a record is kept. Resolves when the sync that covers it returned, or, where its chain asked for no
+/// more, when it was written. A future of any runtime, or waited for in a thread.
+#[derive(Debug)]
+pub struct Ticket(Arc<Fate>);
+
+#[derive(Debug, Default)]
+struct Fate {
+    state: Mutex<State>,
+    told: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    outcome: Option<Result<Placed, NotKept>>,
+    waker: Option<Waker>,
+}
+
+/// The writer's end of a [`Ticket`]. Dropped unkept, it tells that the record is not kept.
+#[derive(Debug)]
+pub(super) struct Promise(Option<Arc<Fate>>);
+
+impl Ticket {
+    pub(super) fn new() -> (Self, Promise) {
+        let fate = Arc::new(Fate::default());
+        (Self(Arc::clone(&fate)), Promise(Some(fate)))
+    }
+
+    /// Waits in this thread, at most so long.
+    ///
+    /// # Errors
+    /// [`NotKept`]; [`NotKept::Busy`] when the time is over, and then the record may be kept all the same.
+    pub fn wait(&self, at_most: Duration) -> Result<Placed, NotKept> {
+        let waiting = self.0.told.wait_timeout_while(self.0.lock(), at_most, |state| state.outcome.is_none());
+        let (state, _) = waiting.unwrap_or_else(PoisonError::into_inner);
+        state.outcome.clone().unwrap_or(Err(NotKept::Busy))
+    }
+}
+
+impl Future for Ticket {
+    type Output = Result<Placed, NotKept>;
+    fn poll(self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.0.lock();
+        match &state.outcome {
+            Some(outcome) => Poll::Ready(outcome.clone()),
+            None => {
+                state.waker = Some(ctx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Fate {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, outcome: Result<Placed, NotKept>) {
+        let mut state = self.lock();
+        state.outcome.get_or_insert(outcome);
+        let waker = state.waker.take();
+        drop(state);
+        self.told.notify_all();
+        waker.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Promise {
+    pub(super) fn settle(mut self, outcome: Result<Placed, NotKept>) {
+        self.0.take().into_iter().for_each(|fate| fate.tell(outcome.clone()));
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(|fate| fate.tell(Err(NotKept::Closed)));
+    }
+}

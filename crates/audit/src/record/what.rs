@@ -1,0 +1,300 @@
+//! What a record says. The fields of every struct stand in the order of their names, which is what makes their JSON
+//! canonical; a property test compares it with the writer of RFC 8785.
+
+use std::collections::BTreeMap;
+
+use aegis_model::decision::{Outcome, PolicyRef};
+use aegis_model::ids::{ActionName, AgentId, OrgId, PersonId, RequestId, ToolName};
+use aegis_model::money::Micros;
+use aegis_model::reason::ReasonCode;
+use serde::{Deserialize, Serialize};
+
+use super::RecordId;
+use crate::hash::{Hash, KeyedDigest};
+
+/// The kinds of records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// A call was decided.
+    Decision(Box<Decision>),
+    /// A decided call came to its end.
+    Completion(Completion),
+    /// What a version that is not enforced would have decided.
+    Shadow(Shadow),
+    /// Calls that were refused without a decision.
+    Refusals(Refusals),
+    /// Records that were acknowledged may be missing after this point.
+    Gap(Gap),
+    /// The last record of a segment.
+    SegmentEnd(SegmentEnd),
+}
+
+/// A call of a proven principal, and what became of it. No token and no parameter in the clear stands in it, but for
+/// `params` where a tenant wants its cleaned parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// What was to be done with the tool.
+    pub action: ActionName,
+    /// Who asked.
+    pub agent: AgentId,
+    /// The approval that the call redeemed or opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+    /// Who called the agent, nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub callers: Vec<AgentId>,
+    /// The id in the answer.
+    pub decision_id: String,
+    /// Judged only: nothing was spent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// Sensitive data that was found: its type and place, never its value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// Nanoseconds per stage.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub latency_ns: BTreeMap<String, u64>,
+    /// How many items were left out of lists that were too long.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: u64,
+    /// Limits that the call was counted against.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitUse>,
+    /// The agent's organization.
+    pub org: OrgId,
+    /// The answer.
+    pub outcome: Outcome,
+    /// The cleaned parameters as the text of their canonical JSON: as a text, so that a verifier needs no rule for
+    /// writing decimals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params: Option<String>,
+    /// The digest of the canonical parameters under the tenant's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params_digest: Option<KeyedDigest>,
+    /// The policy that judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
+    /// The client's own id of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
+    /// The rules that fired.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+    /// The node's snapshot that judged.
+    pub snapshot: u64,
+    /// Where the call came in.
+    pub surface: String,
+    /// The id of the token that proved the agent.
+    pub token_id: String,
+    /// The tool.
+    pub tool: ToolName,
+    /// The trace of the caller, 32 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<RecordId>,
+    /// Circumstances that were judged on the caller's word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unverified: Vec<String>,
+}
+
+/// An approval, and who gave it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// Who agreed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvers: Vec<PersonId>,
+    /// Which approval.
+    pub id: String,
+}
+
+/// Sensitive data by type and place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finding {
+    /// How many at this place.
+    pub count: u64,
+    /// The type, such as `ssn`.
+    pub kind: String,
+    /// The place, as a JSON Pointer.
+    pub path: String,
+}
+
+/// One limit, before and after the call was counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitUse {
+    /// What was left afterwards.
+    pub after: Micros,
+    /// What was left before.
+    pub before: Micros,
+    /// Which limit.
+    pub name: String,
+}
+
+/// The policy that judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// The activation under which it was in force.
+    pub activation: u64,
+    /// The digest of its bundle.
+    pub digest: String,
+    /// Its version.
+    pub version: u64,
+}
+
+impl From<&PolicyRef> for Policy {
+    fn from(policy: &PolicyRef) -> Self {
+        Self { activation: policy.activation, digest: policy.digest.to_string(), version: policy.version }
+    }
+}
+
+/// One reason, as the answer gave it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// Stable code.
+    pub code: ReasonCode,
+    /// One sentence.
+    pub message: String,
+    /// The member of the call it speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Where the rule stands in the policy's source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+    /// The rule it comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+}
+
+impl From<&aegis_model::decision::Reason> for Reason {
+    fn from(reason: &aegis_model::decision::Reason) -> Self {
+        Self {
+            code: reason.code,
+            message: reason.message.clone(),
+            path: reason.path.clone(),
+            position: reason.position.clone(),
+            rule: reason.rule.clone(),
+        }
+    }
+}
+
+/// Another record of the same log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// The hash of that record.
+    pub entry: Hash,
+    /// Its id.
+    pub id: RecordId,
+}
+
+/// A decided call came to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Completion {
+    /// What it really cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Micros>,
+    /// The decision that it completes.
+    pub decision: Link,
+    /// Sensitive data found in the result.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// How it ended.
+    pub result: CallResult,
+    /// The digest of the canonical result under the tenant's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_digest: Option<KeyedDigest>,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallResult {
+    /// The tool did it.
+    Done,
+    /// The tool failed.
+    Failed,
+    /// The tool was never asked.
+    NotRun,
+}
+
+/// What a version that is not enforced would have decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shadow {
+    /// The decision that was enforced.
+    pub decision: Link,
+    /// What it would have been.
+    pub outcome: Outcome,
+    /// The version that was not enforced.
+    pub policy: Policy,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
+    /// The rules that would have fired.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+}
+
+/// Calls that were refused without a decision: one record per source, code and second.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refusals {
+    /// Why.
+    pub code: ReasonCode,
+    /// How many.
+    pub count: u64,
+    /// Where they came from.
+    pub source: String,
+}
+
+/// Records that were acknowledged before they were synced may be missing: this chain's, after number `after`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gap {
+    /// The number of the last record before the gap.
+    pub after: u64,
+    /// What happened.
+    pub cause: GapCause,
+}
+
+/// What may have lost records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapCause {
+    /// The machine stopped: what it had not yet put on disk is gone.
+    PowerLoss,
+    /// The disk failed or was full.
+    DiskFailure,
+}
+
+/// The last record of a segment: it commits to the newest record of every chain, so that a chain which ends too early
+/// shows. Commitments are hidden from those who do not know their key (`heads`), so that no tenant learns of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentEnd {
+    /// The index of this record.
+    pub at: u64,
+    /// How many chains there are, this one not counted.
+    pub heads: u64,
+    /// The root of the tree over their commitments.
+    pub heads_root: Hash,
+    /// Whether the log ends here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last: bool,
+    /// The number of the segment, from 0.
+    pub segment: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}

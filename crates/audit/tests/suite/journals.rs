@@ -1,0 +1,346 @@
+//! The journal on the machine's own disk: who may open it, what it promises, what it proves.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use aegis_audit::checkpoint::Checkpoint;
+use aegis_audit::export::export;
+use aegis_audit::hash::Hash;
+use aegis_audit::journal::*;
+use aegis_audit::record::{Chain, Draft, GapCause, Record, RecordId, What};
+use aegis_audit::tree::{verify_consistency, verify_inclusion};
+use aegis_audit::verify::{Scope, verify};
+use aegis_testkit::eventually;
+
+use crate::node::{Memory, key_of, means, origin};
+use crate::samples::*;
+
+const WAIT: Duration = Duration::from_secs(20);
+
+fn home(root: &Path, node: &str) -> Result<Home, JournalError> {
+    Home::open(Arc::new(SystemDisk), root, &"prod.example".parse().unwrap(), node)
+}
+
+fn begin(home: &Home, life: u64) -> Result<Journal, JournalError> {
+    home.begin(&origin(life), key_of(life), "boot-1", means(life))
+}
+
+fn draft(chain: &str, number: u64) -> Draft {
+    let id = RecordId::random(&mut rng(number));
+    Draft::new(moment(number), chain.parse().unwrap(), id, &decision(number)).unwrap()
+}
+
+#[test]
+fn one_process_one_node_one_life() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("journal");
+    let first = home(&root, "n1").unwrap();
+    assert!(matches!(home(&root, "n1"), Err(JournalError::Locked { .. })));
+    let journal = begin(&first, 1).unwrap();
+    assert!(matches!(begin(&first, 1), Err(JournalError::Used(1))));
+    assert!(matches!(begin(&first, 2), Err(JournalError::Unclosed(1))));
+    drop(first);
+    assert!(matches!(home(&root, "n1"), Err(JournalError::Locked { .. })), "the journal still runs");
+    drop(journal);
+    assert!(matches!(home(&root, "n2"), Err(JournalError::OtherNode { .. })));
+    let again = home(&root, "n1").unwrap();
+    // A key that is named after another log.
+    let foreign = again.begin(&origin(2), key_of(3), "boot-1", means(2));
+    assert!(matches!(foreign, Err(JournalError::Key)));
+    assert_eq!(again.close_earlier("boot-1", || means(9)).unwrap().len(), 1);
+    assert_eq!(again.lives().unwrap(), [(1, true)]);
+    assert!(!root.join("1/key").exists(), "a closed log has no key");
+    begin(&again, 2).unwrap().close().unwrap();
+    assert!(matches!(begin(&again, 1), Err(JournalError::Used(1))));
+    begin(&again, 7).unwrap().close().unwrap();
+    assert!(matches!(begin(&again, 6), Err(JournalError::Used(6))), "incarnations rise");
+}
+
+#[test]
+fn nobody_else_writes_the_journals_own_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = home(folder.path(), "n1").unwrap();
+    let journal = begin(&home, 1).unwrap();
+    let refused = |chain: &str, what: &What| {
+        let draft = Draft::new(moment(1), chain.parse().unwrap(), RecordId([1; 16]), what).unwrap();
+        journal.append(draft, Durability::Synced).map(drop)
+    };
+    assert_eq!(refused("log", &decision(1)), Err(NotKept::Own));
+    for what in every_kind().iter().filter(|it| matches!(it, What::Gap(_) | What::SegmentEnd(_))) {
+        assert_eq!(refused("tenant/acme", what), Err(NotKept::Own));
+    }
+    assert_eq!(refused("tenant/acme", &decision(1)), Ok(()));
+}
+
+#[test]
+fn a_closed_log_verifies_and_so_does_an_export_of_one_tenant() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = home(folder.path(), "n1").unwrap();
+    let journal = begin(&home, 1).unwrap();
+    let mut memory = Memory::default();
+    memory.append(&journal, 1, 40).unwrap();
+    let last = journal.close().unwrap();
+    assert_eq!(journal.close(), Err(NotKept::Closed));
+    assert_eq!(journal.append(draft("node", 1), Durability::Synced).map(drop), Err(NotKept::Closed));
+
+    let key = key_of(1).verifying_key().clone();
+    assert_eq!(Checkpoint::open(&last.note, &key), Ok(last.checkpoint.clone()));
+    let log = home.folder(1);
+    let whole = verify(&SystemDisk, &log, &key, Some(&last.checkpoint), &Scope::Whole).unwrap();
+    assert_eq!((whole.size, whole.records), (last.checkpoint.size, last.checkpoint.size));
+    assert_eq!((whole.ended, whole.complete_to), (true, Some(whole.size)));
+    let without = verify(&SystemDisk, &log, &key, None, &Scope::Whole).unwrap();
+    assert_eq!(without.complete_to, None, "integrity alone");
+
+    let acme: Chain = "tenant/acme".parse().unwrap();
+    let out = folder.path().join("export");
+    export((&SystemDisk, &log), &acme, (&SystemDisk, &out)).unwrap();
+    let scope = Scope::Chain(acme.clone());
+    let exported = verify(&SystemDisk, &out, &key, Some(&last.checkpoint), &scope).unwrap();
+    assert_eq!((exported.chains[&acme], exported.complete_to), (14, Some(whole.size)));
+    assert!(verify(&SystemDisk, &out, &key, None, &Scope::Whole).is_err(), "it is not the whole");
+    // TEN-1: nothing of another tenant stands in it.
+    let mut waiting = vec![out];
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() {
+            waiting.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            let bytes = std::fs::read(&path).unwrap();
+            assert!(!bytes.windows(4).any(|it| it == b"beta"), "{} names another tenant", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_running_journal_proves_what_it_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = home(folder.path(), "n1").unwrap();
+    let journal = begin(&home, 1).unwrap();
+    assert_eq!(journal.prove(0).unwrap(), None, "nothing is covered yet");
+    let (mut memory, mut seen) = (Memory::default(), Vec::<Checkpoint>::new());
+    for round in 1..=6 {
+        memory.append(&journal, round, 9).unwrap();
+        let signed = journal.checkpoint().unwrap();
+        assert_eq!(journal.newest(), Some(Arc::clone(&signed)));
+        for old in &seen {
+            let proof = journal.prove_since(old.size).unwrap().unwrap();
+            let (size, root) = (signed.checkpoint.size, &signed.checkpoint.root);
+            verify_consistency(old.size, size, &proof.hashes, &old.root, root).unwrap();
+        }
+        seen.push(signed.checkpoint.clone());
+    }
+    for (_, _, _, placed) in &memory.acknowledged {
+        let proof = journal.prove(placed.index).unwrap().unwrap();
+        let Checkpoint { size, root, .. } = &proof.signed.checkpoint;
+        verify_inclusion(placed.index, *size, &placed.leaf, &proof.hashes, root).unwrap();
+        let (receipt, signature) = journal.receipt(placed, moment(9));
+        assert_eq!((receipt.index, receipt.leaf), (placed.index, placed.leaf));
+        assert!(receipt.verifies(&signature, journal.key()));
+    }
+    assert!(home.folder(1).join("segments").exists(), "several segments were sealed meanwhile");
+}
+
+#[test]
+fn chains_are_numbered_and_linked_each_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = home(folder.path(), "n1").unwrap();
+    let journal = begin(&home, 1).unwrap();
+    Memory::default().append(&journal, 1, 9).unwrap();
+    journal.close().unwrap();
+    let path = home.folder(1).join(aegis_audit::segment::folder(&"tenant/acme".parse().unwrap()));
+    let mut files: Vec<PathBuf> = std::fs::read_dir(path).unwrap().map(|it| it.unwrap().path()).collect();
+    files.sort_unstable();
+    let mut prev: Option<Hash> = None;
+    let mut number = 0;
+    for file in files {
+        let text = std::fs::read_to_string(file).unwrap();
+        for line in text.lines().skip(1).filter(|line| !line.starts_with("head ")) {
+            let record = Record::read(line.split_once(' ').unwrap().1.as_bytes()).unwrap();
+            number += 1;
+            assert_eq!((record.seq, record.prev), (number, prev));
+            prev = Some(record.encode().unwrap().entry);
+        }
+    }
+    assert_eq!(number, 3);
+}
+
+/// Counts the syncs of files, and holds them up while the gate is closed.
+struct Counting {
+    inner: SystemDisk,
+    gate: Arc<Gate>,
+}
+
+#[derive(Default)]
+struct Gate {
+    syncs: AtomicU64,
+    closed: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, closed: bool) {
+        *self.closed.lock().unwrap() = closed;
+        self.opened.notify_all();
+    }
+}
+
+struct CountingFile(Box<dyn DiskFile>, Arc<Gate>);
+
+impl DiskFile for CountingFile {
+    fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.append(bytes)
+    }
+    fn truncate(&mut self, length: u64) -> std::io::Result<()> {
+        self.0.truncate(length)
+    }
+    fn sync(&mut self) -> std::io::Result<()> {
+        self.1.syncs.fetch_add(1, Ordering::Relaxed);
+        drop(self.1.opened.wait_while(self.1.closed.lock().unwrap(), |closed| *closed).unwrap());
+        self.0.sync()
+    }
+}
+
+impl Disk for Counting {
+    fn create_dir(&self, path: &Path) -> std::io::Result<()> {
+        self.inner.create_dir(path)
+    }
+    fn create(&self, path: &Path) -> std::io::Result<Box<dyn DiskFile>> {
+        self.inner.create(path)
+    }
+    fn open(&self, path: &Path) -> std::io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(CountingFile(self.inner.open(path)?, Arc::clone(&self.gate))))
+    }
+    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+        self.inner.read(path)
+    }
+    fn list(&self, path: &Path) -> std::io::Result<Vec<String>> {
+        self.inner.list(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {
+        self.inner.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> std::io::Result<()> {
+        self.inner.remove(path)
+    }
+    fn remove_dir(&self, path: &Path) -> std::io::Result<()> {
+        self.inner.remove_dir(path)
+    }
+    fn sync_dir(&self, path: &Path) -> std::io::Result<()> {
+        self.inner.sync_dir(path)
+    }
+    fn lock(&self, path: &Path) -> std::io::Result<Option<Box<dyn Send + Sync>>> {
+        self.inner.lock(path)
+    }
+}
+
+#[test]
+fn one_sync_covers_all_that_wait_and_a_relaxed_chain_waits_for_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Arc::new(Gate::default());
+    let disk = Counting { inner: SystemDisk, gate: Arc::clone(&gate) };
+    let home = Home::open(Arc::new(disk), folder.path(), &"prod.example".parse().unwrap(), "n1").unwrap();
+    let settings = Settings { checkpoint_after: Duration::from_secs(3_600), ..Settings::default() };
+    let journal = home.begin(&origin(1), key_of(1), "boot-1", Means { settings, ..means(1) }).unwrap();
+    let first = journal.append(draft("tenant/beta", 0), Durability::Written).unwrap();
+    first.wait(WAIT).unwrap();
+    assert_eq!(gate.syncs(), 1, "the first record of a relaxed chain is synced all the same");
+    for number in 1..20 {
+        journal.append(draft("tenant/beta", number), Durability::Written).unwrap().wait(WAIT).unwrap();
+    }
+    assert_eq!(gate.syncs(), 1);
+    gate.set(true);
+    let tickets: Vec<Ticket> = (0..3_000)
+        .map(|number| journal.append(draft("tenant/acme", number), Durability::Synced).unwrap())
+        .collect();
+    gate.set(false);
+    tickets.iter().for_each(|ticket| assert!(ticket.wait(WAIT).is_ok()));
+    // The first batch, held up in its sync, and then as many as the rest needs at 1,024 each.
+    assert!((2..=5).contains(&(gate.syncs() - 1)), "{} syncs for 3,000 records", gate.syncs() - 1);
+}
+
+#[test]
+fn a_gap_says_after_which_record_and_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = home(folder.path(), "n1").unwrap();
+    let journal = begin(&home, 1).unwrap();
+    Memory::default().append(&journal, 1, 3).unwrap();
+    drop(journal);
+    let closed = home.close_earlier("another boot", || means(9)).unwrap();
+    assert_eq!(closed[0].gaps, ["tenant/beta".parse::<Chain>().unwrap()]);
+    let path = home.folder(1).join(aegis_audit::segment::folder(&"tenant/beta".parse().unwrap()));
+    let text = std::fs::read_to_string(path.join("00000000.seg")).unwrap();
+    let line = text.lines().nth(2).unwrap();
+    let record = Record::read(line.split_once(' ').unwrap().1.as_bytes()).unwrap();
+    let What::Gap(gap) = record.what else { panic!("{line}") };
+    assert_eq!((gap.after, gap.cause, record.seq), (1, GapCause::PowerLoss, 2));
+}
+
+#[test]
+fn damage_in_what_was_synced_is_refused_and_never_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = home(folder.path(), "n1").unwrap();
+    let journal = home
+        .begin(&origin(1), key_of(1), "boot-1", Means { settings: Settings::default(), ..means(1) })
+        .unwrap();
+    Memory::default().append(&journal, 1, 9).unwrap();
+    journal.checkpoint().unwrap();
+    drop(journal);
+    let path = home.folder(1).join("wal/00000000.wal");
+    let sound = std::fs::read(&path).unwrap();
+    for place in (0..sound.len() - 400).step_by(97) {
+        let mut damaged = sound.clone();
+        damaged[place] ^= 1;
+        std::fs::write(&path, &damaged).unwrap();
+        let closed = home.close_earlier("boot-1", || means(9));
+        assert!(matches!(closed, Err(JournalError::Damaged { .. })), "byte {place}: {closed:?}");
+    }
+    std::fs::write(&path, &sound).unwrap();
+    assert_eq!(home.close_earlier("boot-1", || means(9)).unwrap()[0].last.checkpoint.size, 10);
+}
+
+#[test]
+fn a_checkpoint_comes_by_number_and_by_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = home(folder.path(), "n1").unwrap();
+    let settings = Settings {
+        checkpoint_after: Duration::from_millis(1),
+        checkpoint_entries: u64::MAX,
+        ..Settings::default()
+    };
+    let clock = aegis_model::clock::Clock::System;
+    let journal = home.begin(&origin(1), key_of(1), "boot-1", Means { settings, clock, ..means(1) }).unwrap();
+    let placed = journal.append(draft("node", 1), Durability::Synced).unwrap().wait(WAIT).unwrap();
+    let proof = eventually("a checkpoint", WAIT, || journal.prove(placed.index).unwrap());
+    assert_eq!(proof.unwrap().signed.checkpoint.size, 1);
+}
+
+#[test]
+fn a_ticket_is_a_future_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = home(folder.path(), "n1").unwrap();
+    let journal = begin(&home, 1).unwrap();
+    let mut ticket = std::pin::pin!(journal.append(draft("node", 1), Durability::Synced).unwrap());
+    let waker = std::task::Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut ctx = std::task::Context::from_waker(&waker);
+    loop {
+        match ticket.as_mut().poll(&mut ctx) {
+            std::task::Poll::Ready(outcome) => break assert_eq!(outcome.unwrap().index, 0),
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+struct Unpark(std::thread::Thread);
+
+impl std::task::Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}

@@ -1,0 +1,18 @@
+//! Tests of the audit crate through its public doors.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "where a helper fails, its test fails")]
+
+mod crashes;
+mod disks;
+mod faulty;
+mod interop;
+mod journals;
+mod kills;
+mod merkle_vectors;
+mod mutations;
+mod node;
+mod notes;
+mod records;
+mod samples;
+mod tiles;
+mod witnesses;
