@@ -14,8 +14,8 @@ use crate::tenant::{put, told};
 /// What can be done with budgets.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:
-  aegis budget show acme --agent finance-agent
-  aegis budget set acme --agent finance-agent --unit usd --limit 250 --reason \"end of the quarter\"")]
+  aegis budget show --tenant acme --agent finance-agent
+  aegis budget set --tenant acme --agent finance-agent --unit usd --limit 250 --reason \"end of the quarter\"")]
 pub(crate) enum Command {
     /// Show budgets: how much is granted, out at data nodes, free
     Show(ShowOptions),
@@ -29,7 +29,7 @@ pub(crate) enum Command {
 #[command(group = ArgGroup::new("owner").required(true).args(["tenant", "organization"]))]
 struct Owner {
     /// The tenant
-    #[arg(value_name = "TENANT")]
+    #[arg(long, env = "AEGIS_TENANT", value_name = "TENANT")]
     tenant: Option<TenantId>,
     /// Instead of a tenant: the organization as a whole
     #[arg(long, env = "AEGIS_ORGANIZATION", value_name = "NAME", conflicts_with_all = ["agent", "entry"])]
@@ -38,8 +38,8 @@ struct Owner {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  aegis budget show acme
-  aegis budget show acme --agent finance-agent --unit usd --output json
+  aegis budget show --tenant acme
+  aegis budget show --tenant acme --agent finance-agent --unit usd --output json
   aegis budget show --organization acme-group
 
 Budgets are shown of which something was asked for lately. LENT is what of GRANTED is out at data nodes, and may come back.")]
@@ -81,8 +81,8 @@ struct Which {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("change").required(true).args(["limit", "clear"]))]
 #[command(after_help = "Examples:
-  aegis budget set acme --agent finance-agent --unit usd --limit 250 --reason \"end of the quarter\"
-  aegis budget set acme --agent finance-agent --unit usd --clear
+  aegis budget set --tenant acme --agent finance-agent --unit usd --limit 250 --reason \"end of the quarter\"
+  aegis budget set --tenant acme --agent finance-agent --unit usd --clear
   aegis budget set --organization acme-group --unit usd --limit 10000
 
 The limit counts until the running day of the budget ends, whatever policies say. Below what is granted already it stops grants;
@@ -102,7 +102,7 @@ pub(crate) struct SetOptions {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  aegis budget reset acme --agent finance-agent --unit usd --reason \"a runaway loop, fixed\"
+  aegis budget reset --tenant acme --agent finance-agent --unit usd --reason \"a runaway loop, fixed\"
 
 What is out at data nodes stays charged until it comes back.")]
 pub(crate) struct ResetOptions {
@@ -197,7 +197,8 @@ fn until(row: &Value) -> String {
     }
     match row["ended"] == Value::Bool(true) {
         true => "ended".to_owned(),
-        false => text(row, "epoch_end"),
+        // Days begin and end with a second; the fraction would be noise.
+        false => text(row, "epoch_end").replace(".000000000Z", "Z"),
     }
 }
 
