@@ -77,6 +77,41 @@ fn a_lowered_budget_stops_and_a_raised_one_goes_on() {
 }
 
 #[test]
+fn an_operator_raises_a_budget_and_forgives_what_was_spent() {
+    let cluster = Cluster::running(1, 3);
+    enforce(&cluster, &budget(50));
+    let token = agent(&cluster, "agent-1");
+    let (runtime, clients) = (runtime(), clients(&cluster, &token, 3));
+    let which = ["--tenant", "acme", "--agent", "agent-1", "--unit", "calls", "--reason", "a test"];
+    assert_eq!(runtime.block_on(spend(&clients)), 50);
+    let shown = cluster.done(&["budget", "show", "--tenant", "acme"]);
+    let row = &shown["items"][0];
+    assert_eq!(
+        (row["limit"].as_str(), row["free"].as_str(), &row["percent"]),
+        (Some("50"), Some("0"), &100.into())
+    );
+
+    cluster.done(&[&["budget", "set", "--limit", "80"], &which[..]].concat());
+    let (first, after) =
+        runtime.block_on(async { (until_allowed(&clients[0]).await, spend(&clients).await) });
+    assert_eq!(1 + after, 30);
+    // A bound for broken code; how long it takes is for a bar.
+    assert!(first < Duration::from_secs(5), "{first:?}");
+
+    cluster.done(&[&["budget", "reset"], &which[..]].concat());
+    assert_eq!(
+        runtime.block_on(async {
+            until_allowed(&clients[1]).await;
+            1 + spend(&clients).await
+        }),
+        80
+    );
+
+    let shown = cluster.done(&["budget", "show", "--tenant", "acme"]);
+    assert_eq!(shown["items"][0]["adjusted_limit"].as_str(), Some("80"), "until the day ends");
+}
+
+#[test]
 fn small_costs_on_three_nodes_do_not_stall() {
     let cluster = Cluster::running(1, 3);
     enforce(
