@@ -3,6 +3,12 @@
 //! `cargo xtask bar budgets|lease-kills|rates` runs the whole, through the variables of [`crate::trials`], and
 //! `AEGIS_FAULTS_SECONDS`: for how long a load stays at one node.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::panic,
+    reason = "tests measure, and an answer that may not be ends them"
+)]
+
 mod callers;
 mod exact;
 mod faults;
