@@ -1,0 +1,10 @@
+//! What is found, what is not, and that it does not depend on how a text is cut or hidden.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "where a helper fails, its test fails")]
+
+mod custom;
+mod detect;
+mod hidden;
+mod linear;
+mod support;
+mod table;
