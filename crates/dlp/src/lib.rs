@@ -10,6 +10,7 @@ pub mod finding;
 pub mod kind;
 
 pub mod scanner;
+pub mod stream;
 
 pub mod checksum;
 pub mod custom;

@@ -4,7 +4,9 @@
 
 mod custom;
 mod detect;
+mod faker;
 mod hidden;
 mod linear;
+mod streams;
 mod support;
 mod table;
