@@ -12,6 +12,8 @@ pub mod kind;
 pub mod scanner;
 pub mod stream;
 
+pub mod redact;
+
 pub mod checksum;
 pub mod custom;
 

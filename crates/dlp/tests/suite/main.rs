@@ -7,6 +7,7 @@ mod detect;
 mod faker;
 mod hidden;
 mod linear;
+mod shapes;
 mod streams;
 mod support;
 mod table;
