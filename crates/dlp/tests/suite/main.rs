@@ -7,6 +7,7 @@ mod detect;
 mod faker;
 mod hidden;
 mod linear;
+mod quality;
 mod shapes;
 mod streams;
 mod support;
