@@ -14,7 +14,7 @@ const KEPT: usize = 2 * BACK + 64;
 const PASS_BYTES_MIN: usize = 256;
 
 /// A part of the stream that is decided. No finding goes beyond it at either end.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 pub struct Decided {
     /// Where it begins in the stream.
     pub at: usize,
@@ -22,6 +22,14 @@ pub struct Decided {
     pub text: Vec<u8>,
     /// What is in it. Spans count from the beginning of the stream.
     pub report: Report,
+}
+
+/// Shows how much it is, never what it says (AUD-2).
+impl std::fmt::Debug for Decided {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { at, text, report } = self;
+        f.debug_struct("Decided").field("at", at).field("bytes", &text.len()).field("report", report).finish()
+    }
 }
 
 /// Scans what arrives in pieces. What is dropped without [`StreamScanner::finish`] never lets its last bytes out, so a stream

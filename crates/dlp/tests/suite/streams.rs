@@ -187,5 +187,13 @@ fn little_is_held_back_and_nothing_comes_out_unfinished() {
     }
     assert!(out > 10_000);
     let text = "SSN 123-45-6789";
+    let words = format!("{:?}", finished(text));
+    assert!(!words.contains("SSN") && !words.contains("[83,"), "{words}");
     assert_eq!(stream.push(text.as_bytes()).text.len() + stream.held() + out, 100 * 117 + text.len());
+}
+
+fn finished(text: &str) -> aegis_dlp::stream::Decided {
+    let mut stream = StreamScanner::new(&LENIENT);
+    stream.push(text.as_bytes());
+    stream.finish()
 }
