@@ -1059,3 +1059,37 @@ const _: () = assert!(
     AUDIT_ORIGIN_BYTES_MAX >= CLUSTER_ID_BYTES_MAX + NODE_NAME_BYTES_MAX + 22,
     "every node of every cluster can name its log"
 );
+
+/// Most bytes that a packed text is unpacked to while it is looked for sensitive data: as long as a body. More: reported as
+/// unread, for the caller to deny.
+pub const DLP_UNPACKED_BYTES_MAX: usize = BODY_BYTES_MAX;
+
+/// Most bytes that one packed byte may unpack to, on the whole: text packs to a tenth, bombs to a thousandth. More: reported
+/// as unread.
+pub const DLP_UNPACKED_RATIO_MAX: usize = 200;
+
+/// How many encodings within each other are undone. Deeper: reported as unread if it looks encoded still.
+pub const DLP_DEPTH_MAX: usize = 3;
+
+/// Most bytes that are decoded for each byte of an encoded run, all depths together. More: reported as unread.
+pub const DLP_DECODED_RATIO_MAX: usize = 4;
+
+/// Longest value that is looked for, in bytes: a private key of 16,384 bits in PEM. Of a longer one so much is found.
+pub const DLP_VALUE_BYTES_MAX: usize = 16 << 10;
+
+/// Most bytes that a stream holds back: the longest run that is decoded at once, and what a finding needs around it. In
+/// ordinary text it holds back less than a KiB.
+pub const DLP_HOLD_BYTES_MAX: usize = 96 << 10;
+
+/// Most detectors of a tenant's own. More: the scanner is not built.
+pub const DLP_CUSTOM_MAX: usize = 64;
+
+/// Longest match of a tenant's own regular expression, in bytes: a stream holds back as much. An expression that could match
+/// more is refused.
+pub const DLP_CUSTOM_MATCH_BYTES_MAX: usize = 256;
+
+/// Most words in one tenant's dictionaries, all detectors together. More: the scanner is not built.
+pub const DLP_DICTIONARY_WORDS_MAX: usize = 10_000;
+
+const _: () =
+    assert!(DLP_CUSTOM_MATCH_BYTES_MAX < DLP_VALUE_BYTES_MAX && DLP_VALUE_BYTES_MAX < DLP_HOLD_BYTES_MAX);
