@@ -92,6 +92,7 @@ impl Client {
             let status = match ask(&node, &token, deadline, request.clone()).await? {
                 Ok(response) => {
                     routes.answered(slot, &node, &response.owner);
+                    routes.decided(&node, &response.decision_id);
                     return Ok(response);
                 }
                 Err(status) => status,

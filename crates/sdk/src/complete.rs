@@ -123,8 +123,10 @@ impl Client {
         request: v1::CompleteRequest,
     ) -> Result<Result<v1::CompleteResponse, Status>, SdkError> {
         let token = self.inner.token.token().await.map_err(SdkError::Token)?;
-        // The owner is most likely the node that decided; any other one passes it on.
-        let node = self.inner.routes.pick(self.inner.routes.slot(&token), &[]);
+        // Only the node that decided takes it. Where this client did not ask it, the owner is most likely to be the one.
+        let routes = &self.inner.routes;
+        let decider = routes.decider(&request.decision_id);
+        let node = decider.unwrap_or_else(|| routes.pick(routes.slot(&token), &[]));
         let mut request = Request::new(request);
         request.metadata_mut().insert("authorization", bearer(&token)?);
         request.set_timeout(deadline.saturating_duration_since(Instant::now()) + NODE_GRACE);

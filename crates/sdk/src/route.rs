@@ -34,6 +34,8 @@ pub(crate) struct Node {
     channel: OnceLock<Channel>,
     /// Until when it is not asked, since it failed.
     rests_until: Mutex<Option<Instant>>,
+    /// How its decision ids begin: with its name and its incarnation.
+    decides_as: Mutex<String>,
 }
 
 /// The nodes that are known, and which of them owns which slot.
@@ -95,7 +97,12 @@ impl Transport {
 
 impl Node {
     pub(crate) fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, channel: OnceLock::new(), rests_until: Mutex::new(None) }
+        Self {
+            endpoint,
+            channel: OnceLock::new(),
+            rests_until: Mutex::new(None),
+            decides_as: Mutex::default(),
+        }
     }
 
     /// A client of it.
@@ -198,11 +205,33 @@ impl Routes {
         named
     }
 
+    /// Notes who made a decision: only that node can be told what became of the call.
+    pub(crate) fn decided(&self, by: &Arc<Node>, decision_id: &str) {
+        let own = origin(decision_id);
+        let mut known = lock(&by.decides_as);
+        if *known != own {
+            own.clone_into(&mut known);
+        }
+    }
+
+    /// The node that made a decision, if it is known.
+    pub(crate) fn decider(&self, decision_id: &str) -> Option<Arc<Node>> {
+        let own = origin(decision_id);
+        let learned = lock(&self.learned);
+        let mut nodes = self.given.iter().chain(&learned.nodes);
+        nodes.find(|node| !own.is_empty() && *lock(&node.decides_as) == own).cloned()
+    }
+
     /// Notes that a node failed: it owns nothing any more, and is not asked for a while where another one may be.
     pub(crate) fn failed(&self, node: &Arc<Node>) {
         *lock(&node.rests_until) = Some(Instant::now() + REST);
         lock(&self.learned).owners.retain(|_, owner| !Arc::ptr_eq(owner, node));
     }
+}
+
+/// What the ids of all decisions of one life of a node have in common: everything but the count at their end.
+fn origin(decision_id: &str) -> &str {
+    decision_id.rsplit_once('-').map_or("", |(origin, _count)| origin)
 }
 
 fn is_among(node: &Arc<Node>, others: &[Arc<Node>]) -> bool {
@@ -302,6 +331,20 @@ mod tests {
         let learned = lock(&routes.learned);
         assert_eq!((learned.nodes.len(), learned.owners.len()), (caps::SDK_NODES_MAX, caps::SDK_NODES_MAX));
         assert!(!learned.owners.contains_key(&slot(0).unwrap()), "the oldest was forgotten");
+    }
+
+    #[test]
+    fn the_node_that_decided_is_found_by_its_decisions() {
+        let routes = routes(&["http://seed:1", "http://seed:2"]);
+        let [first, second] = [0, 1].map(|at| Arc::clone(&routes.given[at]));
+        assert!(routes.decider("d-data-1-7-1").is_none() && routes.decider("").is_none());
+        routes.decided(&first, "d-data-1-7-1");
+        routes.decided(&second, "d-data-2-9-1");
+        assert!(Arc::ptr_eq(&routes.decider("d-data-2-9-44").unwrap(), &second));
+        assert!(Arc::ptr_eq(&routes.decider("d-data-1-7-2").unwrap(), &first));
+        assert!(routes.decider("d-data-1-8-1").is_none(), "another life of the node");
+        routes.decided(&first, "d-data-1-8-1");
+        assert!(routes.decider("d-data-1-8-2").is_some() && routes.decider("d-data-1-7-2").is_none());
     }
 
     #[test]
