@@ -33,6 +33,12 @@ fn hash(value: &Value) -> Option<Hash> {
     Hash::from_base64(value.as_str()?).ok()
 }
 
+/// A root that is only compared with another one: some vectors have words where it would be, and a hash of them stands for them.
+fn root(value: &Value) -> Option<Hash> {
+    let words = value.as_str().filter(|words| !words.is_empty())?;
+    hash(value).or_else(|| Some(Hash::of(words.as_bytes())))
+}
+
 fn hashes(value: &Value) -> Option<Vec<Hash>> {
     value.as_array().map_or(Some(Vec::new()), |items| items.iter().map(hash).collect())
 }
@@ -59,7 +65,7 @@ fn inclusion() {
 fn consistency() {
     check("consistency", 98, |it| {
         let (old, new) = (it["size1"].as_u64()?, it["size2"].as_u64()?);
-        let (old_root, new_root) = (hash(&it["root1"])?, hash(&it["root2"])?);
+        let (old_root, new_root) = (root(&it["root1"])?, root(&it["root2"])?);
         Some(verify_consistency(old, new, &hashes(&it["proof"])?, &old_root, &new_root))
     });
 }
@@ -77,7 +83,7 @@ fn inclusion_in_subtrees() {
 fn consistency_of_subtrees() {
     check("subtreeconsistency", 118, |it| {
         let (start, end, size) = (it["start"].as_u64()?, it["end"].as_u64()?, it["size"].as_u64()?);
-        let (part, whole) = (hash(&it["root1"])?, hash(&it["root2"])?);
+        let (part, whole) = (root(&it["root1"])?, root(&it["root2"])?);
         Some(verify_subtree_consistency(start, end, size, &hashes(&it["proof"])?, &part, &whole))
     });
 }

@@ -4,6 +4,11 @@
 //! committed; whoever has applied that much may read. One such round answers all reads that were asked for before it
 //! began. A read that comes while a round is under way waits for the next one: the round under way may have begun before
 //! something that this read must see.
+//!
+//! A node that was the leader when its process ended, and is back before there is another one, leads on in the same term. What it
+//! knows to be committed is then older than what it has acknowledged, until the others have answered it: `openraft` (0.9) takes
+//! the first entry of the term for the least that a read has to see, and that one is old. So the end of its log as it was
+//! when it first answered a read counts as well.
 
 use std::sync::Arc;
 
@@ -104,7 +109,15 @@ impl Reads {
     }
 }
 
+/// The end of the log when this process first answered a read as the leader, and the term in which that was.
+#[derive(Debug, Clone, Copy)]
+struct Begun {
+    term: u64,
+    log_end: u64,
+}
+
 async fn rounds(shared: Arc<Shared>, mut queue: mpsc::Receiver<Asked>) {
+    let mut begun = None;
     loop {
         let first = tokio::select! {
             () = shared.stop.cancelled() => return,
@@ -118,13 +131,13 @@ async fn rounds(shared: Arc<Shared>, mut queue: mpsc::Receiver<Asked>) {
         }
         tokio::select! {
             () = shared.stop.cancelled() => return,
-            () = answer(&shared, asked) => {}
+            () = answer(&shared, asked, &mut begun) => {}
         }
     }
 }
 
 /// Asks until there is an answer or nobody waits any more.
-async fn answer(shared: &Shared, mut asked: Vec<Asked>) {
+async fn answer(shared: &Shared, mut asked: Vec<Asked>, begun: &mut Option<Begun>) {
     loop {
         let now = Instant::now();
         asked.retain(|one| one.deadline > now && !one.reply.is_closed());
@@ -136,7 +149,7 @@ async fn answer(shared: &Shared, mut asked: Vec<Asked>) {
         }
         let Some(deadline) = asked.iter().map(|one| one.deadline).max() else { return };
         count(&shared.counters.read_rounds, 1);
-        match tokio::time::timeout_at(deadline, round(shared, leader, deadline)).await {
+        match tokio::time::timeout_at(deadline, round(shared, leader, deadline, begun)).await {
             Ok(Ok(index)) => {
                 asked.into_iter().for_each(|one| tell(one, Ok(index)));
                 return;
@@ -151,16 +164,34 @@ async fn answer(shared: &Shared, mut asked: Vec<Asked>) {
     }
 }
 
+/// The least that a read has to see at a leader that may have led before its process began.
+fn resumed(shared: &Shared, begun: &mut Option<Begun>) -> u64 {
+    // It has answered, so its metrics are those of its beginning or newer ones.
+    let (term, log_end) = {
+        let metrics = shared.raft.metrics();
+        let metrics = metrics.borrow();
+        (metrics.current_term, metrics.last_log_index.unwrap_or(0))
+    };
+    let begun = begun.get_or_insert(Begun { term, log_end });
+    // In a later term its first entry lies beyond.
+    if begun.term == term { begun.log_end } else { 0 }
+}
+
 /// Tells whoever asked; who went away is not told.
 fn tell(asked: Asked, answer: Result<u64, ReadError>) {
     let _ = asked.reply.send(answer);
 }
 
 /// One round: the index, an error that stays, or nothing yet.
-async fn round(shared: &Shared, leader: Leader, deadline: Instant) -> Result<u64, Option<ReadError>> {
+async fn round(
+    shared: &Shared,
+    leader: Leader,
+    deadline: Instant,
+    begun: &mut Option<Begun>,
+) -> Result<u64, Option<ReadError>> {
     match leader {
         Leader::Here => match shared.raft.get_read_log_id().await {
-            Ok((index, _)) => Ok(index.map_or(0, |id| id.index)),
+            Ok((index, _)) => Ok(index.map_or(0, |id| id.index).max(resumed(shared, begun))),
             Err(RaftError::Fatal(_)) => Err(Some(ReadError::Stopped)),
             Err(RaftError::APIError(
                 CheckIsLeaderError::ForwardToLeader(_) | CheckIsLeaderError::QuorumNotEnough(_),

@@ -35,6 +35,28 @@ async fn a_read_sees_what_was_acknowledged_before_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_back_before_there_is_another_reads_nothing_stale() {
+    let mut cluster = Cluster::start(3).await;
+    let mut led_on = 0;
+    for round in 0_u64..25 {
+        let leader = cluster.leader("a leader");
+        let mut index = None;
+        while index.is_none() {
+            index =
+                cluster.seats[leader].propose(put(1, round.to_be_bytes())).await.ok().map(|done| done.index);
+        }
+        cluster.seats[leader].kill().await;
+        cluster.seats[leader].start().await;
+        let seat = &cluster.seats[leader];
+        let read = seat.node().linearize(WITHIN).await.unwrap();
+        assert!(Some(read) >= index, "round {round}: read at {read}, written at {index:?}");
+        assert_eq!(get(seat.store(), 1).unwrap(), round.to_be_bytes(), "round {round}");
+        led_on += u32::from(cluster.leader("a leader") == leader);
+    }
+    assert!(led_on > 0, "none of them led on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn reads_at_the_same_time_share_rounds() {
     const READS: usize = 500;
     let cluster = Cluster::start(3).await;
