@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tokio::task::JoinSet;
 
-use super::callers::{Client, Told, clients};
+use super::callers::{Client, Said, Told, clients};
 use super::{agent, enforce};
 use crate::nodes::Cluster;
 use crate::trials::figures::{figure, quantile};
@@ -14,6 +14,9 @@ use crate::trials::{rounds, runtime};
 /// Clients, and calls that each has under way: 2,048 in all.
 const CLIENTS: usize = 64;
 const AT_ONCE: usize = 32;
+
+/// How often a call is made at most.
+const ATTEMPTS: usize = 10;
 
 /// Budgets, and how many calls are made of each.
 const TRIALS: [(&str, u64, u64); 3] =
@@ -59,6 +62,17 @@ fn exactly_the_budget_is_allowed() {
     figure("budgets/calls_per_second", quantile(&rates, 0.5), "");
 }
 
+/// Calls until there is an answer: a node that cannot say for now charges nothing and asks to be asked again, as the SDK does.
+async fn insist(client: &Client) -> Said {
+    for _ in 0..ATTEMPTS {
+        match client.call().await {
+            Said::Unavailable(_) => {}
+            said => return said,
+        }
+    }
+    client.call().await
+}
+
 /// So many calls in all, as many at once as there may be.
 async fn call(clients: Vec<Client>, calls: u64) -> Told {
     let told = Arc::new(Told::default());
@@ -70,7 +84,7 @@ async fn call(clients: Vec<Client>, calls: u64) -> Told {
         let own = calls / workers + u64::from(worker < calls % workers);
         tasks.spawn(async move {
             for _ in 0..own {
-                told.count(&client.call().await);
+                told.count(&insist(&client).await);
             }
         });
     }
