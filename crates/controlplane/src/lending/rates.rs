@@ -374,8 +374,8 @@ mod tests {
             known.demands[&NodeId(1)].0.0
         };
         assert_eq!(
-            [1_600, 1_700, 1_500, 1_701].map(|rate| noted(&mut known, rate)),
-            [1_600, 1_600, 1_600, 1_701]
+            [1_600, 2_000, 1_200, 2_001].map(|rate| noted(&mut known, rate)),
+            [1_600, 1_600, 1_600, 2_001]
         );
     }
 

@@ -189,11 +189,11 @@ mod tests {
 
     #[test]
     fn what_nodes_cannot_enforce_is_refused() {
-        let limited = format!("{GOOD}rps_limit: 10\n");
-        let report = report(from(&[("pay.yaml", &limited)]));
+        let unenforced = format!("{GOOD}egress: {{allow: [api.example.com]}}\n");
+        let report = report(from(&[("pay.yaml", &unenforced)]));
         assert_eq!(report.findings[0].code, "not-enforced-yet");
         assert_eq!((report.findings[0].file.as_str(), report.findings[0].line), ("pay.yaml", 5));
-        let set = check(vec![file("pay.yaml", &limited)]).set.unwrap();
+        let set = check(vec![file("pay.yaml", &unenforced)]).set.unwrap();
         let bundle = bundle::build(&set).unwrap();
         let refused = build(Content::Bundle(bundle.bytes.into())).unwrap_err();
         assert!(matches!(refused, Rejected::Policy(_)));
