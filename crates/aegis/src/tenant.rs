@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Show(NameOptions),
     /// Change what a tenant chose
     Set(SetOptions),
+    /// Rotate a tenant's secret key: a new random version counts from then on, and what older ones made is known again
+    RotateKey(NameOptions),
     /// Retire a tenant: its calls are refused, and its name is never used again
     Retire(NameOptions),
 }
@@ -63,7 +65,9 @@ pub(crate) struct ListOptions {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  aegis tenant show acme\n  aegis tenant retire acme")]
+#[command(
+    after_help = "Examples:\n  aegis tenant show acme\n  aegis tenant rotate-key acme\n  aegis tenant retire acme"
+)]
 pub(crate) struct NameOptions {
     /// Its name
     #[arg(value_name = "TENANT")]
@@ -98,6 +102,7 @@ pub(crate) fn run(command: Command, output: Output) -> anyhow::Result<Ended> {
         Command::List(options) => list(&options, output),
         Command::Show(options) => show(&options, output),
         Command::Set(options) => set(&options, output),
+        Command::RotateKey(options) => rotate_key(&options, output),
         Command::Retire(options) => retire(&options, output),
     }
 }
@@ -110,6 +115,19 @@ fn create(options: &CreateOptions, output: Output) -> anyhow::Result<Ended> {
     put(&mut body, "serve_stale", options.staleness.serve_stale.clone());
     let made = block_on(async { Ok(admin.post("/tenants", body).await) })?;
     told(made, output, |tenant| format!("tenant {} was made", text(tenant, "name")))
+}
+
+fn rotate_key(options: &NameOptions, output: Output) -> anyhow::Result<Ended> {
+    let admin = options.server.client()?;
+    let path = format!("/tenants/{}/keys/rotate", segment(options.name.as_str()));
+    let rotated = block_on(async { Ok(admin.post_nothing(&path).await) })?;
+    told(rotated, output, |keys| {
+        format!(
+            "version {} of the secret key of {} counts from now on",
+            text(keys, "current"),
+            text(keys, "tenant")
+        )
+    })
 }
 
 fn list(options: &ListOptions, output: Output) -> anyhow::Result<Ended> {

@@ -549,6 +549,10 @@ pub const CLUSTER_KEYS_MAX: u64 = 1_000;
 /// Longest wrapped private key, in bytes: 32 with nonce, tag and the name of the wrapping key. Longer: `invalid`.
 pub const WRAPPED_KEY_BYTES_MAX: usize = 1_024;
 
+/// Most versions of a tenant's secret key that are kept: weekly rotation for nearly five years. Beyond, the oldest is forgotten, and
+/// what was made with it is not known again.
+pub const TENANT_KEY_VERSIONS_MAX: usize = 256;
+
 /// Most people who use the admin API, disabled ones included. More: `too_many`.
 pub const PEOPLE_MAX: u64 = 10_000;
 

@@ -18,4 +18,5 @@ pub mod reason;
 pub mod scope;
 pub mod secret;
 pub mod slot;
+pub mod tenant_key;
 pub mod utc;

@@ -2,8 +2,10 @@
 
 use std::fmt::{Debug, Formatter, Result};
 
-use crate::control::{AddKey, Key, PutChunk, RewrapKey};
-use crate::v1::{CompleteRequest, CompleteResponse, DecideRequest, DecideResponse, DecideStreamRequest};
+use crate::control::{AddKey, Key, PutChunk, RewrapKey, WrappedKey};
+use crate::v1::{
+    CompleteRequest, CompleteResponse, DecideRequest, DecideResponse, DecideStreamRequest, TenantSecretKey,
+};
 
 impl Debug for DecideRequest {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -95,6 +97,18 @@ impl Debug for Key {
     }
 }
 
+impl Debug for WrappedKey {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str("WrappedKey([secret])")
+    }
+}
+
+impl Debug for TenantSecretKey {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("TenantSecretKey").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
 fn present(secret: &str) -> &'static str {
     if secret.is_empty() { "" } else { "[secret]" }
 }
@@ -130,7 +144,9 @@ mod tests {
         let key = Key { wrapped_private_key: secret.clone(), ..Default::default() };
         let chunk = PutChunk { data: secret.clone(), ..Default::default() };
         let rewrap = RewrapKey { wrapped_private_key: secret.clone(), ..Default::default() };
-        let shown = format!("{add:?} {rewrap:?} {key:?} {chunk:?}");
+        let wrapped = WrappedKey { wrapped: secret.clone() };
+        let fed = TenantSecretKey { version: 3, key: secret.clone() };
+        let shown = format!("{add:?} {rewrap:?} {key:?} {chunk:?} {wrapped:?} {fed:?}");
         assert!(!shown.contains(&format!("{secret:?}")), "{shown}");
         assert!(shown.contains("data_bytes: 8"), "{shown}");
     }

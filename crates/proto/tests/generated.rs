@@ -41,7 +41,7 @@ const BYTES_FIELDS: [&str; 8] = [
     ".aegis.v1.RaftInstallSnapshotRequest.chunk",
 ];
 /// Messages that hold tokens, keys, bundles or values of a call: `src/redacted.rs` writes their `Debug`.
-const WITHOUT_DEBUG: [&str; 9] = [
+const WITHOUT_DEBUG: [&str; 11] = [
     ".aegis.v1.DecideRequest",
     ".aegis.v1.DecideResponse",
     ".aegis.v1.DecideStreamRequest",
@@ -51,6 +51,8 @@ const WITHOUT_DEBUG: [&str; 9] = [
     ".aegis.control.v1.AddKey",
     ".aegis.control.v1.RewrapKey",
     ".aegis.control.v1.Key",
+    ".aegis.control.v1.WrappedKey",
+    ".aegis.v1.TenantSecretKey",
 ];
 /// Refuses unknown and repeated fields.
 const STRICT_CODEC: &str = "crate::codec::StrictCodec";

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aegis_controlplane::command::actor::Actor;
-use aegis_controlplane::keys::{ClusterKey, ClusterKeys};
+use aegis_controlplane::keys::{ClusterKey, ClusterKeys, first_tenant_key};
 use aegis_controlplane::node::found::{found, issue_token};
 use aegis_controlplane::node::{ControlNode, NodeConfig, OwnedPem};
 use aegis_controlplane::raft::timings::Timings;
@@ -116,7 +116,12 @@ impl Plane {
         self.node.readiness().ready().await;
         let known = tenants::tenant(&parts.control.read().await?, &tenant())?.is_some();
         if !known {
+            let key = {
+                let view = parts.control.view()?;
+                first_tenant_key(&view, &parts.cluster_keys, &tenant(), &mut rand::rng())?
+            };
             let command = CreateTenant {
+                key: Some(key),
                 name: tenant().to_string(),
                 organization: org().to_string(),
                 ..CreateTenant::default()

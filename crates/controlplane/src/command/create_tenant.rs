@@ -2,21 +2,27 @@
 
 use aegis_model::caps;
 use aegis_model::ids::{OrgId, TenantId};
-use aegis_proto::control::{CreateTenant, Role, Tenant, done};
+use aegis_proto::control::{CreateTenant, Role, Tenant, TenantKeys, done};
 use aegis_raft_store::tables::{StateRead, StoreError};
 
 use super::kind::{Asked, Failure, Kind};
 use super::refused::Refused;
 use super::who::Who;
-use super::{checks, set_tenant};
+use super::{checks, rotate_tenant_key, set_tenant};
 use crate::state::key::EVERYWHERE;
-use crate::state::tenants;
 use crate::state::writer::Writer;
+use crate::state::{tenant_keys, tenants};
+
+/// The tenant, and its first secret key if one was made for it.
+pub(crate) struct Checked {
+    tenant: Tenant,
+    keys: Option<TenantKeys>,
+}
 
 impl Kind for CreateTenant {
     const NAME: &'static str = "CreateTenant";
     const WHO: Who = Who::roles(&[Role::Admin]);
-    type Checked = Tenant;
+    type Checked = Checked;
 
     fn scope(&self) -> &str {
         EVERYWHERE
@@ -26,7 +32,7 @@ impl Kind for CreateTenant {
         format!("tenant `{}`", self.name)
     }
 
-    fn check(&self, state: &impl StateRead, asked: &Asked<'_>) -> Result<Tenant, Failure> {
+    fn check(&self, state: &impl StateRead, asked: &Asked<'_>) -> Result<Checked, Failure> {
         let name: TenantId = checks::name("name", &self.name)?;
         let organization = if self.organization.is_empty() { &self.name } else { &self.organization };
         let organization: OrgId = checks::name("organization", organization)?;
@@ -35,7 +41,9 @@ impl Kind for CreateTenant {
             return Err(Refused::exists("tenant", name).into());
         }
         checks::room("tenants", asked.counters.tenants, caps::TENANTS_MAX)?;
-        Ok(Tenant {
+        let key = self.key.as_ref().map(|key| rotate_tenant_key::row(1, Some(key), asked)).transpose()?;
+        let keys = key.map(|key| TenantKeys { tenant: name.to_string(), keys: vec![key] });
+        let tenant = Tenant {
             name: name.into(),
             organization: organization.into(),
             settings: Some(settings),
@@ -43,12 +51,17 @@ impl Kind for CreateTenant {
             created_by: asked.by(),
             retired_ms: 0,
             revision: 1,
-        })
+        };
+        Ok(Checked { tenant, keys })
     }
 
-    fn apply(tenant: Tenant, write: &mut Writer<'_, '_>) -> Result<done::Result, StoreError> {
+    fn apply(checked: Checked, write: &mut Writer<'_, '_>) -> Result<done::Result, StoreError> {
+        let Checked { tenant, keys } = checked;
         write.counters_mut().tenants += 1;
         tenants::put(write, &tenant)?;
+        if let Some(keys) = keys {
+            tenant_keys::put(write, &keys)?;
+        }
         Ok(done::Result::Tenant(tenant))
     }
 }
@@ -89,6 +102,7 @@ mod tests {
             name: name.to_owned(),
             organization: organization.to_owned(),
             settings: Some(settings),
+            key: None,
         };
         let long = "n".repeat(caps::NAME_BYTES_MAX + 1);
         let good = || settings(caps::STALENESS_SECONDS_MIN, "we sign for it");

@@ -41,6 +41,8 @@ into_command!(
     CreateTenant,
     SetTenant,
     RetireTenant,
+    RotateTenantKey,
+    RewrapTenantKeys,
     RegisterAgent,
     SetAgentKeys,
     DisableAgent,

@@ -34,6 +34,8 @@ mod set_member;
 
 mod create_tenant;
 mod retire_tenant;
+pub(crate) mod rewrap_tenant_keys;
+mod rotate_tenant_key;
 mod set_tenant;
 
 mod disable_agent;
@@ -111,6 +113,8 @@ pub(crate) fn apply(
         Command::CreateTenant(it) => run::run(it, on),
         Command::SetTenant(it) => run::run(it, on),
         Command::RetireTenant(it) => run::run(it, on),
+        Command::RotateTenantKey(it) => run::run(it, on),
+        Command::RewrapTenantKeys(it) => run::run(it, on),
         Command::RegisterAgent(it) => run::run(it, on),
         Command::SetAgentKeys(it) => run::run(it, on),
         Command::DisableAgent(it) => run::run(it, on),

@@ -5,9 +5,9 @@ use aegis_proto::control::{
     Activate, AddKey, AdjustBudget, AdvanceHistory, CreateTenant, DisableAgent, GrantRole, IssueAgentToken,
     IssuePersonToken, KeyKind, LabelVersion, Lend, NoteMembership, PutChunk, PutPerson, RaiseLevel,
     RegisterAgent, RegisterDataNode, RetireDataNode, RetireKey, RetireMember, RetireTenant, RetireVersion,
-    RevocationKind, Revoke, RevokePersonToken, RevokeRole, RewrapKey, RewrapKeys, Role, Rollback, RotateKey,
-    SetAgentKeys, SetMember, SetOrganizationLimits, SetShardMap, SetTenant, SweepChunks, SweepExpired,
-    SweepLimits, TakeLending, done,
+    RevocationKind, Revoke, RevokePersonToken, RevokeRole, RewrapKey, RewrapKeys, RewrapTenantKeys, Role,
+    Rollback, RotateKey, RotateTenantKey, SetAgentKeys, SetMember, SetOrganizationLimits, SetShardMap,
+    SetTenant, SweepChunks, SweepExpired, SweepLimits, TakeLending, WrappedKey, done,
 };
 use aegis_proto::v1::LimitKey;
 use aegis_raft_store::tables::StoreError;
@@ -17,9 +17,9 @@ use sha2::{Digest, Sha256};
 use super::actor::Actor;
 use super::envelope::Once;
 use super::kind::Kind;
-use super::{Code, Command, LEVEL, Request, response};
+use super::{Code, Command, LEVEL, Request, response, rewrap_tenant_keys};
 use crate::state::page::PageQuery;
-use crate::state::{control_log, data_nodes, idempotency, keys, meta};
+use crate::state::{control_log, data_nodes, idempotency, keys, meta, tenant_keys};
 use crate::testing::{Dump, World};
 
 const ROLES: [Role; 6] =
@@ -115,6 +115,31 @@ fn samples(world: &World) -> Vec<Sample> {
             false,
         ),
         sample(RetireTenant { tenant: acme() }.into(), &[Admin], true, false),
+        sample(
+            RotateTenantKey {
+                tenant: acme(),
+                version: 2,
+                key: Some(WrappedKey { wrapped: b"KEEP-OUT".to_vec() }),
+            }
+            .into(),
+            &[Admin],
+            true,
+            true,
+        ),
+        sample(
+            RewrapTenantKeys {
+                tenant: acme(),
+                replaces: rewrap_tenant_keys::digest(
+                    &tenant_keys::tenant_keys(&world.view(), &acme_id).expect("memory"),
+                )
+                .to_vec(),
+                keys: vec![WrappedKey { wrapped: vec![1] }],
+            }
+            .into(),
+            &[Admin],
+            false,
+            true,
+        ),
         sample(
             RegisterAgent { tenant: acme(), name: "new".into(), ..Default::default() }.into(),
             &[Operator, Admin],

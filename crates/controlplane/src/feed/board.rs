@@ -13,6 +13,7 @@ use aegis_raft_store::tables::StoreError;
 use tokio::sync::watch;
 
 use super::picture::Picture;
+use super::rows::News;
 use crate::control::Control;
 
 /// One picture. Cheap to clone.
@@ -29,7 +30,7 @@ pub(super) struct Board {
     pub(super) trust: Arc<v1::Trust>,
     /// Without an etag: none was ever set.
     pub(super) shards: Arc<v1::ShardMap>,
-    pub(super) tenants: Arc<BTreeMap<TenantId, Arc<v1::TenantState>>>,
+    pub(super) tenants: Arc<BTreeMap<TenantId, Arc<News>>>,
     pub(super) nodes: Arc<BTreeMap<u64, KnownNode>>,
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aegis_model::caps;
 use aegis_model::ids::TenantId;
+use aegis_model::tenant_key::TenantKeys;
 use aegis_proto::v1;
 use aegis_proto::v1::farewell::Reason;
 use aegis_proto::v1::follow_request::Message as Up;
@@ -19,7 +20,9 @@ use super::Shared;
 use super::acks::Standing;
 use super::board::Board;
 use super::register;
+use super::rows::News;
 use super::upstream;
+use crate::keys::{ClusterKeys, UnwrapError, unwrapped_tenant_keys};
 
 /// From which level on a data node knows `ShardMap`: it ends the stream at a message that it does not know.
 const SHARD_MAP_LEVEL: u32 = 2;
@@ -171,10 +174,10 @@ impl Sent {
             self.tenants.remove(&tenant);
             found.push(Difference::Gone(tenant));
         }
-        for (tenant, state) in board.tenants.iter().filter(|(tenant, _)| visible(tenant)) {
-            if self.tenants.get(tenant) != Some(&state.etag) {
-                self.tenants.insert(tenant.clone(), state.etag.clone());
-                found.push(Difference::Tenant(Arc::clone(state)));
+        for (tenant, news) in board.tenants.iter().filter(|(tenant, _)| visible(tenant)) {
+            if self.tenants.get(tenant) != Some(&news.state.etag) {
+                self.tenants.insert(tenant.clone(), news.state.etag.clone());
+                found.push(Difference::Tenant(Arc::clone(news)));
             }
         }
         found
@@ -186,18 +189,46 @@ enum Difference {
     Trust(Arc<v1::Trust>),
     Shards(Arc<v1::ShardMap>),
     Gone(TenantId),
-    Tenant(Arc<v1::TenantState>),
+    Tenant(Arc<News>),
 }
 
 impl Difference {
-    fn message(self) -> Message {
-        match self {
+    fn message(self, cluster: &str, cluster_keys: &ClusterKeys) -> Result<Message, End> {
+        Ok(match self {
             Self::Trust(trust) => Message::Trust(v1::Trust::clone(&trust)),
             Self::Shards(map) => Message::ShardMap(v1::ShardMap::clone(&map)),
             Self::Gone(tenant) => Message::TenantGone(v1::TenantGone { tenant: tenant.into() }),
-            Self::Tenant(state) => Message::Tenant(v1::TenantState::clone(&state)),
-        }
+            Self::Tenant(news) => Message::Tenant(with_keys(&news, cluster, cluster_keys)?),
+        })
     }
+}
+
+/// The message of a tenant with its secret keys. Without them a data node cannot do what the tenant's policy asks, so a control
+/// node that lacks the cluster key leaves it to another one.
+fn with_keys(news: &News, cluster: &str, cluster_keys: &ClusterKeys) -> Result<v1::TenantState, End> {
+    let tenant = &news.state.tenant;
+    let unwrapped = match (cluster.parse(), tenant.parse()) {
+        (Ok(cluster), Ok(tenant)) => unwrapped_tenant_keys(&cluster, cluster_keys, &tenant, &news.keys),
+        (Err(_), _) | (_, Err(_)) => Err(UnwrapError::Form),
+    };
+    let keys = match unwrapped {
+        Ok(keys) => keys,
+        Err(error @ UnwrapError::UnknownClusterKey(_)) => {
+            tracing::error!(tenant, %error, "the secret keys of a tenant cannot be unwrapped here; another control node has to");
+            let why = "this control node cannot unwrap the secret keys of a tenant";
+            return Err(End::Refused(Status::unavailable(why)));
+        }
+        // No other tenant suffers from it.
+        Err(error @ (UnwrapError::Form | UnwrapError::Refused)) => {
+            tracing::error!(tenant, %error, "the secret keys of a tenant are damaged; what needs them is refused");
+            None
+        }
+    };
+    let secret_keys = keys
+        .iter()
+        .flat_map(TenantKeys::versions)
+        .map(|key| v1::TenantSecretKey { version: key.version(), key: key.expose().to_vec() });
+    Ok(v1::TenantState { secret_keys: secret_keys.collect(), ..news.state.clone() })
 }
 
 /// The half of a follower that speaks.
@@ -268,7 +299,8 @@ impl Telling<'_> {
                 // Nobody closes it.
                 Err(_closed) => return Err(End::Left),
             }
-            self.say(board, difference.message()).await?;
+            let message = difference.message(&board.cluster, &self.shared.config.cluster_keys)?;
+            self.say(board, message).await?;
         }
         self.say(board, Message::End(v1::End { messages: count })).await
     }

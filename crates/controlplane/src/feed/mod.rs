@@ -46,6 +46,7 @@ use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::control::Control;
+use crate::keys::ClusterKeys;
 use board::Board;
 use follower::Follower;
 
@@ -63,6 +64,8 @@ pub struct FeedNodeConfig {
     pub issuer: Issuer,
     /// How data nodes prove who they are.
     pub admission: Admission,
+    /// Unwrap the secret keys of tenants for the data nodes that serve them.
+    pub cluster_keys: Arc<ClusterKeys>,
     /// What holds for all data nodes.
     pub settings: v1::FeedSettings,
 }

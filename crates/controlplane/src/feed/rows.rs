@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aegis_identity::trust::Issuer;
 use aegis_model::ids::TenantId;
 use aegis_proto::control::{
-    Activation, KeyKind, OrganizationLimits, Revocation, RevocationKind, Tenant, Version,
+    Activation, KeyKind, OrganizationLimits, Revocation, RevocationKind, Tenant, TenantKey, Version,
 };
 use aegis_proto::v1;
 use aegis_raft_store::tables::{StateRead, StoreError};
@@ -13,12 +13,16 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 
 use crate::state::page::{Page, PageQuery};
-use crate::state::{activations, agents, keys, revocations, shards as shard_rows, tenants, versions};
+use crate::state::{
+    activations, agents, keys, revocations, shards as shard_rows, tenant_keys, tenants, versions,
+};
 
 /// One tenant.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     tenant: Option<Tenant>,
+    /// Its secret keys, wrapped as they are in the state.
+    keys: Vec<TenantKey>,
     activation: Option<Activation>,
     /// The versions that the activation names.
     versions: Vec<Version>,
@@ -51,13 +55,14 @@ impl Rows {
         Ok(rows)
     }
 
-    /// What the tenant chose, and whether it is alive.
+    /// What the tenant chose, whether it is alive, and its secret keys.
     pub(super) fn read_tenant(
         &mut self,
         state: &impl StateRead,
         tenant: &TenantId,
     ) -> Result<(), StoreError> {
         self.tenant = tenants::tenant(state, tenant)?;
+        self.keys = tenant_keys::tenant_keys(state, tenant)?.keys;
         Ok(())
     }
 
@@ -119,7 +124,7 @@ impl Rows {
         &self,
         tokens_void_before_ms: u64,
         limits: Option<&OrganizationLimits>,
-    ) -> Option<v1::TenantState> {
+    ) -> Option<News> {
         let tenant = self.tenant.as_ref().filter(|tenant| tenant.retired_ms == 0)?;
         let settings = tenant.settings.clone().unwrap_or_default();
         let mut state = v1::TenantState {
@@ -134,6 +139,8 @@ impl Rows {
             tokens_void_before_ms,
             organization: tenant.organization.clone(),
             organization_limits: limits.map(organization_limits),
+            // Unwrapped only while it is sent.
+            secret_keys: Vec::new(),
         };
         let disabled =
             self.disabled.iter().map(|agent| v1::RevokedAgent { agent: agent.clone(), issued_until_ms: 0 });
@@ -153,9 +160,16 @@ impl Rows {
                 RevocationKind::Key | RevocationKind::Unspecified => {}
             }
         }
-        state.etag = etag(&state);
-        Some(state)
+        state.etag = etag(&state, &self.keys);
+        Some(News { state, keys: self.keys.clone() })
     }
+}
+
+/// What data nodes are told of one tenant, its secret keys being wrapped still.
+#[derive(Debug)]
+pub(super) struct News {
+    pub(super) state: v1::TenantState,
+    pub(super) keys: Vec<TenantKey>,
 }
 
 fn named_versions(activation: &Activation) -> impl Iterator<Item = u64> {
@@ -201,7 +215,7 @@ pub(super) fn shards(state: &impl StateRead) -> Result<v1::ShardMap, StoreError>
         address: node.address,
     });
     let mut told = v1::ShardMap { etag: Vec::new(), revision: map.revision, nodes: nodes.collect() };
-    told.etag = etag(&told);
+    told.etag = etag(&told, &[]);
     Ok(told)
 }
 
@@ -225,7 +239,7 @@ pub(super) fn trust(state: &impl StateRead, issuer: &Issuer) -> Result<v1::Trust
             }
         },
     )?;
-    trust.etag = etag(&trust);
+    trust.etag = etag(&trust, &[]);
     Ok(trust)
 }
 
@@ -246,6 +260,9 @@ pub(super) fn for_each_page<T>(
 }
 
 /// Equal content, equal etag: on every control node, as long as they run the same software.
-fn etag(message: &impl Message) -> Vec<u8> {
-    Sha256::digest(message.encode_to_vec())[..16].to_vec()
+fn etag(message: &impl Message, keys: &[TenantKey]) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    hash.update(message.encode_to_vec());
+    keys.iter().for_each(|key| hash.update(key.encode_length_delimited_to_vec()));
+    hash.finalize()[..16].to_vec()
 }

@@ -36,6 +36,16 @@ pub enum KeysError {
         /// Why.
         error: UnwrapError,
     },
+    /// A secret key of a tenant cannot be unwrapped here.
+    #[error("version {version} of the secret key of tenant `{tenant}` cannot be used: {error}")]
+    UnwrapTenant {
+        /// Whose it is.
+        tenant: String,
+        /// Its version.
+        version: u32,
+        /// Why.
+        error: UnwrapError,
+    },
     /// A row holds no key, or the cluster's id no id.
     #[error("the state holds `{0}`, which is no key of this cluster")]
     Row(String),

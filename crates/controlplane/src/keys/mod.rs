@@ -9,6 +9,7 @@
 
 pub mod cluster_key;
 pub mod keyring;
+pub mod tenants;
 pub mod wrap;
 
 use std::fmt;
@@ -20,6 +21,7 @@ pub use keyring::{
     KeysError, add_key, cluster_id, first_keys, manifest_trust, minter, rewrapping, rotation, signing_key,
     token_trust,
 };
+pub use tenants::{first_tenant_key, tenant_key_rotation, tenant_keys_rewrapping, unwrapped_tenant_keys};
 pub use wrap::{Owner, UnwrapError};
 
 /// What a key of the cluster signs. A key signs one kind of thing only.

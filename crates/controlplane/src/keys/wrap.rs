@@ -9,11 +9,13 @@
 //!
 //! Associated data: `aegis/wrapped-key/v`, the version, and then cluster id, key id and kind, each with its length before
 //! it. Whatever of this differs, unwrapping fails: a row put under another id, another kind or into another cluster is
-//! worth nothing. Random nonces collide only after some 2^32 keys wrapped under one cluster key.
+//! worth nothing. The secret keys of tenants are wrapped in the same form, with `aegis/wrapped-tenant-key/v`, the version of the
+//! form, and then cluster id, tenant and version of the key. Random nonces collide only after some 2^32 keys wrapped under one cluster key.
 
 use aegis_identity::keys::{KeyId, SigningKey};
-use aegis_model::ids::ClusterId;
+use aegis_model::ids::{ClusterId, TenantId};
 use aegis_model::secret::Secret;
+use aegis_model::tenant_key::TenantKey;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use rand::CryptoRng;
 use zeroize::Zeroizing;
@@ -51,7 +53,36 @@ impl ClusterKeys {
         randomness: &mut (impl CryptoRng + ?Sized),
     ) -> Vec<u8> {
         let owner = Owner { cluster: cluster.clone(), key_id: key.id(), kind };
-        seal(self.active(), &owner, &key.to_seed(), randomness)
+        seal(self.active(), &associated_data(&owner), &key.to_seed(), randomness)
+    }
+
+    /// Wraps a version of a tenant's secret key under the active cluster key, for the state of `cluster`.
+    pub fn wrap_tenant_key(
+        &self,
+        cluster: &ClusterId,
+        tenant: &TenantId,
+        key: &TenantKey,
+        randomness: &mut (impl CryptoRng + ?Sized),
+    ) -> Vec<u8> {
+        let data = tenant_associated_data(cluster, tenant, key.version());
+        seal(self.active(), &data, &Secret::new(*key.expose()), randomness)
+    }
+
+    /// The version `version` of the secret key of `tenant` within `wrapped`.
+    ///
+    /// # Errors
+    /// [`UnwrapError`]
+    pub fn unwrap_tenant_key(
+        &self,
+        cluster: &ClusterId,
+        tenant: &TenantId,
+        version: u32,
+        wrapped: &[u8],
+    ) -> Result<TenantKey, UnwrapError> {
+        let parts = Parts::read(wrapped)?;
+        let key = self.get(parts.cluster_key).ok_or(UnwrapError::UnknownClusterKey(parts.cluster_key))?;
+        let secret = open(key, &tenant_associated_data(cluster, tenant, version), &parts)?;
+        Ok(TenantKey::new(version, secret))
     }
 
     /// The key within `wrapped`, if it is the one that `owner` names.
@@ -61,7 +92,7 @@ impl ClusterKeys {
     pub fn unwrap(&self, owner: &Owner, wrapped: &[u8]) -> Result<SigningKey, UnwrapError> {
         let parts = Parts::read(wrapped)?;
         let key = self.get(parts.cluster_key).ok_or(UnwrapError::UnknownClusterKey(parts.cluster_key))?;
-        let key = SigningKey::from_seed(&open(key, owner, &parts)?);
+        let key = SigningKey::from_seed(&open(key, &associated_data(owner), &parts)?);
         // The tag binds the id already; this holds even if whoever wrapped was wrong.
         if key.id() == owner.key_id { Ok(key) } else { Err(UnwrapError::Refused) }
     }
@@ -130,7 +161,7 @@ impl<'w> Parts<'w> {
 
 fn seal(
     key: &ClusterKey,
-    owner: &Owner,
+    associated: &[u8],
     seed: &Secret<[u8; SEED_BYTES]>,
     randomness: &mut (impl CryptoRng + ?Sized),
 ) -> Vec<u8> {
@@ -140,20 +171,20 @@ fn seal(
     let mut sealed = Zeroizing::new(Vec::with_capacity(SEED_BYTES + TAG_BYTES));
     sealed.extend_from_slice(seed.expose());
     cipher(key)
-        .seal_in_place_append_tag(
-            Nonce::assume_unique_for_key(nonce),
-            Aad::from(associated_data(owner)),
-            &mut *sealed,
-        )
+        .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(associated), &mut *sealed)
         .expect("32 bytes are far below the limit of the cipher");
     [&[VERSION], key.id().as_bytes().as_slice(), &nonce, &sealed].concat()
 }
 
-fn open(key: &ClusterKey, owner: &Owner, parts: &Parts<'_>) -> Result<Secret<[u8; SEED_BYTES]>, UnwrapError> {
+fn open(
+    key: &ClusterKey,
+    associated: &[u8],
+    parts: &Parts<'_>,
+) -> Result<Secret<[u8; SEED_BYTES]>, UnwrapError> {
     let mut sealed = Zeroizing::new(parts.sealed.to_vec());
     let nonce = Nonce::assume_unique_for_key(parts.nonce);
     let seed = cipher(key)
-        .open_in_place(nonce, Aad::from(associated_data(owner)), &mut sealed)
+        .open_in_place(nonce, Aad::from(associated), &mut sealed)
         .map_err(|_uninformative| UnwrapError::Refused)?;
     let mut copy = Zeroizing::new([0; SEED_BYTES]);
     copy.copy_from_slice(seed);
@@ -165,10 +196,19 @@ fn cipher(key: &ClusterKey) -> LessSafeKey {
 }
 
 fn associated_data(owner: &Owner) -> Vec<u8> {
-    let mut data = b"aegis/wrapped-key/v".to_vec();
+    let Owner { cluster, key_id, kind } = owner;
+    let parts = [cluster.as_str().as_bytes(), key_id.as_bytes(), kind.as_str().as_bytes()];
+    labelled(b"aegis/wrapped-key/v", parts)
+}
+
+fn tenant_associated_data(cluster: &ClusterId, tenant: &TenantId, version: u32) -> Vec<u8> {
+    let parts = [cluster.as_str().as_bytes(), tenant.as_str().as_bytes(), &version.to_be_bytes()];
+    labelled(b"aegis/wrapped-tenant-key/v", parts)
+}
+
+fn labelled(label: &[u8], parts: [&[u8]; 3]) -> Vec<u8> {
+    let mut data = label.to_vec();
     data.push(VERSION);
-    let parts: [&[u8]; 3] =
-        [owner.cluster.as_str().as_bytes(), owner.key_id.as_bytes(), owner.kind.as_str().as_bytes()];
     for part in parts {
         data.extend_from_slice(&(part.len() as u64).to_be_bytes());
         data.extend_from_slice(part);
@@ -267,8 +307,32 @@ mod tests {
     #[test]
     fn a_key_under_the_name_of_another_is_refused() {
         let other = SigningKey::generate(&mut random(101));
-        let lie = seal(&cluster_key(1), &owner(), &other.to_seed(), &mut random(4));
+        let lie = seal(&cluster_key(1), &associated_data(&owner()), &other.to_seed(), &mut random(4));
         assert_eq!(keys(&[1]).unwrap(&owner(), &lie).unwrap_err(), UnwrapError::Refused);
+    }
+
+    #[test]
+    fn a_tenants_key_opens_only_where_it_belongs() {
+        let (cluster, tenant): (ClusterId, TenantId) = ("c-1".parse().unwrap(), "acme".parse().unwrap());
+        let key = TenantKey::new(3, Secret::new([5; 32]));
+        let wrapped = keys(&[1]).wrap_tenant_key(&cluster, &tenant, &key, &mut random(4));
+        assert_eq!(wrapped.len(), WRAPPED_BYTES);
+        assert!(!wrapped.windows(4).any(|window| window == [5; 4]));
+        let open = |cluster: &str, tenant: &str, version| {
+            let (cluster, tenant) = (cluster.parse().unwrap(), tenant.parse().unwrap());
+            keys(&[2, 1]).unwrap_tenant_key(&cluster, &tenant, version, &wrapped)
+        };
+        assert_eq!(open("c-1", "acme", 3).unwrap().expose(), &[5; 32]);
+        for (cluster, tenant, version) in [("c-2", "acme", 3), ("c-1", "globex", 3), ("c-1", "acme", 2)] {
+            assert_eq!(
+                open(cluster, tenant, version).unwrap_err(),
+                UnwrapError::Refused,
+                "{cluster} {tenant}"
+            );
+        }
+        let elsewhere = keys(&[2]).unwrap_tenant_key(&cluster, &tenant, 3, &wrapped).unwrap_err();
+        assert_eq!(elsewhere, UnwrapError::UnknownClusterKey(cluster_key(1).id()));
+        assert_eq!(keys(&[1]).unwrap(&owner(), &wrapped).unwrap_err(), UnwrapError::Refused);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What the leader does unasked, now and then: what has ended by itself is removed from the state.
+//! What the leader does unasked, now and then: what has ended by itself is removed from the state, and a tenant that older
+//! software made gets its secret key.
 
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use super::Parts;
 use crate::command::Request;
 use crate::command::actor::Actor;
 use crate::control::ProposeError;
+use crate::keys::{self, KeysError};
 use crate::state::page::PageQuery;
-use crate::state::{meta, tenants};
+use crate::state::{meta, tenant_keys, tenants};
 
 /// How often it is looked for what has ended. What waits to be removed is bounded, so this may be seldom.
 const LOOK: Duration = Duration::from_secs(600);
@@ -25,24 +27,72 @@ const SWEEPS_MAX: usize = 16;
 pub(super) fn keep(
     tasks: &mut JoinSet<&'static str>,
     parts: Parts,
-    leads: watch::Receiver<bool>,
+    mut leads: watch::Receiver<bool>,
     stop: CancellationToken,
 ) {
     tasks.spawn(async move {
         loop {
+            let leading = *leads.borrow_and_update();
+            if leading && let Err(error) = give_keys(&parts).await {
+                tracing::warn!(%error, "a tenant could not be given its secret key yet");
+            }
             tokio::select! {
                 () = stop.cancelled() => return NAME,
                 () = tokio::time::sleep(LOOK) => {}
+                // Nobody tells any more when the node stops.
+                Ok(()) = leads.changed() => continue,
             }
-            let leading = *leads.borrow();
-            if leading && let Err(error) = sweep(&parts).await {
+            if *leads.borrow()
+                && let Err(error) = sweep(&parts).await
+            {
                 tracing::debug!(%error, "what has ended could not be removed yet");
             }
         }
     });
 }
 
+/// Why a tenant has no secret key yet.
+#[derive(Debug, thiserror::Error)]
+enum NoKey {
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error(transparent)]
+    Propose(#[from] ProposeError),
+}
+
 const NAME: &str = "the removal of what has ended";
+
+/// Gives every living tenant without a secret key its first.
+async fn give_keys(parts: &Parts) -> Result<(), NoKey> {
+    for tenant in without_key(parts)? {
+        let command = {
+            let view = parts.control.view().map_err(ProposeError::from)?;
+            keys::tenant_key_rotation(&view, &parts.cluster_keys, &tenant, &mut rand::rng())?
+        };
+        let actor = Actor::ControlNode(parts.raft.status().node);
+        parts.control.propose(command, &actor).await?;
+    }
+    Ok(())
+}
+
+fn without_key(parts: &Parts) -> Result<Vec<TenantId>, ProposeError> {
+    let view = parts.control.view()?;
+    let mut without = Vec::new();
+    let mut query = PageQuery::first();
+    loop {
+        let page = tenants::tenants(&view, &query)?;
+        for row in page.rows.iter().filter(|row| row.retired_ms == 0) {
+            let Ok(tenant) = row.name.parse::<TenantId>() else { continue };
+            if tenant_keys::newest(&tenant_keys::tenant_keys(&view, &tenant)?) == 0 {
+                without.push(tenant);
+            }
+        }
+        match page.next {
+            Some(next) => query = query.after(next),
+            None => return Ok(without),
+        }
+    }
+}
 
 async fn sweep(parts: &Parts) -> Result<(), ProposeError> {
     for request in due(parts)? {

@@ -31,6 +31,7 @@ pub(super) fn feed(config: &NodeConfig, parts: &Parts) -> Result<FeedNode, Start
         id: parts.raft.status().node,
         issuer: config.cluster.as_str().parse()?,
         admission: Admission::Certificates(DataNames::new(&config.cluster)),
+        cluster_keys: Arc::clone(&parts.cluster_keys),
         settings: FeedSettings { staleness_max_seconds: config.staleness_seconds_max },
     };
     Ok(FeedNode::new(feed, parts.control.clone()))

@@ -16,6 +16,7 @@ pub mod meta;
 
 pub mod members;
 
+pub mod tenant_keys;
 pub mod tenants;
 
 pub mod agents;
@@ -90,4 +91,5 @@ pub const TABLES: &[Table] = &[
     lender::LENDER,
     shards::SHARDS,
     organizations::ORGANIZATION_LIMITS,
+    tenant_keys::TENANT_KEYS,
 ];

@@ -5,9 +5,12 @@ use aegis_identity::manifest::{Manifest, chunks_of};
 use aegis_limits::epoch::Zone;
 use aegis_model::clock::{Clock, UnixNanos};
 use aegis_model::ids::{AgentId, ClusterId, TenantId};
+use aegis_model::secret::Secret;
+use aegis_model::tenant_key::TenantKey;
 use aegis_proto::control::{
     Activate, Activation, AddKey, Agent, CreateTenant, DataNode, GrantRole, InitCluster, KeyKind, Lend,
-    NodeAsk, PublishVersion, PutChunk, PutPerson, RegisterAgent, RegisterDataNode, Role, Version, done,
+    NodeAsk, PublishVersion, PutChunk, PutPerson, RegisterAgent, RegisterDataNode, Role, Version, WrappedKey,
+    done,
 };
 use aegis_proto::v1::{BudgetAsk, LendAsk, LimitKey, LimitLevel, LimitStamp};
 use aegis_raft_store::tables::StateView;
@@ -153,10 +156,15 @@ impl World {
         refused
     }
 
-    /// A tenant of this name.
+    /// A tenant of this name, whose first secret key is the SHA-256 of the name.
     pub fn tenant(&self, name: &str) -> TenantId {
-        self.done(CreateTenant { name: name.to_owned(), ..Default::default() }, &Self::root());
-        name.parse().expect("a tenant's name")
+        let tenant: TenantId = name.parse().expect("a tenant's name");
+        let key = TenantKey::new(1, Secret::new(Sha256::digest(name).into()));
+        let randomness = &mut Self::randomness(name);
+        let wrapped = Self::cluster_keys().wrap_tenant_key(&Self::cluster_id(), &tenant, &key, randomness);
+        let key = Some(WrappedKey { wrapped });
+        self.done(CreateTenant { name: name.to_owned(), key, ..Default::default() }, &Self::root());
+        tenant
     }
 
     /// A person with a role, who is made if need be. `scope` is a tenant or `*`.

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use aegis_controlplane::testing::World;
+use aegis_controlplane::keys::tenant_key_rotation;
+use aegis_controlplane::testing::{Dump, World};
 use aegis_identity::manifest::digest_of;
 use aegis_proto::control::{KeyKind, RetireKey, SetOrganizationLimits, SetTenant};
 use aegis_proto::v1;
 use aegis_proto::v1::follow_request::Message as Up;
 use aegis_proto::v1::follow_response::Message as Down;
 use futures_util::StreamExt;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use sha2::{Digest, Sha256};
 use tonic::Code;
 
 use crate::support::{ControlNode, bundle, hello, soon, tenant};
@@ -66,6 +70,39 @@ async fn a_new_follower_gets_everything_and_then_what_changes() {
     world.done(RetireKey { id: first, revoke: true }, &World::root());
     let (_, messages) = follower.round().await;
     assert_eq!(trust(&messages).unwrap().token_keys.len(), 1, "what a revoked key signed does not count");
+}
+
+/// The secret keys of a tenant reach its data nodes, and nobody sees them on the way: not in `Debug`, not in what is kept.
+#[tokio::test]
+async fn secret_keys_are_told_unwrapped_and_only_to_the_tenants_nodes() {
+    let world = World::new();
+    let (acme, _) = (tenant(&world, "acme", 1), tenant(&world, "other", 1));
+    let control = ControlNode::start(&world).await;
+    let mut follower =
+        control.follow(v1::Hello { tenant: acme.to_string(), ..hello("data-1", 11) }).await.unwrap();
+    follower.welcome().await;
+    let (_, messages) = follower.round().await;
+    assert_eq!(tenants(&messages), ["acme"]);
+    let told = |messages: &[Down]| -> Vec<(u32, Vec<u8>)> {
+        let states = messages.iter().filter_map(|message| match message {
+            Down::Tenant(state) => Some(&state.secret_keys),
+            _ => None,
+        });
+        states.flatten().map(|key| (key.version, key.key.clone())).collect()
+    };
+    let first = Sha256::digest("acme").to_vec();
+    assert_eq!(told(&messages), [(1, first.clone())]);
+    assert!(!format!("{messages:?}").contains(&format!("{first:?}")[1..20]), "no log shows it");
+    let stored = Dump::of(&world.view());
+    assert!(!format!("{stored:?}").contains(&format!("{first:?}")[1..20]), "the state holds it wrapped only");
+
+    let (view, mut random) = (world.view(), StdRng::seed_from_u64(1));
+    let rotate = tenant_key_rotation(&view, &World::cluster_keys(), &acme, &mut random).unwrap();
+    world.done(rotate, &World::root());
+    let (full, messages) = follower.round().await;
+    let keys = told(&messages);
+    assert_eq!((full, keys.len(), &keys[0]), (false, 2, &(1, first)));
+    assert_eq!((keys[1].0, keys[1].1.len()), (2, 32));
 }
 
 #[tokio::test]

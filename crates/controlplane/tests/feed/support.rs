@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -90,6 +91,7 @@ pub(crate) fn feed_node(world: &World, admission: Admission) -> FeedNode {
         id: 1,
         issuer: ISSUER.parse().unwrap(),
         admission,
+        cluster_keys: Arc::new(World::cluster_keys()),
         settings: v1::FeedSettings::default(),
     };
     FeedNode::new(config, world.direct.control())

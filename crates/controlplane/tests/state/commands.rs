@@ -9,7 +9,8 @@ use aegis_proto::control::{
     Activate, AdjustBudget, AdvanceHistory, Canary, CreateTenant, DisableAgent, GrantRole, IssuePersonToken,
     KeyKind, LabelVersion, Lend, NodeAsk, PublishVersion, PutChunk, PutPerson, Rate, RegisterAgent,
     RegisterDataNode, RetireDataNode, RetireKey, RetireTenant, RetireVersion, Revoke, RevokePersonToken,
-    RevokeRole, Role, Rollback, RotateKey, SetTenant, SweepChunks, SweepExpired, SweepLimits, TakeLending,
+    RevokeRole, Role, Rollback, RotateKey, RotateTenantKey, SetTenant, SweepChunks, SweepExpired,
+    SweepLimits, TakeLending, WrappedKey,
 };
 use aegis_proto::v1::{CostBeyond, LeaseReturn, LendAsk, LimitKey, LimitLevel};
 use proptest::prelude::*;
@@ -247,9 +248,14 @@ fn tenants_and_agents() -> impl Strategy<Value = Request> {
     let revoke = (tenant(), 0..4_i32, agent())
         .prop_map(|(tenant, kind, subject)| Revoke { tenant, kind, subject, ..Default::default() }.into());
     let sweep = tenant().prop_map(|tenant| SweepChunks { tenant }.into());
+    let rotate = (tenant(), 1..4_u32).prop_map(|(tenant, version)| {
+        let key = Some(WrappedKey { wrapped: vec![version as u8] });
+        RotateTenantKey { tenant, version, key }.into()
+    });
     let expired = tenant().prop_map(|tenant| SweepExpired { tenant }.into());
     prop_oneof![
-        2 => create, 3 => set, 1 => retire, 6 => register, 6 => disable, 4 => revoke, 4 => sweep, 3 => expired
+        2 => create, 3 => set, 1 => retire, 6 => register, 6 => disable, 4 => revoke, 4 => sweep, 3 => expired,
+        3 => rotate
     ]
 }
 

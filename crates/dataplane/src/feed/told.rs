@@ -12,7 +12,10 @@ use aegis_model::caps;
 use aegis_model::clock::UnixNanos;
 use aegis_model::ids::{AgentId, ClusterId, TenantId};
 use aegis_model::money::Micros;
+use aegis_model::secret::Secret;
+use aegis_model::tenant_key::{TenantKey, TenantKeys};
 use aegis_proto::v1;
+use zeroize::Zeroizing;
 
 use crate::snapshot::{
     OrganizationBudget, OrganizationLimits, Percent, Revoked, ShardMap, ShardNode, Staleness,
@@ -28,6 +31,8 @@ pub(super) struct Told {
     pub(super) staleness: ToldStaleness,
     pub(super) revoked: Arc<Revoked>,
     pub(super) organization_limits: Option<Arc<OrganizationLimits>>,
+    /// Its secret keys; nothing if it has none yet.
+    pub(super) keys: Option<Arc<TenantKeys>>,
 }
 
 /// Which versions are in force.
@@ -91,7 +96,9 @@ impl Told {
             tokens_void_before_ms,
             organization,
             organization_limits,
+            secret_keys,
         } = state;
+        let keys = secret_keys_of(secret_keys)?;
         let staleness = match (serve_stale, staleness_max_seconds) {
             (true, _) => ToldStaleness::Own(Staleness::Never),
             (false, 0) => ToldStaleness::AsTheCluster,
@@ -107,6 +114,7 @@ impl Told {
             organization_limits: organization_limits
                 .map(|limits| told_limits(&organization, limits).map(Arc::new))
                 .transpose()?,
+            keys: keys.map(Arc::new),
         })
     }
 
@@ -232,6 +240,20 @@ fn key(bytes: &[u8]) -> Result<VerifyingKey, Malformed> {
     VerifyingKey::from_bytes(bytes).map_err(|_withheld| Malformed("key"))
 }
 
+/// The secret keys of a tenant. They are in memory only: the message is not kept, and no file holds them.
+fn secret_keys_of(keys: Vec<v1::TenantSecretKey>) -> Result<Option<TenantKeys>, Malformed> {
+    let malformed = Malformed("secret_keys");
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let keys = keys.into_iter().map(|v1::TenantSecretKey { version, key }| {
+        let key = Zeroizing::new(key);
+        let bytes = key.as_slice().try_into().map_err(|_length| malformed)?;
+        Ok(TenantKey::new(version, Secret::new(bytes)))
+    });
+    TenantKeys::new(keys.collect::<Result<_, Malformed>>()?).map(Some).ok_or(malformed)
+}
+
 fn signed(signed: v1::SignedManifest) -> Result<Signed, Malformed> {
     let signature = signed.signature.try_into().map_err(|_length| Malformed("signature"))?;
     Ok(Signed { bytes: signed.manifest, signature })
@@ -297,6 +319,17 @@ mod tests {
             assert!(told_limits("initech", bad.clone()).is_err(), "{bad:?}");
         }
         assert!(told_limits("not a name", limits()).is_err());
+    }
+
+    #[test]
+    fn secret_keys_are_read_whole_or_not_at_all() {
+        let key = |version, byte, length| v1::TenantSecretKey { version, key: vec![byte; length] };
+        assert!(secret_keys_of(Vec::new()).unwrap().is_none());
+        let read = secret_keys_of(vec![key(2, 1, 32), key(3, 2, 32)]).unwrap().unwrap();
+        assert_eq!((read.current().version(), read.current().expose()), (3, &[2; 32]));
+        for bad in [vec![key(0, 1, 32)], vec![key(1, 1, 31)], vec![key(2, 1, 32), key(1, 1, 32)]] {
+            assert!(secret_keys_of(bad).is_err());
+        }
     }
 
     #[test]

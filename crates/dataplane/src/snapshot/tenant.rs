@@ -7,6 +7,7 @@ use std::time::Duration;
 use aegis_model::caps;
 use aegis_model::decision::PolicyRef;
 use aegis_model::ids::{AgentId, TenantId};
+use aegis_model::tenant_key::TenantKeys;
 use aegis_policy::ast::PolicySet;
 use aegis_policy::diagnostic::Diagnostic;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub struct Tenant {
     revoked: Arc<Revoked>,
     staleness: Staleness,
     organization_limits: Option<Arc<OrganizationLimits>>,
+    keys: Option<Arc<TenantKeys>>,
     room: Room,
     /// Its name in metrics; nothing if it is summed up with others.
     label: Option<TenantId>,
@@ -69,6 +71,7 @@ impl Tenant {
             revoked: Arc::default(),
             staleness: Staleness::default(),
             organization_limits: None,
+            keys: None,
             room: Room::new(0),
             label: None,
         }
@@ -126,6 +129,12 @@ impl Tenant {
         Self { organization_limits: limits, ..self }
     }
 
+    /// The same, with its secret keys.
+    #[must_use]
+    pub fn with_keys(self, keys: Option<Arc<TenantKeys>>) -> Self {
+        Self { keys, ..self }
+    }
+
     /// The same, with its seats and its label.
     pub(super) fn seated(self, room: Room, label: Option<TenantId>) -> Self {
         Self { room, label, ..self }
@@ -161,6 +170,13 @@ impl Tenant {
     /// What all tenants of its organization may use together.
     pub fn organization_limits(&self) -> Option<&OrganizationLimits> {
         self.organization_limits.as_deref()
+    }
+
+    /// Its secret keys, of which the newest makes what is new: take the key of a purpose from it
+    /// ([`TenantKey::derive`](aegis_model::tenant_key::TenantKey::derive)). Nothing if the control plane has not given it one yet:
+    /// what needs one is refused then.
+    pub fn keys(&self) -> Option<&TenantKeys> {
+        self.keys.as_deref()
     }
 
     pub(crate) fn staleness(&self) -> Staleness {

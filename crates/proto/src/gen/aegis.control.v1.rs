@@ -123,6 +123,40 @@ pub struct Tenant {
     #[prost(uint64, tag = "7")]
     pub revision: u64,
 }
+/// The secret keys of one tenant: what its tokens and keyed digests are made with.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TenantKeys {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Its keys, the newest last. Older ones are kept, so that what was made with them is known again.
+    #[prost(message, repeated, tag = "2")]
+    pub keys: ::prost::alloc::vec::Vec<TenantKey>,
+}
+/// One version of a tenant's secret key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TenantKey {
+    /// Counts from 1, without holes; never used again.
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    /// The key: 32 random bytes, wrapped under a cluster key that is never in the state.
+    #[prost(message, optional, tag = "2")]
+    pub key: ::core::option::Option<WrappedKey>,
+    /// When it was added.
+    #[prost(uint64, tag = "3")]
+    pub created_ms: u64,
+    /// Who added it.
+    #[prost(string, tag = "4")]
+    pub created_by: ::prost::alloc::string::String,
+}
+/// A secret under a wrapping that the state cannot open.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct WrappedKey {
+    /// The wrapping.
+    #[prost(bytes = "vec", tag = "1")]
+    pub wrapped: ::prost::alloc::vec::Vec<u8>,
+}
 /// What a tenant chose.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TenantSettings {
@@ -935,7 +969,7 @@ pub enum ChangeKind {
     Unspecified = 0,
     /// The cluster's row: history.
     Cluster = 1,
-    /// A tenant's row; `name` is empty.
+    /// A tenant's row, or its secret keys; `name` is empty.
     Tenant = 2,
     /// An agent; `name` is its name.
     Agent = 3,
@@ -1003,7 +1037,7 @@ pub struct Envelope {
     /// What is wanted.
     #[prost(
         oneof = "envelope::Command",
-        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 32, 33, 34, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 72, 73, 74, 75, 76, 80, 81, 88, 89, 96, 97, 98, 99, 104, 105"
+        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 27, 28, 32, 33, 34, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 72, 73, 74, 75, 76, 80, 81, 88, 89, 96, 97, 98, 99, 104, 105"
     )]
     pub command: ::core::option::Option<envelope::Command>,
 }
@@ -1030,6 +1064,10 @@ pub mod envelope {
         SetTenant(super::SetTenant),
         #[prost(message, tag = "26")]
         RetireTenant(super::RetireTenant),
+        #[prost(message, tag = "27")]
+        RotateTenantKey(super::RotateTenantKey),
+        #[prost(message, tag = "28")]
+        RewrapTenantKeys(super::RewrapTenantKeys),
         #[prost(message, tag = "32")]
         RegisterAgent(super::RegisterAgent),
         #[prost(message, tag = "33")]
@@ -1156,7 +1194,7 @@ pub struct Done {
     /// The row that the command made or changed, as it is now.
     #[prost(
         oneof = "done::Result",
-        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 40, 41, 42, 48, 49"
+        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 40, 41, 42, 48, 49, 50"
     )]
     pub result: ::core::option::Option<done::Result>,
 }
@@ -1211,6 +1249,9 @@ pub mod done {
         OrganizationLimits(super::OrganizationLimits),
         #[prost(message, tag = "49")]
         ShardMap(super::ShardMap),
+        /// Without their wrappings.
+        #[prost(message, tag = "50")]
+        TenantKeys(super::TenantKeys),
     }
 }
 /// Keys that one command made or changed: a new one first.
@@ -1348,6 +1389,9 @@ pub struct CreateTenant {
     /// What it chooses.
     #[prost(message, optional, tag = "3")]
     pub settings: ::core::option::Option<TenantSettings>,
+    /// Version 1 of its secret key. Absent: the leader adds one soon.
+    #[prost(message, optional, tag = "4")]
+    pub key: ::core::option::Option<WrappedKey>,
 }
 /// Changes what a tenant chose. An absent field stays as it is.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1374,6 +1418,33 @@ pub struct RetireTenant {
     /// The tenant.
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
+}
+/// Adds the next version of a tenant's secret key, which counts from then on. The versions before stay, so that what was made with
+/// them is known again; beyond their bound the oldest is forgotten.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateTenantKey {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The version that it is to have, which its wrapping is bound to: the newest and one.
+    #[prost(uint32, tag = "2")]
+    pub version: u32,
+    /// The key.
+    #[prost(message, optional, tag = "3")]
+    pub key: ::core::option::Option<WrappedKey>,
+}
+/// Replaces the wrappings of a tenant's secret keys, while one cluster key takes the place of another.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RewrapTenantKeys {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// SHA-256 of the present wrappings, one after the other, the newest last.
+    #[prost(bytes = "vec", tag = "2")]
+    pub replaces: ::prost::alloc::vec::Vec<u8>,
+    /// A wrapping for each version, in the same order.
+    #[prost(message, repeated, tag = "3")]
+    pub keys: ::prost::alloc::vec::Vec<WrappedKey>,
 }
 /// Registers an agent.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -286,6 +286,68 @@ impl ::prost::Name for TenantList {
         "/aegis.v1.TenantList".into()
     }
 }
+/// The versions of a tenant's secret key: what its tokens and keyed digests are made with.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TenantKeyList {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub tenant: ::prost::alloc::string::String,
+    /// The version that counts now. 0: it has none yet, and gets one soon.
+    #[prost(uint32, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub current: u32,
+    /// The versions that are kept, the newest last.
+    #[prost(message, repeated, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub items: ::prost::alloc::vec::Vec<TenantKeyVersion>,
+}
+impl ::prost::Name for TenantKeyList {
+    const NAME: &'static str = "TenantKeyList";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.TenantKeyList".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.TenantKeyList".into()
+    }
+}
+/// One version of a tenant's secret key, without the key.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TenantKeyVersion {
+    /// Counts from 1.
+    #[prost(uint32, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub version: u32,
+    /// When it was added.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub created_at: ::prost::alloc::string::String,
+    /// Who added it.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub created_by: ::prost::alloc::string::String,
+    /// The id of the cluster key that it is wrapped under.
+    #[prost(string, optional, tag = "4")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_key: ::core::option::Option<::prost::alloc::string::String>,
+}
+impl ::prost::Name for TenantKeyVersion {
+    const NAME: &'static str = "TenantKeyVersion";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.TenantKeyVersion".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.TenantKeyVersion".into()
+    }
+}
 /// What a new tenant is to be.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -3004,7 +3066,7 @@ pub struct RewrappedKeys {
     #[prost(string, tag = "1")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub cluster_key: ::prost::alloc::string::String,
-    /// The ids of the keys that were wrapped under another one before.
+    /// The ids of the keys that were wrapped under another one before; `TENANT/VERSION` for the secret keys of tenants.
     #[prost(string, repeated, tag = "2")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub rewrapped: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
@@ -3430,6 +3492,50 @@ pub mod admin_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("aegis.v1.Admin", "RetireTenant"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Shows the versions of a tenant's secret key, without the keys.
+        pub async fn get_tenant_keys(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TenantRequest>,
+        ) -> std::result::Result<tonic::Response<super::TenantKeyList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/GetTenantKeys",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "GetTenantKeys"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Adds the next version of a tenant's secret key, which counts from then on.
+        pub async fn rotate_tenant_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TenantRequest>,
+        ) -> std::result::Result<tonic::Response<super::TenantKeyList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/RotateTenantKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "RotateTenantKey"));
             self.inner.unary(req, path, codec).await
         }
         /// Lists a tenant's agents.
@@ -4668,6 +4774,16 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::TenantRequest>,
         ) -> std::result::Result<tonic::Response<super::Tenant>, tonic::Status>;
+        /// Shows the versions of a tenant's secret key, without the keys.
+        async fn get_tenant_keys(
+            &self,
+            request: tonic::Request<super::TenantRequest>,
+        ) -> std::result::Result<tonic::Response<super::TenantKeyList>, tonic::Status>;
+        /// Adds the next version of a tenant's secret key, which counts from then on.
+        async fn rotate_tenant_key(
+            &self,
+            request: tonic::Request<super::TenantRequest>,
+        ) -> std::result::Result<tonic::Response<super::TenantKeyList>, tonic::Status>;
         /// Lists a tenant's agents.
         async fn list_agents(
             &self,
@@ -5316,6 +5432,92 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RetireTenantSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/GetTenantKeys" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetTenantKeysSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::TenantRequest>
+                    for GetTenantKeysSvc<T> {
+                        type Response = super::TenantKeyList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TenantRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::get_tenant_keys(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetTenantKeysSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/RotateTenantKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct RotateTenantKeySvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::TenantRequest>
+                    for RotateTenantKeySvc<T> {
+                        type Response = super::TenantKeyList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TenantRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::rotate_tenant_key(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RotateTenantKeySvc(inner);
                         let codec = crate::codec::ExactCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -1057,6 +1057,21 @@ pub struct TenantState {
     /// What all tenants of that organization may use together; absent: it was never said.
     #[prost(message, optional, tag = "11")]
     pub organization_limits: ::core::option::Option<OrganizationLimits>,
+    /// The secret keys of the tenant, the newest last: what tokens and keyed digests are made with. Empty: it has none yet.
+    #[prost(message, repeated, tag = "12")]
+    pub secret_keys: ::prost::alloc::vec::Vec<TenantSecretKey>,
+}
+/// One version of a tenant's secret key. It is on the wire between nodes, under mutual TLS, and in memory; never on a data
+/// node's disk.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct TenantSecretKey {
+    /// Counts from 1.
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    /// 32 random bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub key: ::prost::alloc::vec::Vec<u8>,
 }
 /// What all tenants of an organization may use together.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

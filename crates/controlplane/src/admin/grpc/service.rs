@@ -169,6 +169,8 @@ methods! {
     get_tenant: TenantRequest -> Tenant = tenants::get;
     update_tenant: UpdateTenantRequest -> Tenant = tenants::update;
     retire_tenant: TenantRequest -> Tenant = tenants::retire;
+    get_tenant_keys: TenantRequest -> TenantKeyList = tenants::list_keys;
+    rotate_tenant_key: TenantRequest -> TenantKeyList = tenants::rotate_key;
     list_agents: TenantListRequest -> AgentList = agents::list;
     register_agent: RegisterAgentRequest -> Agent = agents::register;
     get_agent: AgentRequest -> Agent = agents::get;

@@ -57,6 +57,7 @@ impl From<KeysError> for Problem {
             KeysError::NoCluster => Self::new(Code::NotInitialized, error.to_string()),
             KeysError::NoKey(_)
             | KeysError::Unwrap { .. }
+            | KeysError::UnwrapTenant { .. }
             | KeysError::Row(_)
             | KeysError::Manifest(_)
             | KeysError::Trust(_) => {

@@ -40,6 +40,8 @@ operations! {
     "GetTenant": tenants::get,
     "UpdateTenant": tenants::update,
     "RetireTenant": tenants::retire,
+    "GetTenantKeys": tenants::list_keys,
+    "RotateTenantKey": tenants::rotate_key,
     "ListAgents": agents::list,
     "RegisterAgent": agents::register,
     "GetAgent": agents::get,

@@ -1,7 +1,7 @@
-//! `/tenants` and `/tenants/{tenant}`.
+//! `/tenants`, `/tenants/{tenant}` and `/tenants/{tenant}/keys`.
 
 use aegis_proto::admin::{
-    CreateTenantRequest, ListRequest, Tenant, TenantList, TenantRequest, UpdateTenantRequest,
+    CreateTenantRequest, ListRequest, Tenant, TenantKeyList, TenantList, TenantRequest, UpdateTenantRequest,
 };
 
 use super::call::Call;
@@ -74,4 +74,27 @@ pub(super) async fn retire(mut call: Call) -> Answer {
     call.plain().await?;
     let request = TenantRequest { tenant: call.path("tenant") };
     reply::done(&call.caller, &tenants::retire(&call.caller, request).await?)
+}
+
+/// Show the versions of a tenant's secret key
+///
+/// What its tokens and keyed digests are made with; the keys themselves are never shown. Any role in the tenant.
+#[utoipa::path(get, path = "/tenants/{tenant}/keys", tag = "tenants", operation_id = "GetTenantKeys",
+    params(("tenant" = String, Path, description = "The tenant")),
+    responses((status = 200, description = "The versions, the newest last", body = TenantKeyList)))]
+pub(super) async fn list_keys(mut call: Call) -> Answer {
+    call.plain().await?;
+    reply::ok(&tenants::list_keys(&call.caller, TenantRequest { tenant: call.path("tenant") }).await?)
+}
+
+/// Rotate a tenant's secret key
+///
+/// A new random version counts from then on; what was made with older ones is known again. Role `admin` in the tenant.
+#[utoipa::path(post, path = "/tenants/{tenant}/keys/rotate", tag = "tenants", operation_id = "RotateTenantKey",
+    params(("tenant" = String, Path, description = "The tenant")),
+    responses((status = 200, description = "The versions, the newest last", body = TenantKeyList)))]
+pub(super) async fn rotate_key(mut call: Call) -> Answer {
+    call.plain().await?;
+    let request = TenantRequest { tenant: call.path("tenant") };
+    reply::done(&call.caller, &tenants::rotate_key(&call.caller, request).await?)
 }

@@ -1,6 +1,7 @@
 //! The cluster's keys: list, rotate, wrap anew, retire.
 
 use aegis_model::caps;
+use aegis_model::ids::TenantId;
 use aegis_proto::admin::{
     Key, KeyList, ListRequest, RetireKeyRequest, RewrapKeysRequest, RewrappedKeys, RotateKeyRequest,
     RotatedKey,
@@ -12,14 +13,15 @@ use crate::admin::access::Read;
 use crate::admin::caller::Caller;
 use crate::admin::{Problem, form};
 use crate::command::Code;
-use crate::keys::{KeyKind, keyring, wrap};
-use crate::state::keys;
+use crate::keys::{self, KeyKind, keyring, wrap};
+use crate::state::page::PageQuery;
+use crate::state::{keys as key_rows, tenants};
 
 /// The keys, by id, without their private parts.
 pub(crate) async fn list(caller: &Caller, request: ListRequest) -> Result<KeyList, Problem> {
     let query = form::page(request.limit, &request.cursor)?;
     let state = caller.reads(Read::Cluster).await?;
-    let (items, next) = form::listed(keys::keys(&state, &query)?, |row| {
+    let (items, next) = form::listed(key_rows::keys(&state, &query)?, |row| {
         let cluster_key = wrap::cluster_key_of(&row.wrapped_private_key).ok().map(|id| id.to_string());
         Key { cluster_key, ..shown(row) }
     });
@@ -54,11 +56,48 @@ pub(crate) async fn rewrap(caller: &Caller, request: RewrapKeysRequest) -> Resul
             written => {
                 let rows = row!(written?, Keys)?.rows;
                 let cluster_key = admin.cluster_keys().active().id().to_string();
-                return Ok(RewrappedKeys {
-                    cluster_key,
-                    rewrapped: rows.into_iter().map(|key| key.id).collect(),
-                });
+                let mut rewrapped: Vec<String> = rows.into_iter().map(|key| key.id).collect();
+                rewrapped.extend(rewrap_tenants(caller).await?);
+                return Ok(RewrappedKeys { cluster_key, rewrapped });
             }
+        }
+    }
+}
+
+/// Wraps the secret keys of every tenant anew, one tenant after the other: what was wrapped anew. What a crash leaves under an older
+/// cluster key is found by the next call.
+async fn rewrap_tenants(caller: &Caller) -> Result<Vec<String>, Problem> {
+    let admin = caller.admin();
+    let mut rewrapped = Vec::new();
+    let mut query = PageQuery::first();
+    loop {
+        let page = tenants::tenants(&admin.control().view()?, &query)?;
+        for row in &page.rows {
+            rewrapped.extend(rewrap_tenant(caller, &form::tenant(&row.name)?).await?);
+        }
+        match page.next {
+            Some(next) => query = query.after(next),
+            None => return Ok(rewrapped),
+        }
+    }
+}
+
+async fn rewrap_tenant(caller: &Caller, tenant: &TenantId) -> Result<Vec<String>, Problem> {
+    let admin = caller.admin();
+    let mut attempts = 1..=caps::REWRAP_ATTEMPTS_MAX;
+    loop {
+        attempts.next();
+        let wanted = {
+            let state = admin.control().read().await?;
+            let mut randomness = admin.randomness();
+            keys::tenant_keys_rewrapping(&state, admin.cluster_keys(), tenant, &mut randomness)?
+        };
+        let Some((command, versions)) = wanted else { return Ok(Vec::new()) };
+        // Without the caller's idempotency key, which stands for the whole: done again, there is nothing left to do.
+        match admin.control().propose(command, caller.actor()).await.map_err(Problem::from) {
+            Err(problem) if is_overtaken(&problem) && !attempts.is_empty() => {}
+            Err(problem) => return Err(problem),
+            Ok(_done) => return Ok(versions.iter().map(|version| format!("{tenant}/{version}")).collect()),
         }
     }
 }

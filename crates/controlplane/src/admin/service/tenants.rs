@@ -1,8 +1,10 @@
-//! Tenants: list, make, show, change, retire.
+//! Tenants: list, make, show, change, retire; the versions of their secret keys.
 
+use aegis_model::caps;
 use aegis_model::ids::TenantId;
 use aegis_proto::admin::{
-    CreateTenantRequest, ListRequest, StaleService, Tenant, TenantList, TenantRequest, UpdateTenantRequest,
+    CreateTenantRequest, ListRequest, StaleService, Tenant, TenantKeyList, TenantKeyVersion, TenantList,
+    TenantRequest, UpdateTenantRequest,
 };
 use aegis_proto::control as rows;
 use aegis_raft_store::tables::{StateRead, StoreError};
@@ -12,9 +14,10 @@ use crate::admin::access::Read;
 use crate::admin::caller::Caller;
 use crate::admin::{Problem, form};
 use crate::command::{Code, Refused, who};
+use crate::keys::{self, wrap};
 use crate::state::key::Scope;
 use crate::state::page::Page;
-use crate::state::{roles, tenants, versions};
+use crate::state::{roles, tenant_keys, tenants, versions};
 
 /// The tenants in which the caller has a role: all of them for somebody with a role on `*`.
 pub(crate) async fn list(caller: &Caller, request: ListRequest) -> Result<TenantList, Problem> {
@@ -42,7 +45,17 @@ pub(crate) async fn list(caller: &Caller, request: ListRequest) -> Result<Tenant
 pub(crate) async fn create(caller: &Caller, request: CreateTenantRequest) -> Result<Tenant, Problem> {
     let serve_stale = (!request.serve_stale.is_empty())
         .then(|| rows::ServeStale { statement: request.serve_stale.clone(), ..Default::default() });
+    let key = {
+        let admin = caller.admin();
+        // A name that is none is refused when the command is applied.
+        let tenant = request.name.parse::<TenantId>().ok();
+        let (view, mut randomness) = (admin.control().view()?, admin.randomness());
+        let made = tenant
+            .map(|tenant| keys::first_tenant_key(&view, admin.cluster_keys(), &tenant, &mut randomness));
+        made.transpose()?
+    };
     let command = rows::CreateTenant {
+        key,
         name: request.name.clone(),
         organization: request.organization.clone(),
         settings: Some(rows::TenantSettings {
@@ -80,6 +93,44 @@ pub(crate) async fn retire(caller: &Caller, request: TenantRequest) -> Result<Te
     let command = rows::RetireTenant { tenant: request.tenant.clone() };
     let tenant = row!(caller.write("RetireTenant", &request, command).await?, Tenant)?;
     changed(caller, tenant)
+}
+
+/// The versions of a tenant's secret key, without the keys.
+pub(crate) async fn list_keys(caller: &Caller, request: TenantRequest) -> Result<TenantKeyList, Problem> {
+    let tenant = form::tenant(&request.tenant)?;
+    let state = caller.reads(Read::Tenant(&tenant)).await?;
+    known(&state, &tenant)?;
+    Ok(shown_keys(tenant_keys::tenant_keys(&state, &tenant)?))
+}
+
+/// Adds the next version of a tenant's secret key, which counts from then on.
+pub(crate) async fn rotate_key(caller: &Caller, request: TenantRequest) -> Result<TenantKeyList, Problem> {
+    let tenant = form::tenant(&request.tenant)?;
+    let admin = caller.admin();
+    let mut attempts = 1..=caps::REWRAP_ATTEMPTS_MAX;
+    loop {
+        attempts.next();
+        let command = {
+            let state = admin.control().read().await?;
+            keys::tenant_key_rotation(&state, admin.cluster_keys(), &tenant, &mut admin.randomness())?
+        };
+        match caller.write("RotateTenantKey", &request, command).await {
+            // Somebody else rotated in between.
+            Err(problem) if problem.code == Code::PreconditionFailed.into() && !attempts.is_empty() => {}
+            written => return Ok(shown_keys(row!(written?, TenantKeys)?)),
+        }
+    }
+}
+
+fn shown_keys(keys: rows::TenantKeys) -> TenantKeyList {
+    let current = tenant_keys::newest(&keys);
+    let items = keys.keys.into_iter().map(|row| TenantKeyVersion {
+        version: row.version,
+        created_at: form::time(row.created_ms),
+        created_by: row.created_by,
+        cluster_key: row.key.and_then(|key| wrap::cluster_key_of(&key.wrapped).ok()).map(|id| id.to_string()),
+    });
+    TenantKeyList { tenant: keys.tenant, current, items: items.collect() }
 }
 
 /// The row of a tenant, alive or retired.

@@ -183,6 +183,8 @@ examples! {
     "MintToken" "POST" "/tenants/acme/tokens" json tenant one mint_token
         MintTokenRequest { agent: text("payer"), scope: text("stripe:pay"), life_seconds: 60,
             claims: vec![TokenClaim { name: text("purpose"), value: text("billing") }], ..Default::default() };
+    "GetTenantKeys" "GET" "/tenants/acme/keys" none tenant one get_tenant_keys of_tenant();
+    "RotateTenantKey" "POST" "/tenants/acme/keys/rotate" none tenant one rotate_tenant_key of_tenant();
     "ListRevocations" "GET" "/tenants/acme/revocations" none tenant one list_revocations listed();
     "Revoke" "POST" "/tenants/acme/revocations" json tenant one revoke
         RevokeRequest { kind: text("agent"), subject: text("payer"), reason: text("lost"), ..Default::default() };

@@ -235,7 +235,8 @@ impl Followed {
             .in_history(in_force.stamp.history)
             .with_revoked(Arc::clone(&self.told.revoked))
             .with_staleness(staleness)
-            .with_organization_limits(self.told.organization_limits.clone());
+            .with_organization_limits(self.told.organization_limits.clone())
+            .with_keys(self.told.keys.clone());
         Some(match &in_force.canary {
             Some((share, canary)) => tenant.with_canary(*share, Arc::clone(canary)),
             None => tenant,
