@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::output::Format;
 use crate::{
-    agent, budget, cluster, completions, config, control, data, decide, dev, explain, person, policy, ready,
-    role, tenant, token,
+    agent, budget, cluster, completions, config, control, data, decide, dev, explain, organization, person,
+    policy, ready, role, tenant, token,
 };
 
 /// Decides what AI agents may do, call by call.
@@ -71,6 +71,9 @@ pub(crate) enum Command {
     /// Show what is left of budgets, and change one until its day ends
     #[command(subcommand)]
     Budget(budget::Command),
+    /// Say what all tenants of an organization may use together
+    #[command(subcommand)]
+    Organization(organization::Command),
     /// Make people who administer, and their tokens
     #[command(subcommand)]
     Person(person::Command),

@@ -32,6 +32,7 @@ mod decide;
 mod dev;
 mod enforced;
 mod explain;
+mod organization;
 mod person;
 mod policy;
 mod ready;
@@ -71,6 +72,7 @@ fn run(cli: Cli, matches: &ArgMatches, output: Output) -> anyhow::Result<Ended> 
         Command::Tenant(command) => tenant::run(command, output),
         Command::Agent(command) => agent::run(command, output),
         Command::Budget(command) => budget::run(command, output),
+        Command::Organization(command) => organization::run(command, output),
         Command::Person(command) => person::run(command, output),
         Command::Role(command) => role::run(command, output),
         Command::Policy(command) => policy::run(command, output),

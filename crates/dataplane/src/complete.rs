@@ -20,33 +20,74 @@ use crate::answer::Refused;
 use crate::case::Surface;
 use crate::charges::{NotOpen, Open};
 use crate::decider::Decider;
+use crate::decision_id::Elsewhere;
 use crate::log::line::{CompletionLine, Line, SettledPart};
 use crate::snapshot::Phase;
+
+/// Who tells what became of a call, and by which way.
+pub(crate) struct Teller<'t> {
+    pub(crate) surface: Surface,
+    pub(crate) source: IpAddr,
+    /// The evidence, as sent.
+    pub(crate) token: &'t str,
+    /// Another node passed it on: it is not passed on again.
+    pub(crate) forwarded: bool,
+}
+
+/// A result as it is to be used.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Usable {
+    /// The very value that was told.
+    AsTold(Option<Value>),
+    /// What the node gave back that decided.
+    Passed(Option<Value>),
+}
 
 /// The right to lower what a call was charged.
 const SETTLE_SCOPE: &str = "settle";
 
 /// Settles a call, and gives back its result as it is to be used.
 ///
-/// Refuses for: bad evidence, a decision of another node, tenant or agent, one that is over or was completed before, a cost
+/// Refuses for: bad evidence, a decision of a node that is not known or cannot be reached, of another tenant or agent, one that is over or was completed before, a cost
 /// that is lowered without the right to it or beyond belief, and a record that cannot be written.
 pub(crate) async fn complete(
     decider: &Decider,
-    surface: Surface,
-    source: IpAddr,
-    token: &str,
+    teller: Teller<'_>,
     completion: Completion,
-) -> Result<Option<Value>, Refused> {
-    let principal = match prove(decider, token) {
+) -> Result<Usable, Refused> {
+    let principal = match prove(decider, teller.token) {
         Ok(principal) => principal,
-        Err(refused) => return Err(decider.turn_away(source, surface, refused).await),
+        Err(refused) => return Err(decider.turn_away(teller.source, teller.surface, refused).await),
     };
-    let completed = accept(decider, &principal, completion).await;
+    let completed = match decider.ids.check(&completion.decision_id) {
+        Ok(()) => accept(decider, &principal, completion).await.map(Usable::AsTold),
+        Err(elsewhere) => forward(decider, &teller, elsewhere, &completion).await.map(Usable::Passed),
+    };
     match &completed {
-        Ok(_) => decider.metrics.completed(),
-        Err(refused) => decider.metrics.refused(refused.code, surface),
+        Ok(Usable::AsTold(_)) => decider.metrics.completed(),
+        // Counted where it was taken.
+        Ok(Usable::Passed(_)) => {}
+        Err(refused) => decider.metrics.refused(refused.code, teller.surface),
     }
     completed
+}
+
+/// Passes a completion on to the node that decided, once.
+async fn forward(
+    decider: &Decider,
+    teller: &Teller<'_>,
+    elsewhere: Elsewhere,
+    completion: &Completion,
+) -> Result<Option<Value>, Refused> {
+    let snapshot = decider.snapshot();
+    let known = match &elsewhere {
+        Elsewhere::Node(name) if !teller.forwarded => snapshot.shards().named(name),
+        Elsewhere::Node(_) | Elsewhere::Nowhere | Elsewhere::Before => None,
+    };
+    match (known, decider.peers()) {
+        (Some(node), Some(peers)) => peers.complete(node, teller.token, completion).await,
+        (None, _) | (_, None) => Err(unknown(elsewhere.to_string())),
+    }
 }
 
 /// Who says so.
@@ -70,7 +111,6 @@ async fn accept(
     completion: Completion,
 ) -> Result<Option<Value>, Refused> {
     let Completion { decision_id, status, cost, result } = completion;
-    decider.ids.check(&decision_id).map_err(|elsewhere| unknown(elsewhere.to_string()))?;
     let settles = principal.scope.has(SETTLE_SCOPE);
     let said = Said { status, cost, settles };
     if status == Status::NotRun && !settles {
@@ -169,6 +209,11 @@ fn settle(decider: &Decider, charged: Charged, real: &Costs) {
         if let (Kind::Budget { budget, .. }, Some((_, debt))) = (&limit.kind, debt) {
             budget.beyond(*debt);
             decider.metrics.debt(limit.level);
+        }
+        for saving in settlement.late.iter().filter(|saving| saving.account == *at) {
+            if let Kind::Budget { budget, .. } = &limit.kind {
+                budget.below(saving);
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use aegis_model::call::ToolCall;
 use aegis_model::caps;
@@ -26,6 +26,7 @@ use crate::limits::Book;
 use crate::log::Log;
 use crate::log::line::{Line, RefusalsLine};
 use crate::metrics::Metrics;
+use crate::peers::Peers;
 use crate::replay::Replays;
 use crate::room::{Room, Seat};
 use crate::snapshot::{Phase, ShardMap, Snapshot, Staleness, SwapRefusal, Tenant};
@@ -49,6 +50,7 @@ pub struct Decider {
     policies: watch::Sender<PolicyStanding>,
     shards: watch::Sender<Arc<ShardMap>>,
     leaving: CancellationToken,
+    peers: OnceLock<Peers>,
     swapping: Mutex<()>,
 }
 
@@ -127,6 +129,7 @@ impl Decider {
             policies: watch::Sender::new(standing),
             shards: watch::Sender::new(Arc::default()),
             leaving: CancellationToken::new(),
+            peers: OnceLock::new(),
             swapping: Mutex::new(()),
         })
     }
@@ -269,6 +272,16 @@ impl Decider {
     /// Which data nodes own slots, now and later.
     pub fn shards(&self) -> watch::Receiver<Arc<ShardMap>> {
         self.shards.subscribe()
+    }
+
+    /// Takes the way to other data nodes, of the feed that says which there are. The first one counts.
+    pub(crate) fn know_peers(&self, peers: Peers) {
+        let _known_before = self.peers.set(peers);
+    }
+
+    /// The way to other data nodes, if a feed says which there are.
+    pub(crate) fn peers(&self) -> Option<&Peers> {
+        self.peers.get()
     }
 
     /// Says that this node is about to stop, so that its slots are given to others. Calls are answered as before.

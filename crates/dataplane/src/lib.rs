@@ -26,6 +26,7 @@ mod laps;
 mod limits;
 mod log;
 mod metrics;
+mod peers;
 mod price;
 mod replay;
 mod room;

@@ -221,6 +221,7 @@ impl Node {
     /// For a node that was started with [`Snapshot::awaiting`]; its snapshots are the feed's matter from now on.
     pub fn follow(&mut self, feed: Feed) {
         let (lending, book) = (feed.lending(), Arc::clone(&self.decider.book));
+        self.decider.know_peers(feed.peers());
         self.tasks.spawn(async move {
             lending.run(book).await;
             "lending"

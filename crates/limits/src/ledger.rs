@@ -22,10 +22,12 @@ pub struct Ledger {
     pub granted: Micros,
     /// Real costs beyond what was reserved for them. Counts like what was granted, and alone may pass the limit.
     pub debt: Micros,
-    /// Grows whenever more can be granted than before: with a credit, a higher limit, a lower debt.
+    /// Grows whenever more can be granted than before: with a credit, a saving, a higher limit, a lower debt.
     pub revision: u64,
     /// The number of the last lease.
     pub last_lease: LeaseId,
+    /// The last lease of what was forgiven, or is taken as spent whatever it was: nothing can be saved of those up to it.
+    pub forgiven: LeaseId,
     /// The leases that are out, by rising number; at most [`LEASES_PER_BUDGET_MAX`].
     pub leases: Vec<Loan>,
 }
@@ -115,6 +117,7 @@ impl Ledger {
             debt: Micros::ZERO,
             revision: 1,
             last_lease: LeaseId(0),
+            forgiven: LeaseId(0),
             leases: Vec::new(),
         }
     }
@@ -204,6 +207,25 @@ impl Ledger {
         Ok(())
     }
 
+    /// Takes back what calls of a lease cost less than they were charged, as their node knows after it reported what was left of
+    /// the lease: each amount once. Gives what can be granted again: nothing if it was forgiven before, or nobody knows.
+    pub fn save(&mut self, lease: LeaseId, amount: Micros) -> Micros {
+        let saved = match self.leases.binary_search_by_key(&lease, |loan| loan.id) {
+            // Its rest is on the way.
+            Ok(at) => {
+                let loan = &mut self.leases[at];
+                let saved = amount.min(loan.amount);
+                loan.amount = loan.amount.saturating_sub(saved);
+                saved
+            }
+            Err(_) if lease > self.last_lease || lease <= self.forgiven => Micros::ZERO,
+            Err(_) => amount.min(self.granted.saturating_sub(self.lent())),
+        };
+        self.granted = self.granted.saturating_sub(saved);
+        self.revision += u64::from(!saved.is_zero());
+        saved
+    }
+
     /// Takes the leases of one life of a node as spent in full: after a loss of power, or when it will not come back. They
     /// stay charged, and can no longer be credited. Gives the amount of which nobody knows whether it was spent.
     pub fn charge_all(&mut self, holder: Holder) -> Micros {
@@ -216,6 +238,7 @@ impl Ledger {
     pub fn void(&mut self) {
         self.leases.clear();
         self.granted = self.granted.max(self.limit);
+        self.forgiven = self.last_lease;
     }
 
     /// Forgives what was spent, and debt, as an administrator's recorded act: only what is out in leases stays charged. After
@@ -224,6 +247,7 @@ impl Ledger {
         let lent = self.lent();
         self.revision += u64::from(lent < self.granted || !self.debt.is_zero());
         (self.granted, self.debt) = (lent, Micros::ZERO);
+        self.forgiven = self.last_lease;
     }
 
     /// Sets the limit. One below what is granted stops grants and takes nothing back; a higher one can be used at once.

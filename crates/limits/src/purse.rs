@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 
 use crate::cell::Cell;
 use crate::lease::{Late, Lease};
+use crate::ledger::LeaseId;
 
 /// The leases of one budget at one node, oldest first. Reading it takes no lock; it changes with grants and returns only.
 #[derive(Debug)]
@@ -39,12 +40,14 @@ impl<C: Cell> View<C> {
 #[derive(Debug)]
 struct Entry<C: Cell> {
     number: u64,
+    /// The ledger that it is of.
+    ledger: u64,
     lease: Arc<Lease<C>>,
 }
 
 impl<C: Cell> Clone for Entry<C> {
     fn clone(&self) -> Self {
-        Self { number: self.number, lease: Arc::clone(&self.lease) }
+        Self { number: self.number, ledger: self.ledger, lease: Arc::clone(&self.lease) }
     }
 }
 
@@ -52,6 +55,8 @@ impl<C: Cell> Clone for Entry<C> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Payment {
     number: u64,
+    ledger: u64,
+    lease: LeaseId,
     amount: Micros,
 }
 
@@ -59,6 +64,16 @@ impl Payment {
     /// What was paid.
     pub fn amount(self) -> Micros {
         self.amount
+    }
+
+    /// The ledger of the lease that paid, as [`Purse::add_of`] was told.
+    pub fn ledger(self) -> u64 {
+        self.ledger
+    }
+
+    /// The lease that paid.
+    pub fn lease(self) -> LeaseId {
+        self.lease
     }
 }
 
@@ -79,13 +94,21 @@ impl<C: Cell> Default for Purse<C> {
 }
 
 impl<C: Cell> Purse<C> {
-    /// Takes in a lease that was granted, behind those that are there.
+    /// Takes in a lease that was granted, behind those that are there, where nobody tells ledgers apart.
     ///
     /// # Errors
     /// [`Full`], at [`LEASES_PER_PURSE_MAX`].
     pub fn add(&self, lease: &Arc<Lease<C>>) -> Result<(), Full> {
+        self.add_of(lease, 0)
+    }
+
+    /// The same, of a lease of the ledger that has this number.
+    ///
+    /// # Errors
+    /// [`Full`], at [`LEASES_PER_PURSE_MAX`].
+    pub fn add_of(&self, lease: &Arc<Lease<C>>, ledger: u64) -> Result<(), Full> {
         let number = self.entered.fetch_add(1, Ordering::Relaxed);
-        let entry = Entry { number, lease: Arc::clone(lease) };
+        let entry = Entry { number, ledger, lease: Arc::clone(lease) };
         let before = self.leases.rcu(|leases| {
             let room = leases.len() < LEASES_PER_PURSE_MAX;
             leases.iter().chain(room.then_some(&entry)).cloned().collect::<Vec<_>>()
@@ -105,7 +128,7 @@ impl<C: Cell> Purse<C> {
     /// Puts back `amount` of what was paid, to the lease that paid.
     ///
     /// # Errors
-    /// [`Late`]: its rest was taken before, and so it stays spent.
+    /// [`Late`]: its rest was taken before. It stays spent, unless the ledger is told ([`crate::ledger::Ledger::save`]).
     pub fn refund(&self, payment: Payment, amount: Micros) -> Result<(), Late> {
         let leases = self.leases.load();
         let payer = leases.iter().find(|entry| entry.number == payment.number).ok_or(Late)?;
@@ -169,13 +192,12 @@ impl<C: Cell> Purse<C> {
 
 fn spend<C: Cell>(leases: &[Entry<C>], cost: Micros) -> Result<Payment, Short> {
     let payer = leases.iter().find(|entry| entry.lease.spend(cost).is_ok()).ok_or(Short)?;
-    Ok(Payment { number: payer.number, amount: cost })
+    Ok(Payment { number: payer.number, ledger: payer.ledger, lease: payer.lease.id(), amount: cost })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::LeaseId;
 
     fn purse(amounts: &[u64]) -> Purse {
         let purse = Purse::default();

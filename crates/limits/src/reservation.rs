@@ -16,6 +16,7 @@ use aegis_model::money::Micros;
 use crate::bucket::Token;
 use crate::cell::Cell;
 use crate::hierarchy::{Costs, Hierarchy};
+use crate::ledger::LeaseId;
 use crate::purse::{Payment, Purse};
 
 /// What was taken at all accounts for a call that may still be refused. Dropped, it gives back what was paid, but no tokens,
@@ -51,8 +52,22 @@ pub struct Charge<C: Cell = AtomicU64>(Reservation<C>);
 pub struct Settlement {
     /// Real cost that no lease here covers: to be recorded as debt in the ledger.
     pub debt: Vec<(usize, Micros)>,
-    /// Unspent, but of a lease whose rest was reported before: stays spent.
-    pub late: Vec<(usize, Micros)>,
+    /// Unspent, but of leases whose rest was reported before.
+    pub late: Vec<Saving>,
+}
+
+/// What a call cost less than it was charged, of a lease that cannot take it back any more: stays spent until the ledger knows
+/// ([`crate::ledger::Ledger::save`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Saving {
+    /// The account of the hierarchy.
+    pub account: usize,
+    /// The ledger of the lease that paid.
+    pub ledger: u64,
+    /// The lease that paid.
+    pub lease: LeaseId,
+    /// How much.
+    pub amount: Micros,
 }
 
 impl<C: Cell> Reservation<C> {
@@ -126,7 +141,7 @@ impl<C: Cell> Charge<C> {
 
     /// Replaces what was charged by what the call really cost. Who may say so is for the caller to know.
     ///
-    /// - Less: the difference goes back to the lease that paid, unless its rest was reported before.
+    /// - Less: the difference goes back to the lease that paid, or to the ledger if its rest was reported before.
     /// - More: leases of the same budget pay the difference as far as they go; the rest is debt.
     /// - An account that was free of charge stays so, and one without a budget has nothing to settle.
     pub fn settle(self, real: &Costs) -> Settlement {
@@ -138,7 +153,8 @@ impl<C: Cell> Charge<C> {
             };
             let (back, more) = (paid.amount().saturating_sub(*real), real.saturating_sub(paid.amount()));
             if !back.is_zero() && purse.refund(paid, back).is_err() {
-                settlement.late.push((account, back));
+                let (ledger, lease) = (paid.ledger(), paid.lease());
+                settlement.late.push(Saving { account, ledger, lease, amount: back });
             }
             let debt = if more.is_zero() { more } else { more.saturating_sub(purse.spend_up_to(more)) };
             if !debt.is_zero() {

@@ -205,6 +205,12 @@ pub const DECISION_ID_BYTES_MAX: usize = 128;
 /// charge stays as it is.
 pub const CHARGES_KEPT_SECONDS: u64 = 3_600;
 
+/// Milliseconds for which a data node waits until another one has taken a completion that it passed on.
+pub const FORWARD_MS: u64 = 2_000;
+
+/// Most other data nodes to which a data node keeps connections. More: all are opened anew.
+pub const PEER_CONNECTIONS_MAX: usize = 256;
+
 /// Most allowed calls whose completion a data node waits for: about 128 MiB. More: the oldest are forgotten first, and
 /// their charges stay as they are.
 pub const CHARGES_KEPT_MAX: usize = 1 << 17;
@@ -234,6 +240,10 @@ pub const LEND_RETURNS_MAX: usize = 1_024;
 
 /// Most costs beyond a reservation that a data node reports at once. More: the ask is refused, and the node sends several.
 pub const LEND_DEBTS_MAX: usize = 256;
+
+/// Most leases of which a data node reports at once that calls cost less than they were charged. More: the ask is refused, and
+/// the node sends several.
+pub const LEND_SAVINGS_MAX: usize = 256;
 
 /// Most rates that a data node asks for in one tick. More: the stream ends; a node with more sends several ticks.
 pub const LEND_RATES_MAX: usize = 1_024;
@@ -917,7 +927,10 @@ const _: () = assert!(
 );
 
 const _: () = assert!(
-    LEND_BUDGETS_MAX * (5 * (NAME_BYTES_MAX + 3) + 128) + LEND_RETURNS_MAX * 40 + LEND_DEBTS_MAX * 30
+    LEND_BUDGETS_MAX * (5 * (NAME_BYTES_MAX + 3) + 128)
+        + LEND_RETURNS_MAX * 40
+        + LEND_DEBTS_MAX * 30
+        + LEND_SAVINGS_MAX * 40
         < LEND_ASK_BYTES_MAX,
     "an ask with everything that it may hold fits"
 );

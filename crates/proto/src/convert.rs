@@ -127,6 +127,26 @@ pub fn read_completion(request: &v1::CompleteRequest) -> Result<Completion, BadR
     completion(request.decision_id.clone(), status, cost, result)
 }
 
+/// A completion as it travels to the node that decided.
+pub fn write_completion(completion: &Completion) -> v1::CompleteRequest {
+    let status = match completion.status {
+        Status::Succeeded => v1::CompletionStatus::Succeeded,
+        Status::Failed => v1::CompletionStatus::Failed,
+        Status::NotRun => v1::CompletionStatus::NotRun,
+    };
+    v1::CompleteRequest {
+        decision_id: completion.decision_id.clone(),
+        status: status.into(),
+        cost: completion.cost.map(|cost| cost.to_string()).unwrap_or_default(),
+        result: completion.result.as_ref().map(ToString::to_string).unwrap_or_default().into(),
+    }
+}
+
+/// The answer to a completion, with the result as it is to be used.
+pub fn write_completed(result: Option<&serde_json::Value>) -> v1::CompleteResponse {
+    v1::CompleteResponse { result: result.map(ToString::to_string).unwrap_or_default().into() }
+}
+
 /// A completion, once every text is what it has to be.
 pub(crate) fn completion(
     decision_id: String,

@@ -61,6 +61,9 @@ pub(crate) struct Control {
     pub(crate) certificate: PathBuf,
     /// Its private key.
     pub(crate) key: PathBuf,
+    /// Who vouches for other data nodes, which are told what became of calls that they decided (PEM). Nothing: `authorities`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) peer_authorities: Option<PathBuf>,
     /// The cluster that this node belongs to. Nothing: the first one that it meets, for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cluster: Option<ClusterId>,
@@ -190,6 +193,7 @@ impl Config {
             at(&mut control.authorities);
             at(&mut control.certificate);
             at(&mut control.key);
+            control.peer_authorities.iter_mut().for_each(at);
         }
         self.trust.iter_mut().for_each(|trust| at(&mut trust.key));
         self.tenants.iter_mut().for_each(|tenant| at(&mut tenant.policies));

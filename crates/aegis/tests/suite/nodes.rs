@@ -157,7 +157,8 @@ impl Cluster {
         let text = format!(
             "node = '{name}'\ndata_dir = '{name}'\n[listen]\nhttp = '{http}'\ngrpc = '{grpc}'\nmetrics = '127.0.0.1:0'\n\
              [control]\naddresses = [{}]\nauthorities = 'certs/ca.pem'\ncertificate = 'certs/{name}.pem'\n\
-             key = 'certs/{name}-key.pem'\ncluster = 'test'\nregion = 'eu'\n",
+             key = 'certs/{name}-key.pem'\ncluster = 'test'\nregion = 'eu'\n\
+             advertise = 'http://{grpc}'\n",
             addresses.join(", ")
         );
         fs::write(self.path(&format!("{name}.toml")), text).expect("a file");

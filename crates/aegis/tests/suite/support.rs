@@ -195,9 +195,14 @@ impl Answer {
 
 /// One call over HTTP/1.1, on a connection of its own.
 pub(crate) fn decide(http: SocketAddr, token: &str, call: &Value) -> Answer {
-    let body = call.to_string();
+    post(http, "/v1/decide", token, call)
+}
+
+/// What is answered to `body` at `path`, over HTTP/1.1 on a connection of its own.
+pub(crate) fn post(http: SocketAddr, path: &str, token: &str, body: &Value) -> Answer {
+    let body = body.to_string();
     let head = format!(
-        "POST /v1/decide HTTP/1.1\r\nHost: {http}\r\nAuthorization: Bearer {token}\r\n\
+        "POST {path} HTTP/1.1\r\nHost: {http}\r\nAuthorization: Bearer {token}\r\n\
          Content-Type: application/json\r\nContent-Length: {}",
         body.len()
     );

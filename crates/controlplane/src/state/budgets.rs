@@ -280,6 +280,7 @@ pub(crate) fn account(ledger: &Ledger) -> ledger::Ledger {
         debt: Micros(ledger.debt),
         revision: ledger.revision,
         last_lease: LeaseId(ledger.last_lease),
+        forgiven: LeaseId(ledger.forgiven_lease),
         leases: ledger.loans.iter().map(loan).collect(),
     }
 }
@@ -297,6 +298,7 @@ pub(crate) fn settle(ledger: Ledger, account: ledger::Ledger) -> Ledger {
         debt: account.debt.0,
         revision: account.revision,
         last_lease: account.last_lease.0,
+        forgiven_lease: account.forgiven.0,
         loans: account.leases.into_iter().map(loan).collect(),
         ..ledger
     }

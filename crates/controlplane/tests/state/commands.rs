@@ -12,7 +12,7 @@ use aegis_proto::control::{
     RevokeRole, Role, Rollback, RotateKey, RotateTenantKey, SetTenant, SweepChunks, SweepExpired,
     SweepLimits, TakeLending, WrappedKey,
 };
-use aegis_proto::v1::{CostBeyond, LeaseReturn, LendAsk, LimitKey, LimitLevel};
+use aegis_proto::v1::{CostBelow, CostBeyond, LeaseReturn, LendAsk, LimitKey, LimitLevel};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -155,19 +155,26 @@ fn limits() -> impl Strategy<Value = Request> {
     let back = (1..6_u64, 1..4_u64, 0..30_u64, any::<bool>())
         .prop_map(|(ledger, lease, unspent, recovered)| LeaseReturn { ledger, lease, unspent, recovered });
     let debt = (1..6_u64, 0..20_u64).prop_map(|(ledger, amount)| CostBeyond { ledger, amount });
+    let saving = (1..6_u64, 1..4_u64, 0..20_u64).prop_map(|(ledger, lease, amount)| CostBelow {
+        ledger,
+        lease,
+        amount,
+    });
     let some = |most| 0..most;
     let ask = (
         prop::collection::vec(need, some(4)),
         prop::collection::vec(back, some(3)),
         prop::collection::vec(debt, some(2)),
+        prop::collection::vec(saving, some(2)),
         prop::bool::weighted(0.2),
         prop_oneof![6 => Just(1_u64), 1 => 0..3_u64],
     );
-    let ask = ask.prop_map(|(budgets, returns, debts, recovered, number)| LendAsk {
+    let ask = ask.prop_map(|(budgets, returns, debts, savings, recovered, number)| LendAsk {
         number,
         budgets,
         returns,
         debts,
+        savings,
         recovered,
         complete: recovered && number % 2 == 0,
     });

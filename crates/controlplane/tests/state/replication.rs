@@ -159,7 +159,7 @@ fn the_random_commands_are_done_and_refused() {
             });
         }
     }
-    assert_eq!(done.len(), 30, "{done:?}");
+    assert!(done.len() >= 30, "{done:?}");
     let never_refused: Vec<_> = done.difference(&refused).collect();
     assert!(never_refused.is_empty(), "{never_refused:?}");
 }

@@ -18,6 +18,10 @@ fn said(decision_id: &str, status: Status, cost: Option<u64>) -> Completion {
     }
 }
 
+fn teller(token: &str) -> Teller<'_> {
+    Teller { surface: Surface::Http, source: SOURCE, token, forwarded: false }
+}
+
 /// Whose token tells the end.
 #[derive(Clone, Copy)]
 enum By {
@@ -33,7 +37,10 @@ impl Site {
             By::Owner => self.bench.token("acme", "tool-owner", "settle"),
             By::Other => self.bench.token("acme", "somebody", "*:*"),
         };
-        complete(&self.bench.decider, Surface::Http, SOURCE, &token, completion).await
+        match complete(&self.bench.decider, teller(&token), completion).await? {
+            Usable::AsTold(result) => Ok(result),
+            passed @ Usable::Passed(_) => panic!("{passed:?}: there is no other node"),
+        }
     }
 
     async fn allowed(&self, amount: u64) -> String {
@@ -112,16 +119,14 @@ async fn a_cost_beyond_belief_and_a_decision_that_is_over_are_refused() {
     assert!(site.complete(By::Owner, said(&denied, Status::Succeeded, None)).await.is_err());
     assert_eq!(site.spent().await, 1_000_000);
     let owner = site.bench.token("acme", "tool-owner", "settle");
-    let bad =
-        complete(&site.bench.decider, Surface::Http, SOURCE, "x", said(&id, Status::Succeeded, None)).await;
+    let bad = complete(&site.bench.decider, teller("x"), said(&id, Status::Succeeded, None)).await;
     assert_eq!(bad.unwrap_err().code, ReasonCode::Unauthenticated);
     let elsewhere = site.bench.token("umbrella", "finance", "settle");
     let foreign = said(&id, Status::NotRun, None);
-    let foreign = complete(&site.bench.decider, Surface::Http, SOURCE, &elsewhere, foreign).await;
+    let foreign = complete(&site.bench.decider, teller(&elsewhere), foreign).await;
     assert!(foreign.is_err(), "TEN-1");
     site.bench.decider.charges.sweep(aegis_model::clock::UnixNanos(u64::MAX));
-    let late =
-        complete(&site.bench.decider, Surface::Http, SOURCE, &owner, said(&id, Status::NotRun, None)).await;
+    let late = complete(&site.bench.decider, teller(&owner), said(&id, Status::NotRun, None)).await;
     assert_eq!(late.unwrap_err().path, "/decision_id");
 }
 
@@ -142,6 +147,37 @@ async fn what_no_lease_covers_is_owed() {
     assert_eq!(site.leader.ledger(&key).debt, Micros(3_000_000));
     let page = site.bench.decider.metrics.page(&site.bench.decider, &[]);
     assert!(String::from_utf8(page).unwrap().contains("aegis_limits_debts_total{level=\"agent\"} 1"));
+}
+
+/// Calls that meet an exhausted budget have all leases called back, also those that only calls under way hold: what those turn
+/// out to cost less goes to the ledger then.
+#[tokio::test(start_paused = true)]
+async fn what_a_call_cost_less_is_not_lost_with_its_lease() {
+    let site = Site::new(a_dollar_each);
+    let mut ids = Vec::new();
+    for _ in 0..10 {
+        ids.push(site.allowed(1).await);
+    }
+    let key = crate::limits::testing::budget_of("finance");
+    let leases = |site: &Site| site.leader.ledger(&key).leases.len();
+    for _ in 0..600 {
+        let _refused = site.ask(call(1)).await;
+        // expect(sleep): time is paused; this lets nodes and leader talk.
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!((leases(&site), site.leader.ledger(&key).granted), (0, Micros(TEN)), "all were called back");
+    for id in &ids[..4] {
+        assert!(site.complete(By::Owner, said(id, Status::Succeeded, Some(250_000))).await.is_ok());
+    }
+    assert_eq!(site.spent().await, TEN - 3_000_000);
+    // And it can be spent again, to the unit.
+    let mut allowed = 0;
+    for _ in 0..40 {
+        allowed += u32::from(site.ask(call(1)).await.is_ok_and(|it| it.reasons.is_empty()));
+        // expect(sleep): time is paused; this lets nodes and leader talk.
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(allowed, 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -53,6 +53,12 @@ impl Connector {
         Ok(Self { tls, role })
     }
 
+    /// Connects to other data nodes, whose certificates have to carry the host that the shard map names. Where a node advertises
+    /// an address without TLS, agents send their tokens there in the clear already.
+    pub(crate) fn of_peers(tls: Option<FeedTls>) -> Self {
+        Self { tls, role: None }
+    }
+
     /// A client of the feed of the control node at `address`, connected.
     pub(super) async fn connect(
         &self,
@@ -66,15 +72,24 @@ impl Connector {
 
     /// A connection to the control node at `address`.
     pub(crate) async fn channel(&self, address: &ControlAddress) -> Result<Channel, tonic::transport::Error> {
-        let endpoint = Endpoint::from_shared(format!("http://{}:{}", address.host, address.port))?
-            .http2_keep_alive_interval(PING)
-            .keep_alive_timeout(PING)
-            .keep_alive_while_idle(true)
-            .tcp_nodelay(true);
+        let endpoint = endpoint(address)?.keep_alive_while_idle(true);
         let (connector, address) = (self.clone(), address.clone());
         let dial = tower::service_fn(move |_uri| connector.clone().dial(address.clone()));
         endpoint.connect_with_connector(dial).await
     }
+
+    /// A connection to `address` that opens when it is used.
+    pub(crate) fn lazy_channel(&self, address: &ControlAddress) -> Result<Channel, tonic::transport::Error> {
+        let endpoint = endpoint(address)?;
+        let (connector, address) = (self.clone(), address.clone());
+        let dial = tower::service_fn(move |_uri| connector.clone().dial(address.clone()));
+        Ok(endpoint.connect_with_connector_lazy(dial))
+    }
+}
+
+fn endpoint(address: &ControlAddress) -> Result<Endpoint, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(format!("http://{}:{}", address.host, address.port))?;
+    Ok(endpoint.http2_keep_alive_interval(PING).keep_alive_timeout(PING).tcp_nodelay(true))
 }
 
 /// A stream of either kind.
@@ -88,6 +103,9 @@ impl Connector {
         let _ = stream.set_nodelay(true);
         let tls = self.tls.filter(|_| address.tls);
         let wire: Box<dyn Wire> = match tls {
+            None if address.tls => {
+                return Err(io::Error::other("it is reached with TLS, and no certificates are given"));
+            }
             None => Box::new(stream),
             Some(tls) => {
                 let host = || ServerName::try_from(address.server_name().to_owned());

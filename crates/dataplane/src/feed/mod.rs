@@ -48,6 +48,7 @@ use tokio_util::sync::CancellationToken;
 use crate::NodeName;
 use crate::decider::Decider;
 use crate::limits::{Lending, LinkConfig};
+use crate::peers::Peers;
 
 use cache::BundleCache;
 pub(crate) use connect::Connector;
@@ -76,6 +77,8 @@ pub struct FeedConfig {
     pub controls: Vec<ControlAddress>,
     /// Mutual TLS: the node's certificate, and the authority of the control nodes. Only loopback does without.
     pub tls: Option<FeedTls>,
+    /// TLS with other data nodes, which are told what became of calls that they decided. Nothing: as with control nodes.
+    pub peer_tls: Option<FeedTls>,
     /// The only tenant that is served (a sidecar). Nothing: all that the certificate covers.
     pub tenant: Option<TenantId>,
     /// The cluster that this node belongs to: control nodes reached with TLS then have to show a certificate for
@@ -105,6 +108,7 @@ impl FeedConfig {
             software: env!("CARGO_PKG_VERSION").to_owned(),
             controls,
             tls: None,
+            peer_tls: None,
             tenant: None,
             cluster: None,
             trust: Vec::new(),
@@ -204,6 +208,11 @@ impl Feed {
             },
             leases.clone(),
         )
+    }
+
+    /// The way to other data nodes.
+    pub(crate) fn peers(&self) -> Peers {
+        Peers::new(self.config.peer_tls.clone().or_else(|| self.config.tls.clone()))
     }
 
     /// Follows one control node after the other, until `stopping`, and keeps `decider` at what they say.

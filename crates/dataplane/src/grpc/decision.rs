@@ -20,9 +20,10 @@ use tonic::{Extensions, Request, Response, Status, Streaming};
 use super::{Peer, stream};
 use crate::answer::{Answer, Refused};
 use crate::case::Surface;
-use crate::complete::complete;
+use crate::complete::{Teller, Usable, complete};
 use crate::decider::{Decider, Entry};
 use crate::http::token_of;
+use crate::peers::is_forwarded;
 use crate::readiness::Readiness;
 use crate::walk::walk;
 
@@ -76,9 +77,12 @@ impl Decision for Decisions {
             decider.malformed(Surface::Grpc);
             status_of(&bad.into())
         })?;
-        match complete(decider, Surface::Grpc, source, token, completion).await {
+        let forwarded = is_forwarded(&metadata);
+        let teller = Teller { surface: Surface::Grpc, source, token, forwarded };
+        match complete(decider, teller, completion).await {
             // As it was sent, to the byte.
-            Ok(_same) => Ok(Response::new(CompleteResponse { result: message.result })),
+            Ok(Usable::AsTold(_)) => Ok(Response::new(CompleteResponse { result: message.result })),
+            Ok(Usable::Passed(result)) => Ok(Response::new(convert::write_completed(result.as_ref()))),
             Err(refused) => Err(status_of(&refused)),
         }
     }

@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::{HttpSurface, Reply, headers, reply};
 use crate::answer::Refused;
 use crate::case::Surface;
-use crate::complete::complete;
+use crate::complete::{Teller, Usable, complete};
 
 /// Answers one request: reads its body, settles, writes.
 pub(super) async fn answer(
@@ -29,6 +29,8 @@ pub(super) async fn answer(
         Refused::from(bad)
     })?;
     drop(body);
-    let result = complete(&surface.decider, Surface::Http, source, token, completion).await?;
+    let teller = Teller { surface: Surface::Http, source, token, forwarded: false };
+    let (Usable::AsTold(result) | Usable::Passed(result)) =
+        complete(&surface.decider, teller, completion).await?;
     Ok(reply::json(StatusCode::OK, http_json::write_completed(result.as_ref()).into()))
 }

@@ -53,7 +53,8 @@ pub(super) struct Borrower {
     stopped: VecDeque<(Instant, BudgetId, LeaseId, u64)>,
     /// What goes back with the next ask.
     returns: VecDeque<Return>,
-    debts: bool,
+    /// Debts and savings are to be told.
+    settlements: bool,
     /// Slots of leases that were returned, until no call has the lease in hand.
     lingering: Vec<(Slot, Option<Arc<Lease<LeaseCell>>>)>,
     asked: Option<Asked>,
@@ -91,7 +92,7 @@ impl Borrower {
             low: BTreeSet::new(),
             stopped: VecDeque::new(),
             returns: VecDeque::new(),
-            debts: false,
+            settlements: false,
             lingering: Vec::new(),
             asked: None,
             last_number: 0,
@@ -121,7 +122,7 @@ impl Borrower {
             self.wants.insert(budget.id(), budget);
         }
         self.low.extend(self.desk.take_low());
-        self.debts = self.desk.has_debts();
+        self.settlements = self.desk.has_settlements();
         self.rates.look(now);
     }
 
@@ -145,7 +146,7 @@ impl Borrower {
         if self.asked.is_some() || self.journal.is_none() {
             return None;
         }
-        let nothing = self.returns.is_empty() && self.wants.is_empty() && !self.debts && self.recovered;
+        let nothing = self.returns.is_empty() && self.wants.is_empty() && !self.settlements && self.recovered;
         let urgent = || self.wants.values().any(|budget| budget.is_waited_for());
         if nothing || !(all || urgent()) {
             return None;
@@ -182,7 +183,8 @@ impl Borrower {
             budget.ask(per_second.unwrap_or(Micros::ZERO))
         });
         let debts = self.desk.take_debts(caps::LEND_DEBTS_MAX);
-        self.debts = self.desk.has_debts();
+        let savings = self.desk.take_savings(caps::LEND_SAVINGS_MAX);
+        self.settlements = self.desk.has_settlements();
         let message = v1::LendAsk {
             number: self.last_number,
             budgets: asks.collect(),
@@ -190,6 +192,10 @@ impl Borrower {
             debts: debts
                 .into_iter()
                 .map(|(ledger, debt)| v1::CostBeyond { ledger, amount: debt.0 })
+                .collect(),
+            savings: savings
+                .into_iter()
+                .map(|((ledger, lease), saved)| v1::CostBelow { ledger, lease: lease.0, amount: saved.0 })
                 .collect(),
             recovered: self.recovered,
             complete: self.recovered && self.journal.as_ref().is_some_and(|journal| journal.is_complete()),
@@ -292,7 +298,7 @@ impl Borrower {
         let lease = Arc::new(Lease::in_cell(LeaseId(lease), amount, cell));
         self.make_room(id, now);
         let pocket = self.pockets.entry(id).or_insert_with(|| Pocket::new(Arc::clone(budget), now));
-        let taken_in = budget.purse().add(&lease).is_ok();
+        let taken_in = budget.purse().add_of(&lease, ledger).is_ok();
         let held = Held::new(ledger, lease, slot, granted.epoch_end_ms, now);
         self.desk.counts.leases.fetch_add(1, Ordering::Relaxed);
         let newer = (held.lease.id(), ledger);
@@ -443,7 +449,7 @@ impl Borrower {
 
     /// Whether nothing is out any more.
     pub(super) fn owes_nothing(&self) -> bool {
-        self.pockets.is_empty() && self.returns.is_empty() && self.asked.is_none() && !self.debts
+        self.pockets.is_empty() && self.returns.is_empty() && self.asked.is_none() && !self.settlements
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aegis_limits::purse::Purse;
+use aegis_limits::reservation::Saving;
 use aegis_limits::size::Need;
 use aegis_model::caps;
 use aegis_model::money::Micros;
@@ -220,6 +221,12 @@ impl Budget {
             return;
         }
         self.desk.owe(ledger, debt);
+    }
+
+    /// What a call cost less than it was charged, of a lease whose rest went back before: reported with the next ask, and can
+    /// be granted again.
+    pub(crate) fn below(&self, saving: &Saving) {
+        self.desk.save(saving.ledger, saving.lease, saving.amount);
     }
 
     /// Takes over terms that are newer, or stricter and as new.

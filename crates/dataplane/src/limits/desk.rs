@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aegis_limits::ledger::LeaseId;
 use aegis_model::caps;
 use aegis_model::clock::Clock;
 use aegis_model::money::Micros;
@@ -34,6 +35,8 @@ pub(crate) struct Desk {
     low: Mutex<Vec<BudgetId>>,
     rates: Mutex<Vec<Arc<Rate>>>,
     debts: Mutex<BTreeMap<u64, Micros>>,
+    /// By ledger and lease.
+    savings: Mutex<BTreeMap<(u64, LeaseId), Micros>>,
     /// Set while leases cannot be kept, and so none is taken.
     unkept: AtomicBool,
     reach: Reach,
@@ -83,6 +86,7 @@ impl Desk {
             low: Mutex::default(),
             rates: Mutex::default(),
             debts: Mutex::default(),
+            savings: Mutex::default(),
             unkept: AtomicBool::new(false),
             reach: Reach {
                 state: AtomicU8::new(OUT_OF_REACH),
@@ -122,6 +126,13 @@ impl Desk {
         *owed = owed.saturating_add(debt);
     }
 
+    /// What calls cost less than they were charged, of a lease that cannot take it back any more.
+    pub(super) fn save(&self, ledger: u64, lease: LeaseId, amount: Micros) {
+        let mut savings = lock(&self.savings);
+        let saved = savings.entry((ledger, lease)).or_insert(Micros::ZERO);
+        *saved = saved.saturating_add(amount);
+    }
+
     pub(super) fn take_wanted(&self) -> Vec<Arc<Budget>> {
         std::mem::take(&mut lock(&self.wanted))
     }
@@ -136,18 +147,17 @@ impl Desk {
 
     /// Up to so many debts; the rest stays.
     pub(super) fn take_debts(&self, most: usize) -> Vec<(u64, Micros)> {
-        let mut debts = lock(&self.debts);
-        let mut taken = Vec::new();
-        while taken.len() < most
-            && let Some(debt) = debts.pop_first()
-        {
-            taken.push(debt);
-        }
-        taken
+        take(&self.debts, most)
     }
 
-    pub(super) fn has_debts(&self) -> bool {
-        !lock(&self.debts).is_empty()
+    /// Up to so many savings; the rest stays.
+    pub(super) fn take_savings(&self, most: usize) -> Vec<((u64, LeaseId), Micros)> {
+        take(&self.savings, most)
+    }
+
+    /// Whether there are debts or savings to be told.
+    pub(super) fn has_settlements(&self) -> bool {
+        !lock(&self.debts).is_empty() || !lock(&self.savings).is_empty()
     }
 
     /// Leases can be kept.
@@ -234,6 +244,11 @@ impl Once {
 /// A lock whose holder panicked guards plain values: each is right by itself.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn take<K: Ord>(amounts: &Mutex<BTreeMap<K, Micros>>, most: usize) -> Vec<(K, Micros)> {
+    let mut amounts = lock(amounts);
+    std::iter::from_fn(|| amounts.pop_first()).take(most).collect()
 }
 
 pub(super) fn count(counter: &AtomicU64) {

@@ -215,6 +215,11 @@ impl Leader {
                 ledger.record_debt(Micros(debt.amount));
             }
         }
+        for saving in &ask.savings {
+            if let Some(ledger) = state.ledgers.get_mut(&saving.ledger) {
+                ledger.save(LeaseId(saving.lease), Micros(saving.amount));
+            }
+        }
         let nodes = state.lines.len() as u32;
         let budgets = ask.budgets.iter().map(|need| state.lend(need, holder, current, nodes)).collect();
         let answer = v1::LendAnswer { number: ask.number, budgets, nodes };

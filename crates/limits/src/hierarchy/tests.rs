@@ -6,7 +6,7 @@ use super::*;
 use crate::lease::Lease;
 use crate::ledger::LeaseId;
 use crate::pace::Pace;
-use crate::reservation::{Charge, Settlement};
+use crate::reservation::{Charge, Saving, Settlement};
 
 const NOW: Monotonic = Monotonic(Duration::from_secs(100));
 
@@ -167,7 +167,7 @@ fn a_settlement_goes_down_to_the_lease_and_up_to_debt() {
 }
 
 #[test]
-fn what_comes_back_after_the_rest_was_reported_stays_spent() {
+fn what_comes_back_after_the_rest_was_reported_is_for_the_ledger() {
     let hierarchy = hierarchy([(9, 100); LEVELS]);
     let purse = purse(&hierarchy, 2);
     let charge = hierarchy.reserve(&cost(30), NOW).unwrap().commit();
@@ -175,7 +175,8 @@ fn what_comes_back_after_the_rest_was_reported_stays_spent() {
     assert_eq!(purse.all()[0].take_rest(), Some(Micros(60)));
     reservation.refund(NOW);
     let settlement = charge.settle(&cost(20));
-    assert_eq!(settlement.late, [(2, Micros(10))]);
+    let saving = Saving { account: 2, ledger: 0, lease: LeaseId(1), amount: Micros(10) };
+    assert_eq!(settlement.late, [saving]);
     assert_eq!(hierarchy.reserve(&cost(1), NOW).unwrap_err().level, Level::Agent);
 }
 

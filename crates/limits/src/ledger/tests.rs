@@ -26,6 +26,11 @@ fn waiting(amount: Micros) -> Need {
     Need { waiting: amount, least: amount, per_second: Micros::ZERO }
 }
 
+/// A lease of so many units for a node in its first life.
+fn lend(ledger: &mut Ledger, node: u64, amount: u64) -> Loan {
+    ledger.grant(holder(node, 1), Incarnation(1), 1, waiting(units(amount))).unwrap()
+}
+
 #[test]
 fn a_grant_is_charged_in_full_and_comes_back_once() {
     let (mut ledger, one) = (ledger(20), holder(1, 1));
@@ -116,6 +121,42 @@ fn a_limit_below_what_is_granted_stops_grants_until_it_is_raised() {
     ledger.set_limit(units(2));
     ledger.credit(loan.id, one, one.incarnation, Ground::Stopped, units(15)).unwrap();
     assert_eq!(ledger.free(), units(1));
+}
+
+#[test]
+fn what_a_call_cost_less_can_be_granted_again_once_it_is_known() {
+    let mut ledger = ledger(10);
+    let first = lend(&mut ledger, 1, 10);
+    assert!(ledger.free().is_zero());
+    // Told while the rest of the lease is still on its way: both come back, each once.
+    assert_eq!(ledger.save(first.id, units(4)), units(4));
+    assert_eq!((ledger.granted, ledger.lent()), (units(6), units(6)));
+    let too_much = ledger.credit(first.id, first.holder, first.holder.incarnation, Ground::Stopped, units(7));
+    assert_eq!(too_much, Err(NoCredit::TooMuch));
+    ledger.credit(first.id, first.holder, first.holder.incarnation, Ground::Stopped, units(1)).unwrap();
+    assert_eq!((ledger.granted, ledger.lent()), (units(5), Micros::ZERO));
+    let before = ledger.revision;
+    assert_eq!((ledger.save(first.id, units(2)), ledger.free()), (units(2), units(7)));
+    assert_eq!(ledger.revision, before + 1, "who found it exhausted asks again");
+    // Never more than was spent, and of no lease that was never given.
+    assert_eq!(ledger.save(LeaseId(99), units(1)), Micros::ZERO);
+    assert_eq!((ledger.save(first.id, Micros::MAX), ledger.granted), (units(3), Micros::ZERO));
+}
+
+#[test]
+fn nothing_is_saved_of_what_was_forgiven_or_is_not_known() {
+    let mut ledger = ledger(10);
+    let first = lend(&mut ledger, 1, 5);
+    ledger.credit(first.id, first.holder, first.holder.incarnation, Ground::Stopped, Micros::ZERO).unwrap();
+    ledger.forgive_spent();
+    let second = lend(&mut ledger, 1, 5);
+    ledger
+        .credit(second.id, second.holder, second.holder.incarnation, Ground::Stopped, Micros::ZERO)
+        .unwrap();
+    // What the first lease spent is forgiven already: LIM-1 of what was spent since.
+    assert_eq!((ledger.save(first.id, units(5)), ledger.granted), (Micros::ZERO, second.amount));
+    ledger.void();
+    assert_eq!((ledger.save(second.id, units(1)), ledger.free()), (Micros::ZERO, Micros::ZERO));
 }
 
 #[test]
@@ -213,6 +254,7 @@ enum Act {
     Limit(u64),
     Debt(u64),
     Forgive(u64),
+    Save { lease: usize, amount: u64 },
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -226,7 +268,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0..4_u64, any::<bool>()).prop_map(|(node, power_lost)| Act::Restart { node, power_lost }),
         1 => (0..20_000_000_u64).prop_map(Act::Limit),
         1 => some.clone().prop_map(Act::Debt),
-        1 => some.prop_map(Act::Forgive),
+        1 => some.clone().prop_map(Act::Forgive),
+        2 => (any::<usize>(), some).prop_map(|(lease, amount)| Act::Save { lease, amount }),
     ]
 }
 
@@ -236,8 +279,9 @@ struct World {
     incarnation: BTreeMap<u64, u64>,
     /// Leases that a node holds, with what it spent of each.
     held: Vec<(Loan, Micros)>,
-    /// Leases that were credited once.
-    returned: Vec<Loan>,
+    /// Leases that were credited once, with what calls may still turn out to have spent less of each: nothing of a process
+    /// that is gone.
+    returned: Vec<(Loan, Micros)>,
     spent: u64,
 }
 
@@ -274,13 +318,21 @@ impl World {
             Act::Limit(limit) => ledger.set_limit(Micros(limit)),
             Act::Debt(amount) => ledger.record_debt(Micros(amount)),
             Act::Forgive(amount) => ledger.forgive_debt(Micros(amount)),
-            Act::Spend { .. } => {}
+            Act::Save { lease, amount } if !self.returned.is_empty() => {
+                let at = lease % self.returned.len();
+                let (loan, spent) = &mut self.returned[at];
+                let amount = Micros(amount).min(*spent);
+                *spent = spent.saturating_sub(amount);
+                assert_eq!(ledger.save(loan.id, amount), amount, "nothing is lost");
+                self.spent -= amount.0;
+            }
+            Act::Spend { .. } | Act::Save { .. } => {}
         }
     }
 
     fn credit(&mut self, ledger: &mut Ledger, lease: usize, again: bool, excess: u64) {
         if again && !self.returned.is_empty() {
-            let loan = self.returned[lease % self.returned.len()];
+            let (loan, _) = self.returned[lease % self.returned.len()];
             let current = Incarnation(self.current(loan.holder.node.0));
             let by = Holder { incarnation: current, ..loan.holder };
             for ground in [Ground::Stopped, Ground::Recovered] {
@@ -296,7 +348,7 @@ impl World {
             assert_eq!(answer.is_ok(), excess == 0);
             if answer.is_ok() {
                 self.held.swap_remove(at);
-                self.returned.push(loan);
+                self.returned.push((loan, spent));
             }
         }
     }
@@ -317,7 +369,10 @@ impl World {
             }
         }
         ledger.charge_all(old);
-        self.returned.extend(own.into_iter().map(|(loan, _)| loan));
+        for (loan, spent) in &mut self.returned {
+            *spent = if loan.holder == old { Micros::ZERO } else { *spent };
+        }
+        self.returned.extend(own.into_iter().map(|(loan, _)| (loan, Micros::ZERO)));
     }
 }
 

@@ -654,6 +654,9 @@ pub struct Ledger {
     /// The highest percentage that was alerted of. Zero: none.
     #[prost(uint32, tag = "15")]
     pub alerted: u32,
+    /// The last lease of what was forgiven, or counts as spent whatever it was: nothing is saved of those up to it.
+    #[prost(uint64, tag = "16")]
+    pub forgiven_lease: u64,
 }
 /// A civil day of a time zone, in milliseconds since 1970.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -1811,6 +1811,9 @@ pub struct LendAsk {
     /// returned nor proven was never taken in then, since a node writes a lease down before it spends from it: it comes back whole.
     #[prost(bool, tag = "6")]
     pub complete: bool,
+    /// What calls cost less than they were charged, of leases whose rest was returned before.
+    #[prost(message, repeated, tag = "7")]
+    pub savings: ::prost::alloc::vec::Vec<CostBelow>,
 }
 /// A need of one budget.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1861,6 +1864,19 @@ pub struct CostBeyond {
     pub ledger: u64,
     /// How much.
     #[prost(uint64, tag = "2")]
+    pub amount: u64,
+}
+/// What calls of a lease cost less than they were charged, as far as the lease could not take it back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CostBelow {
+    /// The number of the ledger that the lease is of, as it was granted.
+    #[prost(uint64, tag = "1")]
+    pub ledger: u64,
+    /// The lease.
+    #[prost(uint64, tag = "2")]
+    pub lease: u64,
+    /// How much.
+    #[prost(uint64, tag = "3")]
     pub amount: u64,
 }
 /// To a data node.

@@ -301,6 +301,18 @@ pub const BARS: &[Bar] = &[
         goals: &[at_least("lease-kills/kills", 500.0), at_most("lease-kills/overspent", 0.0)],
     },
     Bar {
+        name: "raised-budget",
+        question: "How long until a budget that was raised by a policy can be used at every data node?",
+        commands: &[
+            plain("cargo build --release --locked -p aegis"),
+            Step {
+                line: "cargo test --locked -p aegis --test suite -- --nocapture --exact limits::faults::a_lowered_budget_stops_and_a_raised_one_goes_on",
+                variables: &RAISES,
+            },
+        ],
+        goals: &[at_least("limits/raises", 20.0), at_most("limits/raised_worst", 1.0)],
+    },
+    Bar {
         name: "rates",
         question: "Does a rate over three data nodes hold in every second, and is it used, also when the load moves?",
         commands: &[
@@ -336,6 +348,7 @@ const LEADERS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "30"), ("AEGIS_FAUL
 const ROLLBACKS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "200"), ("AEGIS_FAULTS_AGENTS", "1000")];
 const BUDGETS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "10"), ("AEGIS_FAULTS_AGENTS", "0")];
 const LEASE_KILLS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "500"), ("AEGIS_FAULTS_AGENTS", "0")];
+const RAISES: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "20"), ("AEGIS_FAULTS_AGENTS", "0")];
 const RATES: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "6"), ("AEGIS_FAULTS_SECONDS", "20")];
 
 /// The nodes are what users run; the test itself needs no optimization.

@@ -8,8 +8,8 @@ use super::callers::{Client, Said, clients};
 use super::{agent, enforce};
 use crate::nodes::Cluster;
 use crate::support::LONG;
-use crate::trials::figures::figure;
-use crate::trials::runtime;
+use crate::trials::figures::{figure, quantile};
+use crate::trials::{rounds, runtime};
 
 /// Pause between calls that wait for something to change.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -55,27 +55,35 @@ async fn until_allowed(client: &Client) -> Duration {
 #[test]
 fn a_lowered_budget_stops_and_a_raised_one_goes_on() {
     let cluster = Cluster::running(3, 3);
-    enforce(&cluster, &budget(100));
-    let token = agent(&cluster, "agent-1");
-    let (runtime, clients) = (runtime(), clients(&cluster, &token, 3));
-    let mut allowed = 0;
-    runtime.block_on(async {
-        for turn in 0..60 {
-            assert_eq!(clients[turn % 3].call().await, Said::Allowed, "{turn}");
-            allowed += 1;
-        }
-    });
-    // Below what is granted: leases that are out are spent, and nothing is granted.
-    enforce(&cluster, &budget(50));
-    allowed += runtime.block_on(spend(&clients));
-    assert!((60..=100).contains(&allowed), "{allowed} were allowed");
-    // Raised: it can be used at once, and to the unit.
-    enforce(&cluster, &budget(200));
-    let (first, after) =
-        runtime.block_on(async { (until_allowed(&clients[0]).await, spend(&clients).await) });
-    figure("limits/raised", first.as_secs_f64(), "s");
-    assert_eq!(allowed + 1 + after, 200);
-    assert!(first < Duration::from_secs(5), "{first:?}");
+    let runtime = runtime();
+    let mut raised = Vec::new();
+    for round in 1..=rounds(2) {
+        enforce(&cluster, &budget(100));
+        let token = agent(&cluster, &format!("agent-{round}"));
+        let clients = clients(&cluster, &token, 3);
+        let mut allowed = 0;
+        runtime.block_on(async {
+            for turn in 0..60 {
+                assert_eq!(clients[turn % 3].call().await, Said::Allowed, "{turn}");
+                allowed += 1;
+            }
+        });
+        // Below what is granted: leases that are out are spent, and nothing is granted.
+        enforce(&cluster, &budget(50));
+        allowed += runtime.block_on(spend(&clients));
+        assert!((60..=100).contains(&allowed), "{allowed} were allowed");
+        // Raised: it can be used at once, and to the unit.
+        enforce(&cluster, &budget(200));
+        let (first, after) = runtime
+            .block_on(async { (until_allowed(&clients[round as usize % 3]).await, spend(&clients).await) });
+        raised.push(first.as_secs_f64());
+        assert_eq!(allowed + 1 + after, 200);
+        // A bound for broken code; the bar has the goal.
+        assert!(first < Duration::from_secs(5), "{first:?}");
+    }
+    figure("limits/raises", raised.len() as f64, "");
+    figure("limits/raised", quantile(&raised, 0.5), "s");
+    figure("limits/raised_worst", quantile(&raised, 1.0), "s");
 }
 
 #[test]

@@ -10,9 +10,11 @@
 )]
 
 mod callers;
+mod completing;
 mod exact;
 mod faults;
 mod kills;
+mod organizations;
 mod rates;
 
 use std::fs;
@@ -21,13 +23,18 @@ use crate::nodes::Cluster;
 
 /// Puts a policy of one document into force at every data node.
 fn enforce(cluster: &Cluster, document: &str) {
+    enforce_for(cluster, "acme", document);
+}
+
+/// The same, for another tenant.
+fn enforce_for(cluster: &Cluster, tenant: &str, document: &str) {
     let folder = cluster.path("limits");
     fs::create_dir_all(&folder).expect("a folder");
     fs::write(folder.join("p.yaml"), document).expect("a file");
     let folder = folder.to_str().expect("UTF-8");
     let version =
-        cluster.done(&["policy", "publish", folder, "--tenant", "acme"])["version"]["number"].to_string();
-    cluster.done(&["policy", "activate", &version, "--tenant", "acme", "--wait", "30s"]);
+        cluster.done(&["policy", "publish", folder, "--tenant", tenant])["version"]["number"].to_string();
+    cluster.done(&["policy", "activate", &version, "--tenant", tenant, "--wait", "30s"]);
 }
 
 /// A new agent's token.

@@ -1,4 +1,4 @@
-//! One data node's ask, from top to bottom: is it the newest process, was it answered before? Then its returns, its debts,
+//! One data node's ask, from top to bottom: is it the newest process, was it answered before? Then its returns, its debts, its savings,
 //! and what it needs.
 
 use aegis_limits::holder::{Holder, Incarnation, NodeId};
@@ -73,6 +73,9 @@ impl<'d, 'w, 't> Desk<'d, 'w, 't> {
         for debt in &ask.debts {
             self.note_debt(&customer, debt)?;
         }
+        for saving in &ask.savings {
+            self.note_saving(&customer, saving)?;
+        }
         if ask.recovered && row.recovered_incarnation < asked.incarnation {
             row.recovered_incarnation = asked.incarnation;
             if !ask.complete {
@@ -131,6 +134,23 @@ impl<'d, 'w, 't> Desk<'d, 'w, 't> {
         let mut fresh = budgets::settle(fresh, account);
         self.alert(&id, &mut fresh)?;
         budgets::put(self.write, table, &id, &fresh)
+    }
+
+    /// Takes back what calls cost less than they were charged.
+    fn note_saving(&mut self, customer: &Customer<'_>, saving: &v1::CostBelow) -> Result<(), StoreError> {
+        let Some(Found { id, table, ledger }) = budgets::by_number(self.write, saving.ledger)? else {
+            return Ok(());
+        };
+        if !borrowers::may_ask(self.write, customer.node, &id)? {
+            return Ok(());
+        }
+        let history = self.write.cluster().history;
+        let fresh = budgets::refresh(self.write, ledger, history, &mut self.fates)?;
+        let mut account = budgets::account(&fresh);
+        if account.save(LeaseId(saving.lease), Micros(saving.amount)).is_zero() {
+            return Ok(());
+        }
+        budgets::put(self.write, table, &id, &budgets::settle(fresh, account))
     }
 
     /// Lends of one budget, or says why not.
@@ -201,6 +221,7 @@ fn fits(ask: &v1::LendAsk, asked: &NodeAsk) -> bool {
         && ask.budgets.len() <= caps::LEND_BUDGETS_MAX
         && ask.returns.len() <= caps::LEND_RETURNS_MAX
         && ask.debts.len() <= caps::LEND_DEBTS_MAX
+        && ask.savings.len() <= caps::LEND_SAVINGS_MAX
         && asked.epochs.len() == ask.budgets.len()
 }
 

@@ -8,7 +8,8 @@ use aegis_proto::control::{
 };
 use aegis_proto::v1::budget_answer::Outcome;
 use aegis_proto::v1::{
-    BudgetAsk, CostBeyond, LeaseGranted, LeaseReturn, LendAnswer, LendAsk, LimitKey, LimitLevel, LimitStamp,
+    BudgetAsk, CostBelow, CostBeyond, LeaseGranted, LeaseReturn, LendAnswer, LendAsk, LimitKey, LimitLevel,
+    LimitStamp,
 };
 use prost::Message;
 
@@ -358,6 +359,27 @@ fn a_cost_beyond_every_lease_is_debt_and_stops_grants() {
     assert_eq!((standing(&world).debt, standing(&world).granted), (95, 10));
     assert_eq!(free(node.wants(&world, 100, 1)), 0);
     node.say(&world, LendAsk { debts: vec![CostBeyond { ledger: 99, amount: 95 }], ..LendAsk::default() });
+}
+
+#[test]
+fn what_calls_cost_less_comes_back_after_their_lease_and_once_per_ask() {
+    let world = world();
+    let mut node = Node::start(&world, 1);
+    let lease = node.gets(&world, 100, 10);
+    let save = |amount| {
+        let saving = CostBelow { ledger: lease.ledger, lease: lease.lease, amount };
+        LendAsk { savings: vec![saving], ..LendAsk::default() }
+    };
+    node.returns(&world, &lease, 0, false);
+    assert_eq!(standing(&world).granted, 10);
+    node.say(&world, save(4));
+    assert_eq!((standing(&world).granted, standing(&world).lent), (6, 0));
+    // Never more than was spent of it, and of no ledger that is not known.
+    node.say(&world, save(u64::MAX));
+    assert_eq!(standing(&world).granted, 0);
+    let nowhere = CostBelow { ledger: 99, lease: 1, amount: 1 };
+    node.say(&world, LendAsk { savings: vec![nowhere], ..LendAsk::default() });
+    assert_eq!(standing(&world).granted, 0);
 }
 
 #[test]
