@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) places: Vec<Place>,
     /// More lines for the configuration of control nodes, before its tables.
     pub(crate) control: String,
+    /// More tables for the configuration of data nodes.
+    pub(crate) data: String,
 }
 
 /// An address in a network namespace of its own.
@@ -158,8 +160,9 @@ impl Cluster {
             "node = '{name}'\ndata_dir = '{name}'\n[listen]\nhttp = '{http}'\ngrpc = '{grpc}'\nmetrics = '127.0.0.1:0'\n\
              [control]\naddresses = [{}]\nauthorities = 'certs/ca.pem'\ncertificate = 'certs/{name}.pem'\n\
              key = 'certs/{name}-key.pem'\ncluster = 'test'\nregion = 'eu'\n\
-             advertise = 'http://{grpc}'\n",
-            addresses.join(", ")
+             advertise = 'http://{grpc}'\n{}",
+            addresses.join(", "),
+            self.settings.data
         );
         fs::write(self.path(&format!("{name}.toml")), text).expect("a file");
     }

@@ -301,6 +301,22 @@ pub const BARS: &[Bar] = &[
         goals: &[at_least("lease-kills/kills", 500.0), at_most("lease-kills/overspent", 0.0)],
     },
     Bar {
+        name: "crowd",
+        question: "Of 100,000 agents that call at once over three data nodes, does each get its budget of one call, and none two?",
+        commands: &[
+            plain("cargo build --release --locked -p aegis"),
+            Step {
+                line: "cargo test --locked -p aegis --test suite -- --nocapture --exact limits::crowd::each_agent_of_a_crowd_gets_its_own_budget",
+                variables: &CROWD,
+            },
+        ],
+        goals: &[
+            at_least("crowd/agents", 100_000.0),
+            at_most("crowd/overspent", 0.0),
+            at_most("crowd/unspent", 0.0),
+        ],
+    },
+    Bar {
         name: "raised-budget",
         question: "How long until a budget that was raised by a policy can be used at every data node?",
         commands: &[
@@ -348,6 +364,7 @@ const LEADERS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "30"), ("AEGIS_FAUL
 const ROLLBACKS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "200"), ("AEGIS_FAULTS_AGENTS", "1000")];
 const BUDGETS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "10"), ("AEGIS_FAULTS_AGENTS", "0")];
 const LEASE_KILLS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "500"), ("AEGIS_FAULTS_AGENTS", "0")];
+const CROWD: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "1"), ("AEGIS_FAULTS_AGENTS", "100000")];
 const RAISES: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "20"), ("AEGIS_FAULTS_AGENTS", "0")];
 const RATES: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "6"), ("AEGIS_FAULTS_SECONDS", "20")];
 

@@ -38,8 +38,11 @@ fn a_leader_that_is_cut_off_accepts_nothing() {
         return within_namespaces("faults::partitions::a_leader_that_is_cut_off_accepts_nothing");
     }
     let mut dice = dice("partitions");
-    let settings =
-        Settings { places: places(), control: format!("staleness_seconds_max = {STALENESS_SECONDS}\n") };
+    let settings = Settings {
+        places: places(),
+        control: format!("staleness_seconds_max = {STALENESS_SECONDS}\n"),
+        ..Settings::default()
+    };
     let cluster = Cluster::running_with(settings, 3, 3);
     assert_eq!(cluster.publish(10), 1);
     cluster.done(&["policy", "activate", "1", "--tenant", "acme", "--wait", "30s"]);

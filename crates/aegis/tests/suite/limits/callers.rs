@@ -52,6 +52,11 @@ impl Client {
         Self { http, url: format!("http://{node}/v1/decide"), token: token.to_owned() }
     }
 
+    /// The same client for another agent.
+    pub(super) fn with(&self, token: &str) -> Self {
+        Self { token: token.to_owned(), ..self.clone() }
+    }
+
     /// Calls once.
     pub(super) async fn call(&self) -> Said {
         let call = self.http.post(&self.url).bearer_auth(&self.token).timeout(PATIENCE).json(&payment(1));

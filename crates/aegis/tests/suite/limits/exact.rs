@@ -63,7 +63,7 @@ fn exactly_the_budget_is_allowed() {
 }
 
 /// Calls until there is an answer: a node that cannot say for now charges nothing and asks to be asked again, as the SDK does.
-async fn insist(client: &Client) -> Said {
+pub(super) async fn insist(client: &Client) -> Said {
     for _ in 0..ATTEMPTS {
         match client.call().await {
             Said::Unavailable(_) => {}

@@ -11,6 +11,7 @@
 
 mod callers;
 mod completing;
+mod crowd;
 mod exact;
 mod faults;
 mod kills;
