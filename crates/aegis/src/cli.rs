@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::output::Format;
 use crate::{
-    agent, budget, cluster, completions, config, control, data, decide, dev, explain, organization, person,
-    policy, ready, role, tenant, token,
+    agent, approvals, budget, cluster, completions, config, control, data, decide, dev, explain,
+    organization, person, policy, ready, role, tenant, token,
 };
 
 /// Decides what AI agents may do, call by call.
@@ -74,6 +74,9 @@ pub(crate) enum Command {
     /// Say what all tenants of an organization may use together
     #[command(subcommand)]
     Organization(organization::Command),
+    /// Look at requests for approval; agree, or say no
+    #[command(subcommand)]
+    Approvals(approvals::Command),
     /// Make people who administer, and their tokens
     #[command(subcommand)]
     Person(person::Command),

@@ -81,6 +81,12 @@ pub(crate) struct Options {
     /// Show each step of the judgement
     #[arg(long, env = "AEGIS_EXPLAIN")]
     explain: bool,
+    /// Where a person has to agree: how long to wait for that, at most a minute
+    #[arg(long, env = "AEGIS_WAIT", value_parser = arguments::duration, value_name = "TIME")]
+    wait: Option<Duration>,
+    /// The token that redeems an approval; better given as the variable
+    #[arg(long, env = "AEGIS_OVERRIDE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    override_token: Option<String>,
     /// How long to wait for the answer, attempts and pauses included
     #[arg(long, env = "AEGIS_DEADLINE", default_value = "5s", value_parser = arguments::duration, value_name = "TIME")]
     deadline: Duration,
@@ -125,6 +131,12 @@ fn call(options: &Options) -> anyhow::Result<Call> {
     if let Some(id) = &options.request_id {
         call = call.request_id(id.as_str());
     }
+    if let Some(token) = &options.override_token {
+        call = call.override_token(token.as_str());
+    }
+    if let Some(wait) = options.wait {
+        call = call.wait(wait);
+    }
     call = if options.dry_run { call.dry_run() } else { call };
     Ok(if options.explain { call.explain() } else { call })
 }
@@ -152,6 +164,9 @@ fn from_file(path: &Path) -> anyhow::Result<Call> {
     }
     if let Some(token) = read.override_token {
         call = call.override_token(token.expose().as_str());
+    }
+    if read.wait_ms > 0 {
+        call = call.wait(Duration::from_millis(read.wait_ms.into()));
     }
     call = if read.dry_run { call.dry_run() } else { call };
     Ok(if read.explain { call.explain() } else { call })
@@ -204,7 +219,8 @@ fn client(options: &Options, given: &ArgMatches) -> anyhow::Result<Client> {
         }
     };
     let endpoint = options.endpoint.clone().or(endpoint).unwrap_or_else(|| ENDPOINT.to_owned());
-    let mut builder = Client::builder(endpoint).token(token).deadline(options.deadline);
+    let mut builder =
+        Client::builder(endpoint).token(token).deadline(options.deadline + options.wait.unwrap_or_default());
     if let Some(path) = &options.tls_roots {
         let roots =
             read_bounded(path, ROOTS_BYTES_MAX).with_context(|| format!("reading `{}`", path.display()))?;

@@ -23,6 +23,7 @@ mod state;
 mod admin_client;
 
 mod agent;
+mod approvals;
 mod cluster;
 mod completions;
 mod config;
@@ -71,6 +72,7 @@ fn run(cli: Cli, matches: &ArgMatches, output: Output) -> anyhow::Result<Ended> 
         Command::Cluster(command) => cluster::run(command, output),
         Command::Tenant(command) => tenant::run(command, output),
         Command::Agent(command) => agent::run(command, output),
+        Command::Approvals(command) => approvals::run(command, output),
         Command::Budget(command) => budget::run(command, output),
         Command::Organization(command) => organization::run(command, output),
         Command::Person(command) => person::run(command, output),

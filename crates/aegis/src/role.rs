@@ -1,7 +1,7 @@
 //! `aegis role`: who may do what, in a tenant or everywhere.
 
 use aegis_model::ids::PersonId;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::admin_client::{Server, block_on, segment};
@@ -22,47 +22,22 @@ pub(crate) enum Command {
     List(ListOptions),
 }
 
-/// What somebody may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Role {
-    /// Sees everything but records
-    Viewer,
-    /// Reads records, proofs and exports
-    Auditor,
-    /// Publishes versions
-    Author,
-    /// Decides on approvals
-    Approver,
-    /// Activates versions and keeps agents
-    Operator,
-    /// All of it, and who has which role
-    Admin,
-}
-
-impl Role {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Auditor => "auditor",
-            Self::Author => "author",
-            Self::Approver => "approver",
-            Self::Operator => "operator",
-            Self::Admin => "admin",
-        }
-    }
-}
-
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   aegis role grant alice@example.com author --scope acme
-  aegis role revoke bob@example.com admin --scope '*'")]
+  aegis role revoke bob@example.com admin --scope '*'
+  aegis role grant carol@example.com finance-lead --scope acme
+
+A role of the tenant's own gives no other right than to agree where a policy names it. Who votes also needs a role to look at the
+tenant with, such as `approver`.")]
 pub(crate) struct RoleOptions {
     /// The person
     #[arg(value_name = "PERSON")]
     person: PersonId,
-    /// The role
-    #[arg(value_enum, value_name = "ROLE")]
-    role: Role,
+    /// `viewer`, `auditor`, `author`, `approver`, `operator`, `admin`, or in a tenant a role of its own: a name in `approval.by` of
+    /// its policies
+    #[arg(value_name = "ROLE")]
+    role: String,
     /// A tenant, or `*` for all of them and the cluster itself
     #[arg(long, env = "AEGIS_SCOPE_OF_ROLE", value_name = "SCOPE")]
     scope: String,
@@ -90,7 +65,7 @@ pub(crate) fn run(command: Command, output: Output) -> anyhow::Result<Ended> {
 
 fn change(options: &RoleOptions, grant: bool, output: Output) -> anyhow::Result<Ended> {
     let admin = options.server.client()?;
-    let (person, role) = (segment(options.person.as_str()), options.role.as_str());
+    let (person, role) = (segment(options.person.as_str()), segment(&options.role));
     let path = format!("{}/{person}/{role}", path_of(&options.scope));
     let changed = block_on(async {
         Ok(if grant { admin.put_nothing(&path).await } else { admin.delete(&path).await })

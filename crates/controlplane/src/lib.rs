@@ -1,6 +1,7 @@
 //! The replicated state, its commands, the admin API and the feed to data-plane nodes.
 //!
-//! What this crate does not do: it never sees the body of a call, and does not know the data plane's crate; the two
+//! What this crate does not do: it never sees the body of a call, but for the cleaned parameters of one that people are asked
+//! about, and does not know the data plane's crate; the two
 //! meet only in the messages of the feed.
 //!
 //! Start at [`control`] (the handle that changes and reads the state), then [`command`] (what can be changed, by whom)
@@ -22,6 +23,8 @@ pub mod feed;
 pub mod shards;
 
 pub mod lending;
+
+pub mod approvals;
 
 pub mod admin;
 

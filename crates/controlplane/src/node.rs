@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
 use crate::admin::rest::listen as http_port;
+use crate::approvals::ApprovalsNode;
 use crate::control::Control;
 use crate::feed::FeedNode;
 use crate::keys::ClusterKeys;
@@ -63,6 +64,8 @@ pub struct NodeConfig {
     pub grpc: SocketAddr,
     /// Where HTTP is served. Nothing: not at all.
     pub http: Option<SocketAddr>,
+    /// How people reach HTTP, e.g. `https://aegis.example.com`. Nothing: by its address.
+    pub public_url: Option<String>,
     /// Whether HTTP is served without TLS; for loopback.
     pub http_plain: bool,
     /// Where `/metrics` is served, always without TLS. It shows all tenants, so it should be loopback.
@@ -156,6 +159,7 @@ pub struct ControlNode {
     parts: Parts,
     feed: FeedNode,
     lending: LendingNode,
+    approvals: ApprovalsNode,
     admin: Admin,
     store: StoreHandle,
     addresses: Addresses,
@@ -235,6 +239,8 @@ impl ControlNode {
         pages::keep_lending(&mut tasks, lending.clone(), stop.clone());
         pages::keep_shards(&mut tasks, &parts, &lending, stop.clone());
         let readiness = readiness::watch(&mut tasks, &parts, stop.clone());
+        pages::keep_approvals(&mut tasks, &parts, leads.clone(), stop.clone());
+        let approvals = pages::approvals(&config, &parts, public_url(&config, &addresses), stop.clone());
         house::keep(&mut tasks, parts.clone(), leads, stop.clone());
         let scratch = config.directory.with_extension("scratch");
         let backups = backups::backups(parts.raft.clone(), store.clone(), scratch);
@@ -243,6 +249,7 @@ impl ControlNode {
             parts,
             feed,
             lending,
+            approvals,
             admin,
             store,
             addresses,
@@ -334,8 +341,15 @@ impl ControlNode {
 
     fn serve(&mut self, sockets: Sockets) {
         let (identity, stop) = (self.identity.clone(), self.stop.clone());
-        let routes =
-            pages::routes(&self.parts, &self.feed, &self.lending, &self.admin, &mut self.tasks, stop.clone());
+        let routes = pages::routes(
+            &self.parts,
+            &self.feed,
+            &self.lending,
+            &self.approvals,
+            &self.admin,
+            &mut self.tasks,
+            stop.clone(),
+        );
         self.tasks.spawn(async move {
             if let Err(error) = listen::serve(sockets.grpc, identity, routes, stop).await {
                 tracing::error!(%error, "gRPC cannot be served");
@@ -373,6 +387,13 @@ impl Drop for ControlNode {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// Where people reach the admin API.
+fn public_url(config: &NodeConfig, addresses: &Addresses) -> String {
+    let scheme = if config.http_plain { "http" } else { "https" };
+    let own = || addresses.http.map(|address| format!("{scheme}://{address}"));
+    config.public_url.clone().or_else(own).unwrap_or_default()
 }
 
 /// The address that other nodes are told: port 0 stands for the one that was taken.

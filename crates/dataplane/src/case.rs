@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aegis_model::call::ToolCall;
 use aegis_model::clock::UnixNanos;
-use aegis_model::decision::{Limits, Outcome, Reason};
+use aegis_model::decision::{Approval, Limits, Outcome, Reason};
 use aegis_model::ids::AgentId;
 use aegis_model::principal::Principal;
 use aegis_model::reason::ReasonCode;
@@ -14,6 +14,7 @@ use aegis_policy::judge::Verdict;
 use serde_json::Value;
 
 use crate::admission::Admission;
+use crate::approvals::Redemption;
 use crate::laps::Laps;
 use crate::snapshot::{Snapshot, Tenant, Version};
 
@@ -68,6 +69,31 @@ pub(crate) struct Case {
     pub(crate) limits: Option<Limits>,
     /// The steps of the judgement, if they were asked for.
     pub(crate) explanation: Option<Value>,
+    /// The request for approval that is open for it, or was decided.
+    pub(crate) approval: Option<Approval>,
+    /// The approval that was redeemed for it.
+    pub(crate) approved: Option<Approved>,
+    /// What became of the request that its client waited for.
+    pub(crate) resumed: Option<Resumed>,
+}
+
+/// An approval that was redeemed for a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Approved {
+    pub(crate) id: String,
+    /// Who agreed.
+    pub(crate) approvers: Vec<String>,
+}
+
+/// What became of a request for approval whose client has waited: its call is walked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resumed {
+    /// People agreed.
+    Approved,
+    /// One of them said no.
+    Rejected,
+    /// Nobody decided in time, or it was taken back.
+    Ended,
 }
 
 /// From a surface: a well-formed call, whoever sent it.
@@ -77,6 +103,14 @@ pub struct Received<'a> {
     pub(crate) token: &'a str,
     /// The agent that the question is about, where the surface lets the client name one.
     pub(crate) about: Option<AgentId>,
+}
+
+impl Received<'_> {
+    /// The same, after its client has waited for people.
+    pub(crate) fn resumed(mut self, resumed: Resumed) -> Self {
+        self.case.resumed = Some(resumed);
+        self
+    }
 }
 
 /// From `identify`: the principal is proven and not revoked, and the node has a policy for its tenant that is not stale.
@@ -108,6 +142,8 @@ pub(crate) struct Cleared {
     pub(crate) case: Box<Case>,
     pub(crate) reasons: Vec<Reason>,
     pub(crate) admission: Admission,
+    /// The approval that was redeemed for it. Dropped, it is given back.
+    pub(crate) redemption: Option<Redemption>,
 }
 
 /// From any stage: the call may not go on. It leaves by the same door as [`Cleared`].

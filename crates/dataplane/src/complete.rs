@@ -91,7 +91,7 @@ async fn forward(
 }
 
 /// Who says so.
-fn prove(decider: &Decider, token: &str) -> Result<Arc<Principal>, Refused> {
+pub(crate) fn prove(decider: &Decider, token: &str) -> Result<Arc<Principal>, Refused> {
     let snapshot = decider.snapshot();
     if snapshot.phase() == Phase::Awaiting {
         return Err(Refused::plain(ReasonCode::PolicyUnavailable));

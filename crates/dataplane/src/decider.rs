@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Refused;
+use crate::approvals::Approvals;
 use crate::case::{Case, Received, Surface};
 use crate::charges::Charges;
 use crate::decision_id::{DecisionIds, NodeName};
@@ -47,6 +48,7 @@ pub struct Decider {
     pub(crate) metrics: Metrics,
     pub(crate) freshness: Arc<Freshness>,
     pub(crate) book: Arc<Book>,
+    pub(crate) approvals: Approvals,
     policies: watch::Sender<PolicyStanding>,
     shards: watch::Sender<Arc<ShardMap>>,
     leaving: CancellationToken,
@@ -126,6 +128,7 @@ impl Decider {
             metrics,
             freshness,
             book,
+            approvals: Approvals::new(),
             policies: watch::Sender::new(standing),
             shards: watch::Sender::new(Arc::default()),
             leaving: CancellationToken::new(),
@@ -182,6 +185,9 @@ impl Decider {
             unverified: Vec::new(),
             limits: None,
             explanation: None,
+            approval: None,
+            approved: None,
+            resumed: None,
         };
         Received { case: Box::new(case), token, about }
     }

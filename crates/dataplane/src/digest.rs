@@ -137,6 +137,7 @@ mod tests {
             override_token: None,
             dry_run: false,
             explain: false,
+            wait_ms: 0,
         }
     }
 

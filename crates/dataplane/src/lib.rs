@@ -7,6 +7,7 @@
 //! What this crate does not do: it reads no configuration and no policy file, mints no token, decides no rule of its
 //! own, and knows neither Raft nor the control plane.
 
+mod waiting;
 pub mod walk;
 
 pub mod case;
@@ -14,6 +15,7 @@ mod stages;
 
 mod admission;
 pub mod answer;
+mod approvals;
 mod charges;
 mod complete;
 pub mod decider;

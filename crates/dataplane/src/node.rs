@@ -215,7 +215,8 @@ impl Node {
         self.decider.swap(snapshot)
     }
 
-    /// Follows `feed` for as long as the node runs, and borrows budgets and rates from the same control plane. Either that
+    /// Follows `feed` for as long as the node runs, and borrows budgets and rates from the same control plane, and asks it for
+    /// approvals. Either that
     /// ends by itself is a fault ([`Node::faulted`]).
     ///
     /// For a node that was started with [`Snapshot::awaiting`]; its snapshots are the feed's matter from now on.
@@ -226,6 +227,15 @@ impl Node {
             lending.run(book).await;
             "lending"
         });
+        if let Some(mut returns) =
+            self.decider.approvals.begin(feed.approvals(), Arc::clone(&self.decider.book))
+        {
+            let decider = Arc::clone(&self.decider);
+            self.tasks.spawn(async move {
+                decider.approvals.give_back(&mut returns).await;
+                "the return of approvals"
+            });
+        }
         let (decider, stopping) = (Arc::clone(&self.decider), self.life.stopping.clone());
         self.tasks.spawn(async move {
             feed.run(decider, stopping).await;

@@ -173,6 +173,7 @@ pub(crate) fn call(amount: u64) -> ToolCall {
         override_token: None,
         dry_run: false,
         explain: false,
+        wait_ms: 0,
     }
 }
 

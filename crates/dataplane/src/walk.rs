@@ -21,9 +21,10 @@ use crate::stages::record::{Recording, record};
 use crate::stages::respond::respond;
 use crate::stages::seat::take_seat;
 
-/// Walks one call to its answer. There are two waits: for a part of a limit, before which nothing is decided and during
-/// which nothing is held, and for the record to be written. From the admission to the queued record there is no pause, so a
-/// client that goes away leaves either no judgement or a whole one (WALK-2).
+/// Walks one call to its answer. There are three waits: for a part of a limit, before which nothing is decided and during
+/// which nothing is held; for the control plane where a person has to agree, during which whoever goes away gives back what was
+/// taken and redeemed; and for the record to be written. From the consent to the queued record there is no pause, so a client that
+/// goes away leaves either no judgement or a whole one (WALK-2).
 pub async fn walk(decider: &Decider, received: Received<'_>) -> Answer {
     let (seat, recording) = match identify(received).and_then(take_seat) {
         Ok((seat, identified)) => (Some(seat), once(decider, identified, judge).await),
@@ -40,7 +41,11 @@ async fn judge(decider: &Decider, identified: Identified) -> Recording {
         Ok(authorized) => admit(decider, authorized).await,
         Err(refusal) => Err(refusal),
     };
-    record(decider, admitted.and_then(|admitted| consent(decider, admitted)))
+    let cleared = match admitted {
+        Ok(admitted) => consent(decider, admitted).await,
+        Err(refusal) => Err(refusal),
+    };
+    record(decider, cleared)
 }
 
 #[cfg(test)]

@@ -6,11 +6,13 @@
 //! Start at [`verify::Verifier`] (token in, principal out). A token travels
 //! [`token::parse`] → [`token::Unverified`] → [`token::Authentic`] → claims → `Principal`; each value proves
 //! that the step before was taken. [`person::verify_person`] is the same way at the door for people,
+//! [`approved::verify_override`] at the one for approvals,
 //! [`mint::Minter`] the way back, and [`inspect::inspect`] shows a token without trusting it.
 //! [`manifest`] says what a policy version consists of, signed; [`tls`] turns PEM files into rustls settings.
 
 pub mod verify;
 
+pub mod approved;
 pub mod person;
 
 pub mod cache;

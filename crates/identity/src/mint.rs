@@ -15,6 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::CryptoRng;
 use serde_json::{Value, json};
 
+use crate::approved::{self, ApprovedCall};
 use crate::claims::{AgentClaims, TokenClaims, is_registered};
 use crate::keys::{SigningKey, VerifyingKey};
 use crate::person;
@@ -125,6 +126,17 @@ impl Minter {
         let payload = person::payload(&self.issuer, person, *issued_seconds, *expires_seconds, token_id);
         let read = |payload| person::PersonClaims::read(&payload).map(drop);
         self.sign(TokenKind::Person, &payload, read, *expires_seconds, token_id.clone())
+    }
+
+    /// An override token for `call` whose id and times were decided elsewhere: the same ones give the same token again.
+    ///
+    /// # Errors
+    /// [`MintRefusal`]: whatever the verifier would refuse is not signed in the first place.
+    pub fn override_token(&self, call: &ApprovedCall, stamp: &Stamp) -> Result<Minted, MintRefusal> {
+        let Stamp { token_id, issued_seconds, expires_seconds } = stamp;
+        let payload = approved::payload(&self.issuer, call, *issued_seconds, *expires_seconds, token_id);
+        let read = |payload| approved::OverrideClaims::read(&payload).map(drop);
+        self.sign(TokenKind::Override, &payload, read, *expires_seconds, token_id.clone())
     }
 
     /// A token for `person` from `now` on, for `life` in whole seconds (the rest is cut off), with an id of 16 bytes

@@ -26,6 +26,8 @@ pub struct ToolCall {
     pub dry_run: bool,
     /// Answer with the steps of the judgement. Needs scope `aegis:explain`.
     pub explain: bool,
+    /// Where a person has to agree: for how long to wait for that, in milliseconds. Zero: not at all.
+    pub wait_ms: u32,
 }
 
 /// Names and flags only: parameters and context may hold what no log may show (AUD-2).
@@ -60,6 +62,7 @@ mod tests {
             override_token: Some(Secret::new("hidden".to_owned())),
             dry_run: false,
             explain: false,
+            wait_ms: 0,
         };
         let shown = format!("{call:?}");
         assert!(!shown.contains("078-05") && !shown.contains("hidden") && !shown.contains("ssn"), "{shown}");

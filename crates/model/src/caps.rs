@@ -334,6 +334,72 @@ pub const APPROVAL_SECONDS_MIN: u64 = 10;
 /// See [`APPROVAL_SECONDS_MIN`].
 pub const APPROVAL_SECONDS_MAX: u64 = 7 * 24 * 3_600;
 
+/// Longest parameters and circumstances together of a call that a person is asked about, in canonical bytes: 16 KiB. Nobody looks
+/// through more before they agree. Beyond it the call is denied.
+pub const APPROVAL_CONTENT_BYTES_MAX: usize = 16 << 10;
+
+/// Most terms of one request for approval: entries that asked. Beyond it the call is denied.
+pub const APPROVAL_TERMS_MAX: usize = 16;
+
+/// Most reasons that a request for approval shows. What is beyond is left out.
+pub const APPROVAL_REASONS_MAX: usize = 16;
+
+/// Longest text of a reason in a request for approval, in bytes. What is beyond is cut off.
+pub const APPROVAL_TEXT_BYTES_MAX: usize = 512;
+
+/// Most names in the `by` of one approval, and most votes of one request. Beyond it a request or a vote is refused.
+pub const APPROVAL_NAMES_MAX: usize = 64;
+
+/// Most requests of one agent, and of one tenant, that are pending at a time, so that nobody floods who has to look at them.
+/// Beyond it no further one is opened.
+pub const APPROVALS_PENDING_AGENT_MAX: u64 = 20;
+/// See [`APPROVALS_PENDING_AGENT_MAX`].
+pub const APPROVALS_PENDING_TENANT_MAX: u64 = 1_000;
+
+/// Most requests that one agent, and one tenant, opens within [`APPROVAL_COUNT_SECONDS`]. Beyond it no further one is opened.
+pub const APPROVALS_OPENED_AGENT_MAX: u64 = 60;
+/// See [`APPROVALS_OPENED_AGENT_MAX`].
+pub const APPROVALS_OPENED_TENANT_MAX: u64 = 1_000;
+/// The span over which opened requests are counted, in seconds.
+pub const APPROVAL_COUNT_SECONDS: u64 = 3_600;
+
+/// The span over which requests of an agent for the same tool and action count as similar, in seconds.
+pub const APPROVAL_SIMILAR_SECONDS: u64 = 24 * 3_600;
+
+/// Most requests for approval that a tenant keeps. From half of it on those that end are kept for an hour only, and no more than
+/// [`APPROVALS_OPENED_TENANT_MAX`] are opened in one.
+pub const APPROVALS_KEPT_MAX: u64 = 20_000;
+/// For how long a request is kept after it ended, in seconds: 7 days.
+pub const APPROVAL_KEPT_SECONDS: u64 = 7 * 24 * 3_600;
+/// For how long where many are kept, in seconds.
+pub const APPROVAL_KEPT_CROWDED_SECONDS: u64 = 3_600;
+
+/// Within how many seconds an approved call has to be made: as long as its override token may live.
+pub const OVERRIDE_SECONDS: u64 = TOKEN_LIFE_SECONDS_MAX;
+
+/// How often one approval can be given back. Beyond it a redemption stays used.
+pub const APPROVAL_GIVEN_BACK_MAX: usize = 8;
+
+/// Longest that a client may wait for people to decide, in milliseconds. A longer wish is cut to it.
+pub const APPROVAL_WAIT_MS_MAX: u32 = 60_000;
+
+/// Most clients of a data node that wait for people at a time. Beyond it they are answered at once.
+pub const APPROVAL_WAITS_MAX: usize = 1_024;
+
+/// Most data nodes' questions that wait for people at a control node at a time. Beyond it they are answered at once.
+pub const APPROVAL_WATCHES_MAX: usize = 4_096;
+
+/// Longest that a call waits until the control plane has opened or redeemed an approval, in milliseconds. Then it is denied.
+pub const APPROVAL_LINK_MS: u64 = 4_000;
+/// Longest that one control node may take for it before the next one is asked, in milliseconds.
+pub const APPROVAL_ATTEMPT_MS: u64 = 1_500;
+
+/// Most redemptions of a data node that wait to be given back. Beyond it they stay used.
+pub const APPROVAL_RETURNS_MAX: usize = 1_024;
+
+/// Largest message about approvals between nodes, in bytes: content, names and reasons of one request.
+pub const APPROVAL_MESSAGE_BYTES_MAX: usize = 128 << 10;
+
 /// Longest custom Rego module, in bytes.
 pub const REGO_BYTES_MAX: usize = 256 << 10;
 

@@ -90,6 +90,18 @@ pub struct Limits {
     pub retry_after_ms: Option<u64>,
 }
 
+/// A request for approval that is open for a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// Its id.
+    pub id: String,
+    /// The page on which an approver decides. Gives no right.
+    pub url: String,
+    /// When it ends by itself: RFC 3339 in UTC.
+    pub expires_at: String,
+}
+
 /// The answer to one call. Shape of the wire form: the 200 body of `POST /v1/decide`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -103,6 +115,9 @@ pub struct Decision {
     /// The parameters to use; present when the call may go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params: Option<JsonObject>,
+    /// The request for approval, where one is open or was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
     /// The policy it was judged under; absent when no policy was reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyRef>,
@@ -127,6 +142,7 @@ impl std::fmt::Debug for Decision {
             .field("decision_id", &self.decision_id)
             .field("outcome", &self.outcome)
             .field("reasons", &self.reasons)
+            .field("approval", &self.approval)
             .field("policy", &self.policy)
             .field("replayed", &self.replayed)
             .finish_non_exhaustive()

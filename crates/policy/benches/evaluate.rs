@@ -56,6 +56,7 @@ fn call(tool: &str, amount: u64) -> ToolCall {
         override_token: None,
         dry_run: false,
         explain: false,
+        wait_ms: 0,
     }
 }
 

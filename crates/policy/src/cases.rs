@@ -65,6 +65,7 @@ impl Case {
             override_token: None,
             dry_run: false,
             explain: false,
+            wait_ms: 0,
         };
         judge(&Question { principal: &principal, call: &call, now: self.now })
     }

@@ -38,6 +38,9 @@ fn of_document(document: &Document, found: &mut Vec<Diagnostic>) {
         document.egress.as_ref().map(|egress| refusal("egress", egress.span, "the list of destinations")),
     );
     let redactions = document.allowed.iter().flatten().flat_map(|entry| &entry.redact);
+    let terms = document.allowed.iter().flatten().filter_map(|entry| entry.approval.as_ref());
+    let told = terms.filter(|terms| !terms.notify.is_empty());
+    found.extend(told.map(|terms| refusal("notify", terms.span, "who is told of a request for approval")));
     found.extend(redactions.map(|(_, span)| refusal("redact", *span, "redaction")));
 }
 

@@ -28,7 +28,7 @@ pub enum Duty {
     /// What calls cost, and at most so much of it a day.
     Budget(Budget),
     /// Terms under which a person may agree.
-    Approval,
+    Approval(Approval),
     /// Cleaning what is passed on, given back or recorded.
     Redact,
     /// Where a call may lead.
@@ -74,6 +74,21 @@ pub struct Budget {
     pub cost: Option<Price>,
     /// The IANA zone in which the day begins; nothing is UTC.
     pub zone: Option<Arc<str>>,
+}
+
+/// Who has to agree to a call, and for how long they are asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approval {
+    /// The entry that says so.
+    pub rule: Arc<str>,
+    /// Roles, and people by names with an `@`.
+    pub by: Vec<String>,
+    /// How many of them.
+    pub of: u32,
+    /// For how many seconds they are asked.
+    pub within_seconds: u64,
+    /// Channels to tell.
+    pub notify: Vec<String>,
 }
 
 /// What one call costs of the unit that stands beside it.
@@ -167,7 +182,14 @@ impl Obligation {
 
     /// To ask under these terms.
     pub fn approval(rule: &str, terms: &ApprovalTerms) -> Self {
-        Self::new(Duty::Approval, json!({"kind": "approval", "rule": rule, "terms": terms}))
+        let duty = Approval {
+            rule: rule.into(),
+            by: terms.by.clone(),
+            of: terms.of,
+            within_seconds: terms.within_seconds,
+            notify: terms.notify.clone(),
+        };
+        Self::new(Duty::Approval(duty), json!({"kind": "approval", "rule": rule, "terms": terms}))
     }
 
     /// To clean what a redaction names.

@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use crate::ast::{Mode, PolicySet};
 use crate::bundle::{self, Bundle};
 use crate::compile::index::{Index, IndexDocument, IndexEntry};
@@ -62,6 +64,8 @@ struct CustomPlan {
     approves: Option<usize>,
     rule: String,
     position: String,
+    /// SHA-256 of the module.
+    digest: [u8; 32],
 }
 
 /// An entry with its unit.
@@ -154,6 +158,20 @@ impl Prepared {
         &self.zones
     }
 
+    /// A digest of what the rules of these names say: of the entries and custom modules that decided about a call. It stays the
+    /// same where a later version has moved them, or has changed others.
+    pub fn digest_of_rules(&self, rules: &[String]) -> [u8; 32] {
+        let named = |rule: &String| rules.contains(rule);
+        let entries = self.entries.iter().filter(|entry| named(&entry.index.rule));
+        let mut parts: Vec<[u8; 32]> = entries.map(|entry| digest_of_entry(&entry.index)).collect();
+        let customs = self.documents.iter().chain(&self.defaults).filter_map(|plan| plan.custom.as_ref());
+        parts.extend(customs.filter(|custom| named(&custom.rule)).map(|custom| custom.digest));
+        parts.sort_unstable();
+        let mut digest = Sha256::new();
+        parts.iter().for_each(|part| digest.update(part));
+        digest.finalize().into()
+    }
+
     /// How many agents are named exactly.
     pub fn agents(&self) -> usize {
         self.agents.len()
@@ -163,6 +181,26 @@ impl Prepared {
     pub fn entries(&self) -> usize {
         self.entries.len()
     }
+}
+
+/// What an entry says, whatever it is called and wherever it stands.
+fn digest_of_entry(entry: &IndexEntry) -> [u8; 32] {
+    let obligations = entry.obligations.iter().map(|obligation| {
+        let mut document = obligation.document().clone();
+        if let Some(members) = document.as_object_mut() {
+            members.remove("rule");
+        }
+        document
+    });
+    let said = serde_json::json!({
+        "tool": entry.tool,
+        "action": entry.action,
+        "unit": entry.unit,
+        "always_ask": entry.always_ask,
+        "mode": entry.mode,
+        "obligations": obligations.collect::<Vec<_>>(),
+    });
+    Sha256::digest(aegis_model::json::canonical(&said)).into()
 }
 
 impl Plan {
@@ -180,6 +218,7 @@ impl Plan {
                 approves: custom.approves,
                 rule: document.custom_rule,
                 position: document.custom_position,
+                digest: custom.digest,
             });
         Self {
             number: document.number,
@@ -221,6 +260,7 @@ impl Tools {
 }
 
 struct CustomProgram {
+    digest: [u8; 32],
     program: Program,
     denies: Option<usize>,
     approves: Option<usize>,
@@ -290,7 +330,8 @@ fn build_custom(
             let span = custom_span(set, &module.name);
             vec![Diagnostic::error("custom-rego", span, error.to_string())]
         })?;
-        built.insert(module.name.clone(), CustomProgram { program, denies, approves });
+        let digest = Sha256::digest(&module.machine).into();
+        built.insert(module.name.clone(), CustomProgram { digest, program, denies, approves });
     }
     Ok(built)
 }

@@ -91,6 +91,7 @@ fn ask(prepared: &Prepared, agent: &str, tool: &str, action: &str, params: Value
         override_token: None,
         dry_run: false,
         explain: false,
+        wait_ms: 0,
     };
     prepared.judge(&Question { principal: &principal, call: &call, now: UnixNanos(0) })
 }
@@ -196,4 +197,36 @@ fn an_explanation_names_the_rule_and_what_was_wrong() {
     assert_eq!(explanation.verdict, case.ask(|question| prepared.judge(question)));
     let told = explanation.to_string();
     assert!(told.contains("finance-agent/allowed_tools[0]") && told.contains("/params/amount"), "{told}");
+}
+
+/// What an approval holds to: it survives a version that moved its rule, not one that changed it.
+#[test]
+fn the_digest_of_a_rule_follows_what_it_says_not_where_it_stands() {
+    let digest = |change: fn(&mut Vec<Entry>), rule: &str| {
+        let mut set = payments();
+        change(set.documents[0].allowed.as_mut().unwrap());
+        Prepared::new(&set).unwrap().digest_of_rules(&[rule.to_owned()])
+    };
+    let first = "finance-agent/allowed_tools[0]";
+    let expected = digest(|_| (), first);
+    let moved = digest(
+        |allowed| {
+            allowed[0].rule = "finance-agent/allowed_tools[7]".to_owned();
+            allowed.reverse();
+            allowed.push(entry("finance-agent/allowed_tools[8]", "other", Condition::All(vec![])));
+        },
+        "finance-agent/allowed_tools[7]",
+    );
+    assert_eq!(moved, expected);
+    let changes: [fn(&mut Vec<Entry>); 4] = [
+        |allowed| allowed[0].condition = Condition::All(vec![]),
+        |allowed| allowed[0].always_ask = true,
+        |allowed| allowed[0].actions = None,
+        |allowed| allowed[0].tool = Glob("stripe-*".to_owned()),
+    ];
+    for change in changes {
+        assert_ne!(digest(change, first), expected);
+    }
+    assert_ne!(digest(|_| (), "finance-agent/allowed_tools[1]"), expected);
+    assert_ne!(digest(|_| (), "nobody's"), expected);
 }

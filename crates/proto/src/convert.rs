@@ -30,6 +30,7 @@ pub fn read_call(request: v1::DecideRequest) -> Result<ToolCall, BadRequest> {
         override_token: present(request.override_token),
         dry_run: request.dry_run,
         explain: request.explain,
+        wait_ms: request.wait_ms,
     }
     .into_call()
 }
@@ -53,9 +54,9 @@ pub fn write_decision(decision: Decision, judged: Option<Bytes>) -> v1::DecideRe
         owner: decision.owner.map(|owner| owner.as_ref().to_owned()).unwrap_or_default(),
         explanation: decision.explanation.as_ref().map(json_bytes).unwrap_or_default(),
         limits: decision.limits.map(write_limits),
-        // Nobody opens approvals, cleans parameters or gives receipts yet.
+        approval: decision.approval.map(write_approval),
+        // Nobody cleans parameters or gives receipts yet.
         redactions: Vec::new(),
-        approval: None,
         receipt: None,
     }
 }
@@ -85,10 +86,20 @@ pub fn read_decision(response: v1::DecideResponse) -> Result<Decision, BadAnswer
             activation: policy.activation,
         }),
         limits: response.limits.map(read_limits).transpose()?,
+        approval: response.approval.map(|approval| decision::Approval {
+            id: approval.id,
+            url: approval.url,
+            expires_at: approval.expires_at,
+        }),
         replayed: response.replayed,
         owner: (!response.owner.is_empty()).then(|| response.owner.into()),
         explanation,
     })
+}
+
+/// A request for approval as a message.
+pub fn write_approval(approval: decision::Approval) -> v1::Approval {
+    v1::Approval { id: approval.id, url: approval.url, expires_at: approval.expires_at }
 }
 
 fn write_limits(limits: decision::Limits) -> v1::Limits {
@@ -209,6 +220,7 @@ pub(crate) struct CallParts {
     pub(crate) override_token: Option<String>,
     pub(crate) dry_run: bool,
     pub(crate) explain: bool,
+    pub(crate) wait_ms: u32,
 }
 
 impl CallParts {
@@ -231,6 +243,7 @@ impl CallParts {
             override_token,
             dry_run: self.dry_run,
             explain: self.explain,
+            wait_ms: self.wait_ms,
         })
     }
 }

@@ -10,8 +10,18 @@ use crate::convert::{self, CallParts};
 use crate::members::{Members, read_object};
 
 /// The members of a request's body.
-pub const CALL_MEMBERS: &[&str] =
-    &["request_id", "tool", "action", "params", "context", "cost", "override_token", "dry_run", "explain"];
+pub const CALL_MEMBERS: &[&str] = &[
+    "request_id",
+    "tool",
+    "action",
+    "params",
+    "context",
+    "cost",
+    "override_token",
+    "dry_run",
+    "explain",
+    "wait_ms",
+];
 
 /// Reads a body.
 ///
@@ -29,6 +39,7 @@ pub fn read_call(body: &[u8]) -> Result<ToolCall, BadRequest> {
         override_token: members.text("override_token")?,
         dry_run: members.flag("dry_run")?,
         explain: members.flag("explain")?,
+        wait_ms: members.number("wait_ms")?,
     }
     .into_call()
 }

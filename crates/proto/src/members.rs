@@ -56,6 +56,18 @@ impl Members {
         }
     }
 
+    /// A whole number that is not negative; absent means zero.
+    pub(crate) fn number(&mut self, name: &str) -> Result<u32, BadRequest> {
+        let expected = "a whole number from 0 to 4294967295";
+        match self.object.remove(name) {
+            None => Ok(0),
+            Some(value) => match value.as_u64().and_then(|number| u32::try_from(number).ok()) {
+                Some(number) => Ok(number),
+                None => Err(self.wrong_type(name, expected, &value)),
+            },
+        }
+    }
+
     /// An object that may be absent.
     pub(crate) fn object(&mut self, name: &str) -> Result<Option<JsonObject>, BadRequest> {
         match self.object.remove(name) {

@@ -2,9 +2,10 @@
 
 use std::fmt::{Debug, Formatter, Result};
 
-use crate::control::{AddKey, Key, PutChunk, RewrapKey, WrappedKey};
+use crate::control::{AddKey, ApprovalCall, Key, PutChunk, RewrapKey, WrappedKey};
 use crate::v1::{
-    CompleteRequest, CompleteResponse, DecideRequest, DecideResponse, DecideStreamRequest, TenantSecretKey,
+    ApprovalOpening, ApprovalStanding, CompleteRequest, CompleteResponse, DecideRequest, DecideResponse,
+    DecideStreamRequest, GetApprovalResponse, TenantSecretKey,
 };
 
 impl Debug for DecideRequest {
@@ -48,6 +49,58 @@ impl Debug for CompleteRequest {
 impl Debug for CompleteResponse {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         f.debug_struct("CompleteResponse").field("result_bytes", &self.result.len()).finish()
+    }
+}
+
+impl Debug for ApprovalOpening {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("ApprovalOpening")
+            .field("node", &self.node)
+            .field("tenant", &self.tenant)
+            .field("agent", &self.agent)
+            .field("tool", &self.tool)
+            .field("action", &self.action)
+            .field("params_bytes", &self.params.len())
+            .field("context_bytes", &self.context.len())
+            .field("needs", &self.needs)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Debug for ApprovalStanding {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("ApprovalStanding")
+            .field("id", &self.id)
+            .field("state", &self.state)
+            .field("opened", &self.opened)
+            .field("refused", &self.refused)
+            .field("expires_ms", &self.expires_ms)
+            .field("agent", &self.agent)
+            .field("override_token", &present(&self.override_token))
+            .finish_non_exhaustive()
+    }
+}
+
+impl Debug for GetApprovalResponse {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("GetApprovalResponse")
+            .field("approval", &self.approval)
+            .field("state", &self.state)
+            .field("override_token", &present(&self.override_token))
+            .finish()
+    }
+}
+
+impl Debug for ApprovalCall {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("ApprovalCall")
+            .field("agent", &self.agent)
+            .field("callers", &self.callers)
+            .field("tool", &self.tool)
+            .field("action", &self.action)
+            .field("params_bytes", &self.params.len())
+            .field("context_bytes", &self.context.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::fmt::{Debug, Formatter, Result};
 
-use crate::admin::{BundlePiece, IssuedPersonToken, MintedToken, PolicySource, PublishVersionRequest};
+use crate::admin::{
+    Approval, BundlePiece, IssuedPersonToken, MintedToken, PolicySource, PublishVersionRequest,
+};
 
 impl Debug for MintedToken {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -21,6 +23,22 @@ impl Debug for IssuedPersonToken {
             .field("token_id", &self.token_id)
             .field("person", &self.person)
             .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Debug for Approval {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("Approval")
+            .field("tenant", &self.tenant)
+            .field("id", &self.id)
+            .field("state", &self.state)
+            .field("agent", &self.agent)
+            .field("tool", &self.tool)
+            .field("action", &self.action)
+            .field("params_bytes", &self.params.len())
+            .field("context_bytes", &self.context.len())
+            .field("votes", &self.votes)
             .finish_non_exhaustive()
     }
 }
@@ -66,7 +84,8 @@ mod tests {
             ..Default::default()
         };
         let piece = BundlePiece { data: "KEEP-OUT".into() };
-        let shown = format!("{minted:?} {issued:?} {source:?} {publish:?} {piece:?}");
+        let approval = Approval { params: text(), context: text(), ..Default::default() };
+        let shown = format!("{minted:?} {issued:?} {source:?} {publish:?} {piece:?} {approval:?}");
         assert!(!shown.contains("KEEP-OUT"), "{shown}");
     }
 }

@@ -90,6 +90,14 @@ impl Received for v1::CompleteRequest {
     const SHAPE: Option<&'static Shape> = Some(&COMPLETE_REQUEST);
 }
 
+impl Received for v1::GetApprovalRequest {
+    const SHAPE: Option<&'static Shape> = Some(&GET_APPROVAL_REQUEST);
+}
+
+impl Received for v1::GetApprovalResponse {
+    const SHAPE: Option<&'static Shape> = None;
+}
+
 impl Received for v1::CompleteResponse {
     const SHAPE: Option<&'static Shape> = None;
 }
@@ -118,6 +126,8 @@ read_leniently!(
     RaftChangeMembersRequest RaftChangeMembersResponse
     FollowRequest FollowResponse GetBundleRequest GetBundleResponse
     LendRequest LendResponse
+    ApprovalOpening ApprovalWatch ApprovalStanding ApprovalRedemption ApprovalRedeeming
+    ApprovalReturn ApprovalReturned
 );
 
 /// `aegis.v1.DecideRequest`.
@@ -133,7 +143,14 @@ pub const DECIDE_REQUEST: Shape = Shape {
         Field { tag: 7, kind: Kind::Bytes },
         Field { tag: 8, kind: Kind::Varint },
         Field { tag: 9, kind: Kind::Varint },
+        Field { tag: 10, kind: Kind::Varint },
     ],
+};
+
+/// `aegis.v1.GetApprovalRequest`.
+pub const GET_APPROVAL_REQUEST: Shape = Shape {
+    message: "GetApprovalRequest",
+    fields: &[Field { tag: 1, kind: Kind::Bytes }, Field { tag: 2, kind: Kind::Varint }],
 };
 
 /// `aegis.v1.DecideStreamRequest`.
@@ -216,7 +233,7 @@ mod tests {
     #[test]
     fn shapes_list_exactly_the_fields_of_the_proto_file() {
         let set = prost_types::FileDescriptorSet::decode(crate::DESCRIPTOR).expect("a descriptor");
-        for shape in [&DECIDE_REQUEST, &DECIDE_STREAM_REQUEST] {
+        for shape in [&DECIDE_REQUEST, &DECIDE_STREAM_REQUEST, &GET_APPROVAL_REQUEST] {
             let message = set.file[0]
                 .message_type
                 .iter()
@@ -271,7 +288,7 @@ mod tests {
         let message = "DecideRequest";
         let with = |suffix: &[u8]| [call().encode_to_vec(), suffix.to_vec()].concat();
         for (bytes, expected) in [
-            (with(&[10 << 3, 1]), BadShape::UnknownField { message, tag: 10 }),
+            (with(&[11 << 3, 1]), BadShape::UnknownField { message, tag: 11 }),
             (with(&[0x82, 0x7d, 0]), BadShape::UnknownField { message, tag: 2000 }),
             (with(&[2 << 3 | 2, 1, b'x']), BadShape::RepeatedField { message, tag: 2 }),
             (with(&[6 << 3, 1]), BadShape::WireType { message, tag: 6 }),

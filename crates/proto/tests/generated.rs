@@ -14,7 +14,8 @@ use prost::Message;
 use prost_types::FileDescriptorSet;
 
 /// Package `aegis.v1`: what nodes say to clients and to each other.
-const PRODUCT: [&str; 5] = [
+const PRODUCT: [&str; 6] = [
+    "aegis/v1/approvals.proto",
     "aegis/v1/decision.proto",
     "aegis/v1/feed.proto",
     "aegis/v1/lending.proto",
@@ -41,7 +42,11 @@ const BYTES_FIELDS: [&str; 8] = [
     ".aegis.v1.RaftInstallSnapshotRequest.chunk",
 ];
 /// Messages that hold tokens, keys, bundles or values of a call: `src/redacted.rs` writes their `Debug`.
-const WITHOUT_DEBUG: [&str; 11] = [
+const WITHOUT_DEBUG: [&str; 15] = [
+    ".aegis.v1.GetApprovalResponse",
+    ".aegis.v1.ApprovalOpening",
+    ".aegis.v1.ApprovalStanding",
+    ".aegis.control.v1.ApprovalCall",
     ".aegis.v1.DecideRequest",
     ".aegis.v1.DecideResponse",
     ".aegis.v1.DecideStreamRequest",

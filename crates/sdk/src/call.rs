@@ -19,6 +19,7 @@ pub struct Call {
     override_token: Option<Secret<String>>,
     dry_run: bool,
     explain: bool,
+    wait_ms: u32,
 }
 
 impl Call {
@@ -34,6 +35,7 @@ impl Call {
             override_token: None,
             dry_run: false,
             explain: false,
+            wait_ms: 0,
         }
     }
 
@@ -74,6 +76,13 @@ impl Call {
         self
     }
 
+    /// Where a person has to agree: waits for that before the answer, at most a minute. If they agree in time, the call is judged
+    /// anew and the approval redeemed.
+    pub fn wait(mut self, longest: std::time::Duration) -> Self {
+        self.wait_ms = u32::try_from(longest.as_millis()).unwrap_or(u32::MAX);
+        self
+    }
+
     /// Judge only: nothing is spent, opened or redeemed. Needs scope `aegis:explain`.
     pub fn dry_run(mut self) -> Self {
         self.dry_run = true;
@@ -100,6 +109,7 @@ impl Call {
             override_token: self.override_token.map(|token| token.expose().clone()).unwrap_or_default(),
             dry_run: self.dry_run,
             explain: self.explain,
+            wait_ms: self.wait_ms,
         };
         convert::read_call(request.clone())?;
         Ok(request)

@@ -23,6 +23,9 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// Where the other nodes reach its gRPC port, e.g. `https://control-1:7071`.
     pub(crate) advertise: String,
+    /// How people reach its HTTP port, e.g. `https://aegis.example.com`: what requests for approval lead to. Absent: by its address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) public_url: Option<String>,
     /// What the cluster's private keys are wrapped under: the first file wraps, all unwrap.
     pub(crate) cluster_keys: Vec<PathBuf>,
     /// Seconds without news after which data nodes refuse calls, where a tenant does not say.
@@ -159,6 +162,13 @@ impl Config {
                 "`listen.http_plain` is for loopback only, and `{}` is reached from elsewhere",
                 self.listen.http
             ));
+        }
+        let is_url = |url: &String| url.starts_with("https://") || url.starts_with("http://");
+        if self.public_url.as_ref().is_some_and(|url| !is_url(url)) {
+            return Err(
+                "`public_url` is how people reach the HTTP port, such as `https://aegis.example.com`"
+                    .to_owned(),
+            );
         }
         if !self.advertise.starts_with("https://") || self.advertise.ends_with('/') {
             return Err(

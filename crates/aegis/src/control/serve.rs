@@ -63,6 +63,7 @@ fn node_config(config: &Config, files: &mut Files) -> anyhow::Result<NodeConfig>
         directory: config.data_dir.join("raft"),
         grpc: config.listen.grpc,
         http: Some(config.listen.http),
+        public_url: config.public_url.clone(),
         http_plain: config.listen.http_plain,
         metrics: Some(config.listen.metrics),
         tls: files.read()?,

@@ -163,6 +163,7 @@ fn node_config(
         directory: data_dir.root().join("raft"),
         grpc: listen.grpc,
         http: Some(listen.http),
+        public_url: None,
         http_plain: true,
         metrics: None,
         tls: OwnedPem {

@@ -1,10 +1,12 @@
 //! The policies of `aegis dev`: from the folder into the control plane, which keeps every good version; a broken edit
 //! leaves in force what was in force.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 
+use aegis_controlplane::command::who;
 use aegis_controlplane::feed::Acks;
 use aegis_controlplane::node::Parts;
 use aegis_controlplane::publish::build::set_of;
@@ -12,16 +14,17 @@ use aegis_controlplane::publish::{Content, Progress, Publication, PublishError, 
 use aegis_controlplane::state::{activations, versions};
 use aegis_model::digest::Digest;
 use aegis_policy::ast::{PolicySet, SourceFile};
+use aegis_policy::check::check;
 use aegis_policy::enforce;
 use aegis_policy::tests_file::PolicyTest;
-use aegis_proto::control::{Activate, Version, done};
+use aegis_proto::control::{Activate, GrantRole, Version, done};
 use anyhow::{Context, bail};
 use futures_util::StreamExt;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::plane::actor;
+use super::plane::{actor, admin};
 use super::tenant;
 use crate::output::{Output, Tone};
 use crate::policy::{Loaded, compile, of_sources, read_tests};
@@ -185,6 +188,7 @@ impl Policies {
 
     /// Publishes and activates what was read.
     async fn publish(&mut self, sources: Sources, output: Output) -> anyhow::Result<Look> {
+        let policy = sources.policy.clone();
         let message = format!("reloaded from {}", self.place().display());
         let publication = Publication {
             tenant: tenant(),
@@ -212,6 +216,7 @@ impl Policies {
             }
         }
         let (version, digest) = (published.version.number, shown_digest(&published.version));
+        self.approve_all(policy).await;
         let look = match self.in_force()? {
             Some((policy, _)) if policy.version == version && !self.has_canary()? => Look::Same(policy),
             Some(_) | None => {
@@ -224,6 +229,23 @@ impl Policies {
             output.error(&error);
         }
         Ok(look)
+    }
+
+    /// Gives the demo's administrator every role of the tenant's own that the policies ask for approval: there is nobody else.
+    async fn approve_all(&self, policy: Vec<SourceFile>) {
+        let checked = tokio::task::spawn_blocking(move || check(policy).set).await;
+        let Ok(Some(set)) = checked else { return };
+        let entries =
+            set.documents.iter().chain(&set.defaults).flat_map(|document| document.allowed.iter().flatten());
+        let terms = entries.filter_map(|entry| entry.approval.as_ref());
+        let names: BTreeSet<String> = terms.flat_map(|terms| terms.by.iter().cloned()).collect();
+        for own in names.into_iter().filter(|name| !name.contains('@') && who::from_name(name).is_none()) {
+            let (person, scope) = (admin().to_string(), tenant().to_string());
+            let grant = GrantRole { person, scope, own: own.clone(), ..GrantRole::default() };
+            if let Err(error) = self.parts.control.propose(grant, &actor()).await {
+                tracing::warn!(%error, role = %own, "the demo's administrator cannot be given a role that a policy names");
+            }
+        }
     }
 
     async fn activate(&self, version: u64, message: String) -> anyhow::Result<u64> {

@@ -14,6 +14,7 @@ use super::plane::Plane;
 use super::policies::{First, InForce};
 use super::samples::{self, SHOWN};
 use super::shell::{program, quoted, quoted_path};
+use super::tenant;
 use crate::output::{Output, Tone};
 use crate::state::DataDir;
 use crate::token::{Bearer, mint_from_data_dir};
@@ -32,6 +33,8 @@ pub(super) struct Welcome {
     /// A command per outcome of [`SHOWN`], where a call has it.
     commands: [Option<String>; 3],
     mint: String,
+    /// How this program is called.
+    program: String,
     /// Whether a shell finds this program by its name.
     by_name: bool,
 }
@@ -48,7 +51,7 @@ impl Welcome {
         let commands = samples.map(|case| case.map(|case| command(&case, &program, &data_dir)));
         let (place, policy) = (first.place.clone(), first.policy.clone());
         let (control, token_file) = (plane.node.addresses().http, plane.token_file.clone());
-        Self { agent, place, policy, addresses, control, token_file, commands, mint, by_name }
+        Self { agent, place, policy, addresses, control, token_file, commands, mint, program, by_name }
     }
 
     /// The agent that the token is for.
@@ -112,6 +115,14 @@ impl Welcome {
                 None => format!("\n{}\n(no call of this policy is)\n", title(*outcome)),
             });
         }
+        if self.commands[2].is_some() {
+            text.push_str(&format!(
+                "\nWhoever may looks with `{0} approvals list --tenant {1}` and agrees with `{0} approvals approve ID --tenant {1}`;\n\
+                 add `--wait 1m` to the command above to go on by itself then.\n",
+                self.program,
+                tenant()
+            ));
+        }
         if !self.by_name {
             text.push_str("\n`aegis` is not on your PATH, so the commands name it in full.\n");
         }
@@ -127,7 +138,7 @@ fn title(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Allow | Outcome::Sanitize => "allowed:",
         Outcome::Deny => "denied:",
-        Outcome::ApprovalRequired => "needs a person (nobody can be asked yet):",
+        Outcome::ApprovalRequired => "needs a person:",
     }
 }
 

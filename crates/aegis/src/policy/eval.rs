@@ -123,6 +123,7 @@ fn call(options: &Options) -> ToolCall {
         override_token: None,
         dry_run: false,
         explain: false,
+        wait_ms: 0,
     }
 }
 

@@ -4,6 +4,7 @@ mod nodes;
 mod support;
 mod trials;
 
+mod approvals;
 mod cli;
 mod cluster;
 mod data;

@@ -214,6 +214,12 @@ pub(crate) fn get(http: SocketAddr, path: &str) -> Answer {
     exchange(http, &format!("GET {path} HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n\r\n"))
 }
 
+/// The same, as an agent.
+pub(crate) fn get_with_token(http: SocketAddr, path: &str, token: &str) -> Answer {
+    let head = format!("GET {path} HTTP/1.1\r\nHost: {http}\r\nAuthorization: Bearer {token}");
+    exchange(http, &format!("{head}\r\nConnection: close\r\n\r\n"))
+}
+
 fn exchange(http: SocketAddr, request: &str) -> Answer {
     let mut stream = TcpStream::connect(http).expect("it listens");
     stream.write_all(request.as_bytes()).expect("it reads");

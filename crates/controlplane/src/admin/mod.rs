@@ -51,7 +51,7 @@ use backups::Backups;
 use membership::Membership;
 use object_store::ObjectStore;
 use progress::Acknowledgements;
-use randomness::Randomness;
+pub(crate) use randomness::Randomness;
 use room::Rooms;
 
 pub use problem::Problem;

@@ -6,15 +6,15 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 /// Gives each call a generator of its own, so that no lock is held while one is used.
-pub(super) struct Randomness(Mutex<StdRng>);
+pub(crate) struct Randomness(Mutex<StdRng>);
 
 impl Randomness {
-    pub(super) fn new(source: StdRng) -> Self {
+    pub(crate) fn new(source: StdRng) -> Self {
         Self(Mutex::new(source))
     }
 
     /// A generator of its own.
-    pub(super) fn fork(&self) -> StdRng {
+    pub(crate) fn fork(&self) -> StdRng {
         // A panic in between leaves a generator that is as good as before.
         StdRng::from_rng(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

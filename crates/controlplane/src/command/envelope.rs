@@ -73,6 +73,12 @@ into_command!(
     AdjustBudget,
     SetOrganizationLimits,
     SetShardMap,
+    OpenApproval,
+    VoteApproval,
+    CancelApproval,
+    RedeemApproval,
+    GiveBackApproval,
+    SweepApprovals,
 );
 
 impl From<Command> for Request {

@@ -74,7 +74,10 @@ impl Kind for InitCluster {
         write.counters_mut().people += 1;
         people::put(write, &person)?;
         let roles = vec![Role::Admin.into()];
-        roles::put(write, &RoleBinding { person: person.name, scope: EVERYWHERE.to_owned(), roles })?;
+        roles::put(
+            write,
+            &RoleBinding { person: person.name, scope: EVERYWHERE.to_owned(), roles, own: Vec::new() },
+        )?;
         person_tokens::put(write, &token)?;
         Ok(done::Result::Cluster(cluster))
     }

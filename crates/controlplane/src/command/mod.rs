@@ -19,6 +19,7 @@ pub mod refused;
 pub mod response;
 pub mod who;
 
+pub(crate) mod approvals;
 pub(crate) mod checks;
 pub(crate) mod kind;
 pub(crate) mod once;
@@ -71,10 +72,17 @@ mod revoke;
 
 mod issue_agent_token;
 
+mod cancel_approval;
+mod give_back_approval;
+mod open_approval;
+mod redeem_approval;
+mod vote_approval;
+
 mod adjust_budget;
 mod lend;
 mod take_lending;
 
+mod sweep_approvals;
 mod sweep_chunks;
 mod sweep_expired;
 mod sweep_limits;
@@ -145,5 +153,11 @@ pub(crate) fn apply(
         Command::AdjustBudget(it) => run::run(it, on),
         Command::SetOrganizationLimits(it) => run::run(it, on),
         Command::SetShardMap(it) => run::run(it, on),
+        Command::OpenApproval(it) => run::run(it, on),
+        Command::VoteApproval(it) => run::run(it, on),
+        Command::CancelApproval(it) => run::run(it, on),
+        Command::RedeemApproval(it) => run::run(it, on),
+        Command::GiveBackApproval(it) => run::run(it, on),
+        Command::SweepApprovals(it) => run::run(it, on),
     }
 }

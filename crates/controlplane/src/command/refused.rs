@@ -84,6 +84,12 @@ codes! {
     UnknownDataNode = "unknown_data_node", false;
     /// Nothing of this budget was asked for in an epoch that is still running.
     UnknownBudget = "unknown_budget", false;
+    /// The tenant has no request for approval of this id.
+    UnknownApproval = "unknown_approval", false;
+    /// The request for approval is not open any more; `state` is how it stands.
+    ApprovalClosed = "approval_closed", false;
+    /// Whoever stands in the chain of a call cannot decide on it.
+    SelfApproval = "self_approval", false;
     /// No control node has this id.
     UnknownMember = "unknown_member", false;
     /// There is one of this name already. Names of tenants and ids of nodes are never used twice.

@@ -6,10 +6,10 @@ use aegis_proto::control::{RevokeRole, Role, RoleBinding, done};
 use aegis_raft_store::tables::{StateRead, StoreError};
 
 use super::checks;
-use super::grant_role::read_role;
+use super::grant_role::{Given, name_of, read_role};
 use super::kind::{Asked, Failure, Kind};
 use super::refused::{Code, Refused};
-use super::who::{self, Who};
+use super::who::Who;
 use crate::state::key::Scope;
 use crate::state::page::PageQuery;
 use crate::state::writer::Writer;
@@ -26,23 +26,29 @@ impl Kind for RevokeRole {
     }
 
     fn summary(&self) -> String {
-        format!("`{}` from `{}` on `{}`", who::name(self.role()), self.person, self.scope)
+        format!("`{}` from `{}` on `{}`", name_of(self.role, &self.own), self.person, self.scope)
     }
 
     fn check(&self, state: &impl StateRead, _asked: &Asked<'_>) -> Result<RoleBinding, Failure> {
         // Also in a retired tenant: taking rights away is always possible.
         let scope: Scope = checks::name("scope", &self.scope)?;
-        let role = read_role(self.role)?;
+        let role = read_role(self.role, &self.own, &scope)?;
         let (person, _) = checks::known_person(state, &self.person)?;
-        let binding = roles::binding(state, &scope, &person)?.unwrap_or_default();
-        let Ok(place) = binding.roles.binary_search(&role.into()) else {
-            return Err(Refused::unknown(Code::UnknownRole, "role", who::name(role)).into());
-        };
-        if scope == Scope::Cluster && role == Role::Admin {
-            somebody_else_is_admin(state, &person)?;
+        let mut binding = roles::binding(state, &scope, &person)?.unwrap_or_default();
+        let unknown = || Refused::unknown(Code::UnknownRole, "role", name_of(self.role, &self.own));
+        match role {
+            Given::Known(role) => {
+                let place = binding.roles.binary_search(&role.into()).map_err(|_place| unknown())?;
+                if scope == Scope::Cluster && role == Role::Admin {
+                    somebody_else_is_admin(state, &person)?;
+                }
+                binding.roles.remove(place);
+            }
+            Given::Own(own) => {
+                let place = binding.own.binary_search(&own).map_err(|_place| unknown())?;
+                binding.own.remove(place);
+            }
         }
-        let mut binding = binding;
-        binding.roles.remove(place);
         Ok(binding)
     }
 
@@ -86,11 +92,21 @@ mod tests {
     use crate::testing::World;
 
     fn grant(person: &str, scope: &str, role: Role) -> GrantRole {
-        GrantRole { person: person.to_owned(), scope: scope.to_owned(), role: role.into() }
+        GrantRole {
+            person: person.to_owned(),
+            scope: scope.to_owned(),
+            role: role.into(),
+            own: String::new(),
+        }
     }
 
     fn revoke(person: &str, scope: &str, role: Role) -> RevokeRole {
-        RevokeRole { person: person.to_owned(), scope: scope.to_owned(), role: role.into() }
+        RevokeRole {
+            person: person.to_owned(),
+            scope: scope.to_owned(),
+            role: role.into(),
+            own: String::new(),
+        }
     }
 
     #[test]

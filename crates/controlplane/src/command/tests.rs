@@ -2,12 +2,13 @@
 
 use aegis_model::caps;
 use aegis_proto::control::{
-    Activate, AddKey, AdjustBudget, AdvanceHistory, CreateTenant, DisableAgent, GrantRole, IssueAgentToken,
-    IssuePersonToken, KeyKind, LabelVersion, Lend, NoteMembership, PutChunk, PutPerson, RaiseLevel,
-    RegisterAgent, RegisterDataNode, RetireDataNode, RetireKey, RetireMember, RetireTenant, RetireVersion,
-    RevocationKind, Revoke, RevokePersonToken, RevokeRole, RewrapKey, RewrapKeys, RewrapTenantKeys, Role,
-    Rollback, RotateKey, RotateTenantKey, SetAgentKeys, SetMember, SetOrganizationLimits, SetShardMap,
-    SetTenant, SweepChunks, SweepExpired, SweepLimits, TakeLending, WrappedKey, done,
+    Activate, AddKey, AdjustBudget, AdvanceHistory, CancelApproval, CreateTenant, DisableAgent,
+    GiveBackApproval, GrantRole, IssueAgentToken, IssuePersonToken, KeyKind, LabelVersion, Lend,
+    NoteMembership, OpenApproval, PutChunk, PutPerson, RaiseLevel, RedeemApproval, RegisterAgent,
+    RegisterDataNode, RetireDataNode, RetireKey, RetireMember, RetireTenant, RetireVersion, RevocationKind,
+    Revoke, RevokePersonToken, RevokeRole, RewrapKey, RewrapKeys, RewrapTenantKeys, Role, Rollback,
+    RotateKey, RotateTenantKey, SetAgentKeys, SetMember, SetOrganizationLimits, SetShardMap, SetTenant,
+    SweepApprovals, SweepChunks, SweepExpired, SweepLimits, TakeLending, WrappedKey, done,
 };
 use aegis_proto::v1::LimitKey;
 use aegis_raft_store::tables::StoreError;
@@ -58,6 +59,9 @@ fn furnished() -> World {
     world.done(World::add_key(KeyKind::Manifest, "second"), &World::node());
     world.done(TakeLending {}, &World::node());
     world.done(lend(&world, 1), &World::node());
+    for (id, digest) in [("a-1", 1), ("a-2", 2)] {
+        world.open_approval(world.opening("acme", id, digest, &[], 1));
+    }
     world
 }
 
@@ -72,7 +76,7 @@ fn budget_key() -> LimitKey {
 }
 
 fn samples(world: &World) -> Vec<Sample> {
-    use Role::{Admin, Author, Operator};
+    use Role::{Admin, Approver, Author, Operator};
     let sample = |command: Request, roles, of_tenant, node| Sample { command, roles, of_tenant, node };
     let acme = || "acme".to_owned();
     let acme_id = "acme".parse().expect("a name");
@@ -204,25 +208,33 @@ fn samples(world: &World) -> Vec<Sample> {
         ),
         sample(PutPerson { name: "eve".into(), ..Default::default() }.into(), &[Admin], false, false),
         sample(
-            GrantRole { person: "bob".into(), scope: acme(), role: Author.into() }.into(),
+            GrantRole { person: "bob".into(), scope: acme(), role: Author.into(), own: String::new() }.into(),
             &[Admin],
             true,
             false,
         ),
         sample(
-            GrantRole { person: "bob".into(), scope: "*".into(), role: Author.into() }.into(),
+            GrantRole { person: "bob".into(), scope: "*".into(), role: Author.into(), own: String::new() }
+                .into(),
             &[Admin],
             false,
             false,
         ),
         sample(
-            RevokeRole { person: "bob".into(), scope: acme(), role: Role::Viewer.into() }.into(),
+            RevokeRole { person: "bob".into(), scope: acme(), role: Role::Viewer.into(), own: String::new() }
+                .into(),
             &[Admin],
             true,
             false,
         ),
         sample(
-            RevokeRole { person: "bob".into(), scope: "*".into(), role: Role::Viewer.into() }.into(),
+            RevokeRole {
+                person: "bob".into(),
+                scope: "*".into(),
+                role: Role::Viewer.into(),
+                own: String::new(),
+            }
+            .into(),
             &[Admin],
             false,
             false,
@@ -275,6 +287,22 @@ fn samples(world: &World) -> Vec<Sample> {
             true,
             false,
         ),
+        sample(world.opening("acme", "a-3", 3, &[], 1).into(), &[], true, true),
+        sample(World::vote("acme", "a-1", true).into(), &[Approver, Admin], true, false),
+        sample(
+            CancelApproval { tenant: acme(), id: "a-2".into(), ..Default::default() }.into(),
+            &[Approver, Operator, Admin],
+            true,
+            false,
+        ),
+        sample(world.redemption("acme", "a-1", 1, 1).into(), &[], true, true),
+        sample(
+            GiveBackApproval { tenant: acme(), id: "a-1".into(), redemption: vec![1; 16], node: 7 }.into(),
+            &[],
+            true,
+            true,
+        ),
+        sample(SweepApprovals {}.into(), &[], false, true),
     ]
 }
 
@@ -507,6 +535,10 @@ fn is_logged(command: &Command) -> bool {
         Command::TakeLending(_) => TakeLending::LOGGED,
         Command::SweepLimits(_) => SweepLimits::LOGGED,
         Command::SetShardMap(_) => SetShardMap::LOGGED,
+        Command::OpenApproval(_) => OpenApproval::LOGGED,
+        Command::RedeemApproval(_) => RedeemApproval::LOGGED,
+        Command::GiveBackApproval(_) => GiveBackApproval::LOGGED,
+        Command::SweepApprovals(_) => SweepApprovals::LOGGED,
         _ => true,
     }
 }

@@ -15,6 +15,7 @@ use crate::admin::backups::Backups;
 use crate::admin::progress::ClusterAcknowledgements;
 use crate::admin::rest::Rest;
 use crate::admin::{Admin, Setup, grpc};
+use crate::approvals::{self, ApprovalsConfig, ApprovalsNode};
 use crate::command::actor::Actor;
 use crate::feed::{Admission, DataNames, FeedNode, FeedNodeConfig};
 use crate::lending::{Lead, LendingConfig, LendingNode};
@@ -66,6 +67,38 @@ pub(super) fn keep_lending(tasks: &mut JoinSet<&'static str>, lending: LendingNo
     });
 }
 
+/// The approvals of the node that `config` describes, whose admin API people reach at `public_url`.
+pub(super) fn approvals(
+    config: &NodeConfig,
+    parts: &Parts,
+    public_url: String,
+    stop: CancellationToken,
+) -> ApprovalsNode {
+    let approvals = ApprovalsConfig {
+        id: parts.raft.status().node,
+        admission: Admission::Certificates(DataNames::new(&config.cluster)),
+        cluster_keys: Arc::clone(&parts.cluster_keys),
+        randomness: StdRng::from_rng(&mut rand::rng()),
+        public_url,
+    };
+    ApprovalsNode::new(approvals, parts.control.clone(), stop)
+}
+
+/// Writes down which requests for approval have ended, for as long as the node runs and leads.
+pub(super) fn keep_approvals(
+    tasks: &mut JoinSet<&'static str>,
+    parts: &Parts,
+    leads: watch::Receiver<bool>,
+    stop: CancellationToken,
+) {
+    let me = Actor::ControlNode(parts.raft.status().node);
+    let control = parts.control.clone();
+    tasks.spawn(async move {
+        approvals::keep(control, me, leads, stop).await;
+        "the keeper of approvals"
+    });
+}
+
 /// Keeps the shard map for as long as the node runs and lends.
 pub(super) fn keep_shards(
     tasks: &mut JoinSet<&'static str>,
@@ -112,6 +145,7 @@ pub(super) fn routes(
     parts: &Parts,
     feed: &FeedNode,
     lending: &LendingNode,
+    approvals: &ApprovalsNode,
     admin: &Admin,
     tasks: &mut JoinSet<&'static str>,
     stop: CancellationToken,
@@ -125,6 +159,7 @@ pub(super) fn routes(
     Routes::new(parts.raft.service())
         .add_service(feed.service())
         .add_service(lending.service())
+        .add_service(approvals.service())
         .add_service(grpc::server(admin.clone()))
         .add_service(health)
         .add_service(grpc::reflection())

@@ -40,6 +40,8 @@ pub mod roles;
 
 pub mod revocations;
 
+pub mod approvals;
+
 pub mod borrowers;
 pub mod budgets;
 pub mod lender;
@@ -92,4 +94,9 @@ pub const TABLES: &[Table] = &[
     shards::SHARDS,
     organizations::ORGANIZATION_LIMITS,
     tenant_keys::TENANT_KEYS,
+    approvals::APPROVALS,
+    approvals::APPROVAL_IDS,
+    approvals::APPROVAL_DIGESTS,
+    approvals::APPROVALS_DUE,
+    approvals::APPROVAL_COUNTS,
 ];

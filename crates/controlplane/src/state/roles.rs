@@ -67,11 +67,27 @@ pub fn has_any(
     Ok(holds(scope)? || (*scope != Scope::Cluster && holds(&Scope::Cluster)?))
 }
 
+/// Whether `person` has the tenant's own role `name` in `scope`, by a binding there or everywhere.
+///
+/// # Errors
+/// The storage failed.
+pub fn has_own(
+    state: &impl StateRead,
+    person: &PersonId,
+    scope: &Scope,
+    name: &str,
+) -> Result<bool, StoreError> {
+    let holds = |scope: &Scope| -> Result<bool, StoreError> {
+        Ok(binding(state, scope, person)?.is_some_and(|bound| bound.own.iter().any(|own| own == name)))
+    };
+    Ok(holds(scope)? || (*scope != Scope::Cluster && holds(&Scope::Cluster)?))
+}
+
 /// Sets the roles of a binding; without roles it is removed.
 pub(crate) fn put(write: &mut Writer<'_, '_>, binding: &RoleBinding) -> Result<(), StoreError> {
     let by_scope = key::pair(&binding.scope, binding.person.as_bytes());
     let by_person = key::pair(&binding.person, binding.scope.as_bytes());
-    if binding.roles.is_empty() {
+    if binding.roles.is_empty() && binding.own.is_empty() {
         write.delete(ROLES, &by_scope)?;
         write.delete(SCOPES, &by_person)?;
         return Ok(());

@@ -8,9 +8,9 @@ use aegis_model::ids::{AgentId, ClusterId, TenantId};
 use aegis_model::secret::Secret;
 use aegis_model::tenant_key::TenantKey;
 use aegis_proto::control::{
-    Activate, Activation, AddKey, Agent, CreateTenant, DataNode, GrantRole, InitCluster, KeyKind, Lend,
-    NodeAsk, PublishVersion, PutChunk, PutPerson, RegisterAgent, RegisterDataNode, Role, Version, WrappedKey,
-    done,
+    Activate, Activation, AddKey, Agent, ApprovalCall, ApprovalOpened, ApprovalTerms, CreateTenant, DataNode,
+    GrantRole, InitCluster, KeyKind, Lend, NodeAsk, OpenApproval, PublishVersion, PutChunk, PutPerson,
+    RedeemApproval, RegisterAgent, RegisterDataNode, Role, Version, VoteApproval, WrappedKey, done,
 };
 use aegis_proto::v1::{BudgetAsk, LendAsk, LimitKey, LimitLevel, LimitStamp};
 use aegis_raft_store::tables::StateView;
@@ -26,7 +26,7 @@ use crate::command::{LEVEL, Refused, Request};
 use crate::control::Replicate;
 use crate::keys::{ClusterKey, ClusterKeys};
 use crate::state::limit_id::LimitId;
-use crate::state::{budgets, lender, meta, versions};
+use crate::state::{budgets, data_nodes, lender, meta, versions};
 
 /// A cluster in memory, without Raft.
 ///
@@ -170,7 +170,12 @@ impl World {
     /// A person with a role, who is made if need be. `scope` is a tenant or `*`.
     pub fn with_role(&self, name: &str, scope: &str, role: Role) -> Actor {
         self.done(PutPerson { name: name.to_owned(), ..Default::default() }, &Self::root());
-        let grant = GrantRole { person: name.to_owned(), scope: scope.to_owned(), role: role.into() };
+        let grant = GrantRole {
+            person: name.to_owned(),
+            scope: scope.to_owned(),
+            role: role.into(),
+            own: String::new(),
+        };
         self.done(grant, &Self::root());
         Self::person(name)
     }
@@ -288,6 +293,71 @@ impl World {
             agent: agent.to_owned(),
             entry: String::new(),
             unit: unit.to_owned(),
+        }
+    }
+
+    /// Data node 7 asks for approval of a call of agent `payer`, whose digest is filled with `digest`, from those whom `by` names.
+    pub fn opening(&self, tenant: &str, id: &str, digest: u8, by: &[&str], of: u32) -> OpenApproval {
+        let view = self.view();
+        let node = data_nodes::data_node(&view, 7).expect("memory does not fail").unwrap_or_default();
+        let call = ApprovalCall {
+            agent: "payer".to_owned(),
+            callers: vec!["planner".to_owned()],
+            tool: "stripe".to_owned(),
+            action: "pay".to_owned(),
+            params: format!("{{\"amount\":{digest}}}").into_bytes(),
+            context: b"{}".to_vec(),
+            ..ApprovalCall::default()
+        };
+        let by = by.iter().map(|&name| name.to_owned()).collect();
+        let terms = ApprovalTerms { by, of, within_seconds: 600, ..ApprovalTerms::default() };
+        OpenApproval {
+            tenant: tenant.to_owned(),
+            id: id.to_owned(),
+            history: meta::history(&view).expect("memory does not fail"),
+            digest: vec![digest; 32],
+            key_version: 1,
+            entry_digest: vec![1; 32],
+            call: Some(call),
+            terms: vec![terms],
+            node: 7,
+            incarnation: node.incarnation,
+        }
+    }
+
+    /// Opens a request for approval, or joins one.
+    pub fn open_approval(&self, opening: OpenApproval) -> ApprovalOpened {
+        match self.done(opening, &Self::node()).done.result {
+            Some(done::Result::ApprovalOpened(opened)) => opened,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A person agrees, or says no.
+    pub fn vote(tenant: &str, id: &str, approve: bool) -> VoteApproval {
+        VoteApproval { tenant: tenant.to_owned(), id: id.to_owned(), approve, reason: String::new() }
+    }
+
+    /// Data node 7 redeems an approval whose digest is filled with `digest`, as the attempt of this name.
+    pub fn redemption(&self, tenant: &str, id: &str, digest: u8, attempt: u8) -> RedeemApproval {
+        let view = self.view();
+        let node = data_nodes::data_node(&view, 7).expect("memory does not fail").expect("data node 7");
+        RedeemApproval {
+            tenant: tenant.to_owned(),
+            id: id.to_owned(),
+            digest: vec![digest; 32],
+            entry_digest: vec![1; 32],
+            redemption: vec![attempt; 16],
+            node: 7,
+            incarnation: node.incarnation,
+        }
+    }
+
+    /// What comes of a redemption: why not, or nothing.
+    pub fn redeem(&self, redemption: RedeemApproval) -> String {
+        match self.done(redemption, &Self::node()).done.result {
+            Some(done::Result::ApprovalRedeemed(redeemed)) => redeemed.refused,
+            other => panic!("{other:?}"),
         }
     }
 

@@ -286,9 +286,9 @@ fn people() -> impl Strategy<Value = Request> {
     let put = (person(), prop::bool::weighted(0.2))
         .prop_map(|(name, disabled)| PutPerson { name, disabled, ..Default::default() }.into());
     let grant = (person(), scope(), role())
-        .prop_map(|(person, scope, role)| GrantRole { person, scope, role }.into());
+        .prop_map(|(person, scope, role)| GrantRole { person, scope, role, own: String::new() }.into());
     let revoke = (person(), scope(), role())
-        .prop_map(|(person, scope, role)| RevokeRole { person, scope, role }.into());
+        .prop_map(|(person, scope, role)| RevokeRole { person, scope, role, own: String::new() }.into());
     let issue = (person(), token()).prop_map(|(person, token_id)| {
         IssuePersonToken { person, token_id, expires_ms: 1_800_000_000_000 + 20_000_000 }.into()
     });

@@ -2,8 +2,8 @@
 
 use aegis_controlplane::state::page::{Cursor, Page, PageQuery};
 use aegis_controlplane::state::{
-    activations, agents, budgets, chunks, control_log, key::Scope, labels, rates, revocations, roles,
-    versions,
+    activations, agents, approvals, budgets, chunks, control_log, key::Scope, labels, rates, revocations,
+    roles, versions,
 };
 use aegis_controlplane::testing::World;
 use aegis_model::ids::{AgentId, TenantId};
@@ -33,6 +33,7 @@ const READS: &[(&str, Read)] = &[
         "control log",
         |view, tenant, query| Ok(control_log::of_tenant(view, tenant, query)?.map(|it| it.scope)),
     ),
+    ("approvals", |view, tenant, query| Ok(approvals::approvals(view, tenant, query)?.map(|it| it.tenant))),
     ("budgets", |view, tenant, query| Ok(budgets::budgets(view, tenant, query)?.map(|it| owner(it.key)))),
     ("rates", |view, tenant, query| Ok(rates::rates(view, tenant, query)?.map(|it| owner(it.key)))),
     ("roles", |view, tenant, query| {
@@ -122,6 +123,11 @@ fn rich() -> World {
         world.with_role("eve", name, Role::Viewer);
     }
     with_limits(&world);
+    for name in &TENANTS[..2] {
+        for digest in 0..2 {
+            world.open_approval(world.opening(name, &format!("a-{digest}"), digest, &[], 1));
+        }
+    }
     world
 }
 

@@ -46,6 +46,7 @@ use aegis_model::ids::{ClusterId, TenantId};
 use tokio_util::sync::CancellationToken;
 
 use crate::NodeName;
+use crate::approvals::{ApprovalLink, ApprovalLinkConfig};
 use crate::decider::Decider;
 use crate::limits::{Lending, LinkConfig};
 use crate::peers::Peers;
@@ -213,6 +214,17 @@ impl Feed {
     /// The way to other data nodes.
     pub(crate) fn peers(&self) -> Peers {
         Peers::new(self.config.peer_tls.clone().or_else(|| self.config.tls.clone()))
+    }
+
+    /// Where approvals are asked for, over the same connections.
+    pub(crate) fn approvals(&self) -> ApprovalLink {
+        let FeedConfig { node, controls, tenant, .. } = &self.config;
+        ApprovalLink::new(ApprovalLinkConfig {
+            node: node.to_string(),
+            tenant: tenant.clone(),
+            controls: controls.clone(),
+            connector: self.connector.clone(),
+        })
     }
 
     /// Follows one control node after the other, until `stopping`, and keeps `decider` at what they say.

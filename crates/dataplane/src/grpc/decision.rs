@@ -9,23 +9,24 @@ use aegis_model::reason::ReasonCode;
 use aegis_proto::v1::decision_server::Decision;
 use aegis_proto::v1::{
     CompleteRequest, CompleteResponse, DecideRequest, DecideResponse, DecideStreamRequest,
-    DecideStreamResponse,
+    DecideStreamResponse, GetApprovalRequest, GetApprovalResponse,
 };
-use aegis_proto::{convert, status};
+use aegis_proto::{convert, status as wire_status};
 use futures_util::Stream;
 use tokio::sync::Semaphore;
 use tonic::metadata::MetadataMap;
 use tonic::{Extensions, Request, Response, Status, Streaming};
 
-use super::{Peer, stream};
+use super::{Arrived, Peer, stream};
 use crate::answer::{Answer, Refused};
+use crate::approvals::status;
 use crate::case::Surface;
 use crate::complete::{Teller, Usable, complete};
 use crate::decider::{Decider, Entry};
 use crate::http::token_of;
 use crate::peers::is_forwarded;
 use crate::readiness::Readiness;
-use crate::walk::walk;
+use crate::waiting::walk_and_wait;
 
 /// Judges calls. Shared by all requests.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ impl Decisions {
 impl Decision for Decisions {
     async fn decide(&self, request: Request<DecideRequest>) -> Result<Response<DecideResponse>, Status> {
         let (metadata, extensions, message) = request.into_parts();
+        arrived(&extensions);
         let (decider, source) = (&self.decider, source(&extensions));
         let token = match bearer(&metadata) {
             Ok(token) => token,
@@ -54,7 +56,7 @@ impl Decision for Decisions {
             }
         };
         let entry = decider.enter(Surface::Grpc).map_err(|refused| status_of(&refused))?;
-        match decide(decider, &entry, Surface::Grpc, source, token, message).await {
+        match decide(decider, entry, Surface::Grpc, source, token, message).await {
             Ok(response) => Ok(Response::new(response)),
             Err(refused) => Err(status_of(&refused)),
         }
@@ -87,6 +89,30 @@ impl Decision for Decisions {
         }
     }
 
+    async fn get_approval(
+        &self,
+        request: Request<GetApprovalRequest>,
+    ) -> Result<Response<GetApprovalResponse>, Status> {
+        let (metadata, extensions, message) = request.into_parts();
+        let (decider, source) = (&self.decider, source(&extensions));
+        let token = match bearer(&metadata) {
+            Ok(token) => token,
+            Err(refused) => {
+                return Err(status_of(&decider.turn_away(source, Surface::Grpc, refused).await));
+            }
+        };
+        arrived(&extensions);
+        let GetApprovalRequest { id, wait_ms } = message;
+        match status(decider, Surface::Grpc, source, token, &id, wait_ms).await {
+            Ok(found) => Ok(Response::new(GetApprovalResponse {
+                approval: Some(convert::write_approval(found.approval)),
+                state: found.state,
+                override_token: found.override_token.map(|token| token.expose().clone()).unwrap_or_default(),
+            })),
+            Err(refused) => Err(status_of(&refused)),
+        }
+    }
+
     type DecideStreamStream = Pin<Box<dyn Stream<Item = Result<DecideStreamResponse, Status>> + Send>>;
 
     async fn decide_stream(
@@ -112,7 +138,7 @@ impl Decision for Decisions {
 /// One message to one answer.
 pub(super) async fn decide(
     decider: &Decider,
-    entry: &Entry,
+    entry: Entry,
     surface: Surface,
     source: IpAddr,
     token: &str,
@@ -120,7 +146,7 @@ pub(super) async fn decide(
 ) -> Result<DecideResponse, Refused> {
     let params = message.params.clone();
     let call = convert::read_call(message).inspect_err(|_| decider.malformed(surface))?;
-    match walk(decider, decider.receive(entry, surface, source, token, None, call)).await {
+    match walk_and_wait(decider, entry, surface, source, token, call).await {
         Answer::Decided(decision) => Ok(convert::write_decision(*decision, Some(params))),
         Answer::Refused(refused) => Err(refused),
     }
@@ -129,8 +155,8 @@ pub(super) async fn decide(
 /// The status of a call that was not judged.
 pub(super) fn status_of(refused: &Refused) -> Status {
     match refused.retry_after_ms() {
-        None => status::refusal(refused.code, &refused.sentence()),
-        Some(ms) => status::refusal_for_now(refused.code, &refused.sentence(), ms),
+        None => wire_status::refusal(refused.code, &refused.sentence()),
+        Some(ms) => wire_status::refusal_for_now(refused.code, &refused.sentence(), ms),
     }
 }
 
@@ -150,6 +176,13 @@ fn bearer(metadata: &MetadataMap) -> Result<&str, Refused> {
     token_of(value.as_encoded_bytes()).ok_or_else(|| {
         Refused::new(ReasonCode::Unauthenticated, "the `authorization` metadata holds no bearer token")
     })
+}
+
+/// The message is there: from now on nobody waits for its client.
+fn arrived(extensions: &Extensions) {
+    if let Some(arrived) = extensions.get::<Arrived>() {
+        arrived.set();
+    }
 }
 
 /// The client's address. The surface puts it there for every request.

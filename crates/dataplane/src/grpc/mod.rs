@@ -8,8 +8,10 @@ mod stream;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use aegis_model::caps;
 use aegis_proto::v1::decision_server::{DecisionServer, SERVICE_NAME};
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
@@ -30,6 +32,26 @@ pub(crate) use health::report as report_health;
 const DECIDE: &str = "/aegis.v1.Decision/Decide";
 /// Likewise.
 const COMPLETE: &str = "/aegis.v1.Decision/Complete";
+
+/// Likewise.
+const GET_APPROVAL: &str = "/aegis.v1.Decision/GetApproval";
+
+/// Longest that a call may go on after it has arrived.
+const WAIT: Duration = Duration::from_millis(caps::APPROVAL_WAIT_MS_MAX as u64 + caps::APPROVAL_LINK_MS);
+
+/// Told by a service once the whole message of a call is there.
+#[derive(Debug, Clone, Default)]
+struct Arrived(Arc<AtomicBool>);
+
+impl Arrived {
+    fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// The services. Shared by all requests.
 pub(crate) struct GrpcSurface {
@@ -79,13 +101,21 @@ impl GrpcSurface {
         request.extensions_mut().insert(Peer(source));
         let path = request.uri().path();
         let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-        if path == DECIDE || path == COMPLETE {
+        if [DECIDE, COMPLETE, GET_APPROVAL].contains(&path) {
+            let arrived = Arrived::default();
+            request.extensions_mut().insert(arrived.clone());
             let budget = self.budget.clone();
             let mut decision = self.decision.clone();
-            let call = decision.call(request.map(|body| Metered::new(body, budget)));
-            return match tokio::time::timeout(self.deadline, call).await {
+            let mut call = std::pin::pin!(decision.call(request.map(|body| Metered::new(body, budget))));
+            let late = || Status::deadline_exceeded("the call took too long to arrive").into_http();
+            return match tokio::time::timeout(self.deadline, &mut call).await {
                 Ok(response) => infallible(response),
-                Err(_elapsed) => Status::deadline_exceeded("the call took too long to arrive").into_http(),
+                // It has arrived, and its client waits for people.
+                Err(_elapsed) if arrived.is_set() => match tokio::time::timeout(WAIT, call).await {
+                    Ok(response) => infallible(response),
+                    Err(_elapsed) => late(),
+                },
+                Err(_elapsed) => late(),
             };
         }
         match service {

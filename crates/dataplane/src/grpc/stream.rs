@@ -76,5 +76,5 @@ async fn judge(
         return Err(Refused::new(ReasonCode::InvalidRequest, "the message has no request"));
     };
     let entry = decider.enter(surface)?;
-    decide(decider, &entry, surface, source, &message.token, call).await
+    decide(decider, entry, surface, source, &message.token, call).await
 }

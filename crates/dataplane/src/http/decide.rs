@@ -13,6 +13,7 @@ use super::{HttpSurface, Reply, headers, reply};
 use crate::answer::{Answer, Refused};
 use crate::case::Surface;
 use crate::decider::{Decider, Entry};
+use crate::waiting::walk_and_wait;
 use crate::walk::walk;
 
 /// Answers one request: reads its body, walks, writes.
@@ -26,13 +27,20 @@ pub(super) async fn answer(
     headers::check_json(&head.headers)?;
     let entry = surface.enter(Surface::Http)?;
     let body = surface.bodies.read(body).await?;
-    match decide(&surface.decider, &entry, source, token, &body).await {
-        Ok(decision) => Ok(reply::json(StatusCode::OK, decision.into())),
-        Err(refused) => Err(refused.into()),
+    let call = http_json::read_call(&body).map_err(|bad| {
+        surface.decider.malformed(Surface::Http);
+        Refused::from(bad)
+    })?;
+    drop(body);
+    match walk_and_wait(&surface.decider, entry, Surface::Http, source, token, call).await {
+        Answer::Decided(decision) => {
+            Ok(reply::json(StatusCode::OK, http_json::write_decision(&decision).into()))
+        }
+        Answer::Refused(refused) => Err(refused.into()),
     }
 }
 
-/// The whole way of one call without its sockets: the body of a request in, the body of a 200 answer out.
+/// The whole way of one call that waits for nobody, without its sockets: the body of a request in, the body of a 200 answer out.
 ///
 /// # Errors
 /// Why there is no decision.

@@ -1,5 +1,6 @@
 //! The HTTP surface: which path is answered by whom. Paths are matched exactly, never repaired.
 
+mod approvals;
 mod authzen;
 mod body;
 mod complete;
@@ -41,6 +42,9 @@ pub(crate) struct HttpSurface {
     bodies: BodyReader,
     metadata: Bytes,
 }
+
+/// Below it, how the request for approval of this id stands.
+pub const APPROVALS_PATH: &str = "/v1/approvals/";
 
 type Reply = Response<Full<Bytes>>;
 
@@ -86,6 +90,10 @@ impl HttpSurface {
             COMPLETE_PATH => {
                 only(head, &[Method::POST])?;
                 complete::answer(self, source, head, body).await
+            }
+            path if path.starts_with(APPROVALS_PATH) => {
+                only(head, &[Method::GET])?;
+                approvals::answer(self, source, head).await
             }
             EVALUATION_PATH => {
                 only(head, &[Method::POST])?;

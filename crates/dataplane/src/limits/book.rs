@@ -122,6 +122,11 @@ impl Book {
         });
     }
 
+    /// Who this process is, once the feed had it registered.
+    pub(crate) fn known_identity(&self) -> Option<Identity> {
+        self.identity.borrow().clone()
+    }
+
     /// Waits until it is known who borrows.
     pub(super) async fn identity(&self) -> Identity {
         let mut known = self.identity.subscribe();

@@ -59,7 +59,19 @@ pub(crate) struct DecisionLine<'a> {
     /// What the call was charged, budget by budget.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) charged: Vec<ChargedPart<'a>>,
+    /// The approval that was redeemed for it, or the request that is open for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) approval: Option<ApprovalPart<'a>>,
     pub(crate) latency_ns: Latency,
+}
+
+/// An approval, and who gave it.
+#[derive(Debug, Serialize)]
+pub(crate) struct ApprovalPart<'a> {
+    pub(crate) id: &'a str,
+    /// Who agreed; nobody while it is only asked for.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) approvers: &'a [String],
 }
 
 /// What a call was charged at one budget: that of its organization, tenant or agent, or of an entry.

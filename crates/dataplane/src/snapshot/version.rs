@@ -64,6 +64,15 @@ impl Version {
         }
     }
 
+    /// A digest of what the rules of these names say.
+    pub(crate) fn digest_of_rules(&self, rules: &[String]) -> [u8; 32] {
+        match &self.engine {
+            Engine::Prepared(prepared) => prepared.digest_of_rules(rules),
+            #[cfg(test)]
+            Engine::Planted(_) => [0; 32],
+        }
+    }
+
     /// Judges one call and tells how, step by step.
     pub(crate) fn explain(&self, question: &Question<'_>) -> (Verdict, Value) {
         match &self.engine {

@@ -69,7 +69,7 @@ fn weigh(mut case: Box<Case>, mut verdict: Verdict) -> Result<(Box<Case>, Verdic
 /// being forgotten.
 fn is_met(obligation: &Obligation) -> bool {
     match obligation.duty() {
-        Duty::Rate(_) | Duty::Budget(_) | Duty::Approval => true,
+        Duty::Rate(_) | Duty::Budget(_) | Duty::Approval(_) => true,
         Duty::Redact | Duty::Egress => false,
     }
 }

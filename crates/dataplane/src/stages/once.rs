@@ -20,7 +20,11 @@ pub(crate) async fn once(
     judge: impl AsyncFnOnce(&Decider, Identified) -> Recording,
 ) -> Recording {
     let Some(request_id) = &identified.case.call.request_id else { return judge(decider, identified).await };
-    let key = digest::asker(&identified.principal, request_id.as_str());
+    // A call that goes on after its client has waited for people is another one than that which asked them. No id holds a zero.
+    let key = match identified.case.resumed {
+        None => digest::asker(&identified.principal, request_id.as_str()),
+        Some(_) => digest::asker(&identified.principal, &format!("\0{request_id}")),
+    };
     let content = digest::content(&mut identified.case.call);
     let Some(slot) = decider.replays.slot(key, content, identified.case.now) else {
         let message = "the node remembers as many request ids as it can";

@@ -7,13 +7,14 @@ use aegis_model::reason::ReasonCode;
 
 use crate::admission::Admission;
 use crate::answer::{Answer, Refused, Standing};
+use crate::approvals::{Held, Redemption};
 use crate::case::{Case, Cleared, Refusal, Surface};
 use crate::charges::Open;
 use crate::decider::Decider;
 use crate::digest;
 use crate::laps::{Laps, Stage};
 use crate::log::Ack;
-use crate::log::line::{ChargedPart, DecisionLine, Latency, Line};
+use crate::log::line::{ApprovalPart, ChargedPart, DecisionLine, Latency, Line};
 use crate::replay::{Kept, ReplayKey, Slot};
 use crate::snapshot::{Tenant, Version};
 use crate::tally::Source;
@@ -27,6 +28,8 @@ pub(crate) struct Recording {
     surface: Surface,
     tenant: Option<Arc<Tenant>>,
     remembered: Option<(ReplayKey, Arc<Slot>)>,
+    /// The approval that was used for it.
+    approved: Option<Held>,
 }
 
 /// A finished judgement whose record is written, or the refusal to answer without one.
@@ -41,13 +44,17 @@ pub(crate) struct Recorded {
 ///
 /// Refuses for: the log takes no more.
 pub(crate) fn record(decider: &Decider, end: Result<Cleared, Refusal>) -> Recording {
-    let (mut case, outcome, reasons, admission) = match end {
-        Ok(Cleared { case, reasons, admission }) => (case, Outcome::Allow, reasons, Some(admission)),
-        Err(Refusal { case, outcome, reasons }) => (case, outcome, reasons, None),
+    let (mut case, outcome, reasons, admission, redemption) = match end {
+        Ok(Cleared { case, reasons, admission, redemption }) => {
+            (case, Outcome::Allow, reasons, Some(admission), redemption)
+        }
+        Err(Refusal { case, outcome, reasons }) => (case, outcome, reasons, None, None),
     };
     let (laps, surface, tenant) = (case.laps, case.surface, case.tenant.clone());
     let refused = refused(&case, outcome, &reasons);
     let written = write(decider, &mut case, outcome, &reasons, admission.as_ref(), refused.as_ref());
+    // Where no record is on its way nobody will be told, and the approval goes back.
+    let approved = redemption.filter(|_| written.is_ok()).map(Redemption::hold);
     let (answer, ack) = match (written, refused) {
         (Err(unavailable), _) => {
             if let Some(admission) = admission {
@@ -63,7 +70,7 @@ pub(crate) fn record(decider: &Decider, end: Result<Cleared, Refusal>) -> Record
             (Answer::Decided(Box::new(decision(*case, decision_id, outcome, reasons))), ack)
         }
     };
-    Recording { answer, ack, laps, surface, tenant, remembered: None }
+    Recording { answer, ack, laps, surface, tenant, remembered: None, approved }
 }
 
 /// The call is allowed: it stays charged, and can be completed.
@@ -160,9 +167,17 @@ fn decision_line(
         snapshot: case.snapshot.version(),
         dry_run: case.call.dry_run,
         charged: charged.collect(),
+        approval: approval_part(case),
         latency_ns: Latency(case.laps),
     };
     Line::Decision(Box::new(line.bounded())).to_bytes()
+}
+
+/// The approval that was redeemed, and by whom it was given; else the request that is open.
+fn approval_part(case: &Case) -> Option<ApprovalPart<'_>> {
+    let open = case.approval.as_ref().map(|open| ApprovalPart { id: &open.id, approvers: &[] });
+    let redeemed = case.approved.as_ref();
+    redeemed.map(|approved| ApprovalPart { id: &approved.id, approvers: &approved.approvers }).or(open)
 }
 
 fn decision(mut case: Case, decision_id: String, outcome: Outcome, reasons: Vec<Reason>) -> Decision {
@@ -171,6 +186,7 @@ fn decision(mut case: Case, decision_id: String, outcome: Outcome, reasons: Vec<
         outcome,
         reasons,
         params: (outcome == Outcome::Allow).then(|| std::mem::take(&mut case.call.params)),
+        approval: case.approval.take(),
         policy: case.version.as_deref().map(|version| version.policy().clone()),
         limits: case.limits,
         replayed: false,
@@ -195,6 +211,7 @@ impl Recording {
                 outcome: decision.outcome,
                 reasons: decision.reasons.clone(),
                 params: None,
+                approval: decision.approval.clone(),
                 policy: decision.policy.clone(),
                 limits: decision.limits,
                 replayed: true,
@@ -225,6 +242,7 @@ impl Recording {
             surface: case.surface,
             tenant: case.tenant,
             remembered: None,
+            approved: None,
         }
     }
 
@@ -243,6 +261,9 @@ impl Recording {
             if let Answer::Decided(decision) = &self.answer {
                 // Nobody is told that it may go on, so it must not cost anything.
                 decider.charges.undo(&decision.decision_id);
+            }
+            if let Some(approved) = self.approved.take() {
+                approved.release();
             }
             self.answer = Answer::Refused(Refused::plain(ReasonCode::AuditUnavailable));
         }

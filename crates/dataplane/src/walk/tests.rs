@@ -65,18 +65,19 @@ async fn an_allowed_call_gets_its_parameters_back_and_a_record_without_them() {
 }
 
 #[tokio::test]
-async fn an_approval_says_that_nobody_can_grant_it() {
+async fn without_a_control_plane_nobody_is_asked_and_the_answer_says_so() {
     let bench = Bench::new(by_amount);
     let token = bench.token("acme", "finance", "*:*");
     let decision = decided(bench.ask(&token, call(6_000)).await);
     assert_eq!(decision.outcome, Outcome::ApprovalRequired);
     assert_eq!(codes(&decision), [ReasonCode::ParameterOutOfRange, ReasonCode::ApprovalRequired]);
-    assert!(decision.reasons[1].message.contains("no way to ask one yet"), "{:?}", decision.reasons[1]);
+    assert!(decision.reasons[1].message.contains("has no control plane"), "{:?}", decision.reasons[1]);
+    assert_eq!(decision.approval, None);
     assert_eq!(decision.params, None);
 }
 
 #[tokio::test]
-async fn no_override_token_is_valid_yet_and_none_lifts_a_denial() {
+async fn without_a_control_plane_no_override_token_is_valid_and_none_lifts_a_denial() {
     let bench = Bench::new(by_amount);
     let token = bench.token("acme", "finance", "*:*");
     for (amount, code) in [

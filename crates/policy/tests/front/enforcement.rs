@@ -50,7 +50,7 @@ fn each_field_that_nobody_keeps_is_named_at_its_place() {
     let fields: Vec<&str> = found.iter().map(|(field, _)| field.as_str()).collect();
     assert_eq!(
         fields,
-        ["mode: shadow", "egress", "detectors", "detectors", "redact", "redact", "mode: shadow"]
+        ["mode: shadow", "egress", "detectors", "detectors", "notify", "redact", "redact", "mode: shadow"]
     );
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aegis_model::decision::{Decision, Limits, Outcome, PolicyRef, Reason};
+use aegis_model::decision::{Approval, Decision, Limits, Outcome, PolicyRef, Reason};
 use aegis_model::json::JsonObject;
 use serde::Serialize;
 
@@ -42,6 +42,9 @@ pub enum AnswerContext {
         /// The cleaned parameters; only with `sanitize`, as an allowed call goes on as it was sent.
         #[serde(skip_serializing_if = "Option::is_none")]
         params: Option<JsonObject>,
+        /// The request for approval, where one is open or was decided.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        approval: Option<Approval>,
         /// The policy it was judged under.
         #[serde(skip_serializing_if = "Option::is_none")]
         policy: Option<PolicyRef>,
@@ -83,6 +86,7 @@ impl From<Decision> for EvaluationAnswer {
                 outcome,
                 reasons: decision.reasons,
                 params: decision.params.filter(|_| outcome == Outcome::Sanitize),
+                approval: decision.approval,
                 policy: decision.policy,
                 limits: decision.limits,
                 owner: decision.owner,

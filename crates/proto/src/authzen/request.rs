@@ -39,6 +39,7 @@ impl Evaluation {
             override_token: None,
             dry_run: false,
             explain: false,
+            wait_ms: 0,
         })
     }
 

@@ -16,6 +16,7 @@ fn request() -> v1::DecideRequest {
         override_token: "token".to_owned(),
         dry_run: true,
         explain: true,
+        wait_ms: 250,
     }
 }
 
@@ -31,6 +32,11 @@ fn decision() -> Decision {
             position: Some("finance.yaml:7:5".to_owned()),
         }],
         params: json!({"amount": 1.5, "vendor": "acme"}).as_object().cloned(),
+        approval: Some(aegis_model::decision::Approval {
+            id: "a-1".to_owned(),
+            url: "https://control-1:7070/admin/v1/tenants/acme/approvals/a-1".to_owned(),
+            expires_at: "2026-01-31T12:00:00Z".to_owned(),
+        }),
         policy: Some(PolicyRef { version: 12, digest: "sha256:00".into(), activation: 417 }),
         limits: Some(aegis_model::decision::Limits {
             budget_remaining: Some(Micros(12_500_000)),

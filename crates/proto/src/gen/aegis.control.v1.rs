@@ -219,6 +219,12 @@ pub struct TenantCounters {
     /// Alerts that its control log took on that day.
     #[prost(uint64, tag = "11")]
     pub alerts: u64,
+    /// Its newest request for approval.
+    #[prost(uint64, tag = "12")]
+    pub approvals: u64,
+    /// Its requests for approval that are kept.
+    #[prost(uint64, tag = "13")]
+    pub approvals_kept: u64,
 }
 /// An agent of a tenant.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -480,6 +486,9 @@ pub struct RoleBinding {
     /// Rising, without duplicates.
     #[prost(enumeration = "Role", repeated, tag = "3")]
     pub roles: ::prost::alloc::vec::Vec<i32>,
+    /// Roles of the tenant's own, as its policies name them where they say who approves. Rising, without duplicates.
+    #[prost(string, repeated, tag = "4")]
+    pub own: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// A token of a person that was given out. Unknown here: not accepted.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -841,6 +850,178 @@ pub struct ShardNode {
     #[prost(string, tag = "3")]
     pub address: ::prost::alloc::string::String,
 }
+/// A request for approval: a permission for exactly one call, once it is given.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Approval {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Its id: random.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// Counts from 1 per tenant.
+    #[prost(uint64, tag = "3")]
+    pub number: u64,
+    /// The history in which it was opened: in a later one it counts no more.
+    #[prost(uint64, tag = "4")]
+    pub history: u64,
+    /// What became of it, as far as it was written down: who reads it compares `expires_ms` and `history`.
+    #[prost(enumeration = "ApprovalState", tag = "5")]
+    pub state: i32,
+    /// The keyed digest of the call.
+    #[prost(bytes = "vec", tag = "6")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+    /// The version of the tenant's key that the digest was made with.
+    #[prost(uint32, tag = "7")]
+    pub key_version: u32,
+    /// The digest of the entries that asked: where they have changed, it counts no more.
+    #[prost(bytes = "vec", tag = "8")]
+    pub entry_digest: ::prost::alloc::vec::Vec<u8>,
+    /// What is asked for.
+    #[prost(message, optional, tag = "9")]
+    pub call: ::core::option::Option<ApprovalCall>,
+    /// Whose agreement it needs: of each of them.
+    #[prost(message, repeated, tag = "10")]
+    pub terms: ::prost::alloc::vec::Vec<ApprovalTerms>,
+    /// When it was opened.
+    #[prost(uint64, tag = "11")]
+    pub opened_ms: u64,
+    /// When it ends by itself: while it is pending, unless it is decided before; once it is approved, unless the call is made before.
+    #[prost(uint64, tag = "12")]
+    pub expires_ms: u64,
+    /// How many requests of the same agent for the same tool and action were opened in the day before it.
+    #[prost(uint64, tag = "13")]
+    pub similar: u64,
+    /// Who said what, in this order; one per person.
+    #[prost(message, repeated, tag = "14")]
+    pub votes: ::prost::alloc::vec::Vec<ApprovalVote>,
+    /// When enough had agreed, or one had said no. Zero: not yet.
+    #[prost(uint64, tag = "15")]
+    pub decided_ms: u64,
+    /// When it ended: was rejected, expired, was redeemed or cancelled. Zero: not yet.
+    #[prost(uint64, tag = "16")]
+    pub ended_ms: u64,
+    /// Why it was cancelled, in words; empty otherwise.
+    #[prost(string, tag = "17")]
+    pub cancelled_because: ::prost::alloc::string::String,
+    /// The redemption that made the call; empty: none.
+    #[prost(bytes = "vec", tag = "18")]
+    pub redemption: ::prost::alloc::vec::Vec<u8>,
+    /// The data node that redeemed it. Zero: none.
+    #[prost(uint64, tag = "19")]
+    pub redeemed_by: u64,
+    /// Redemptions that were given back because nothing was released: they count never again.
+    #[prost(bytes = "vec", repeated, tag = "20")]
+    pub given_back: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// The data node that opened it.
+    #[prost(uint64, tag = "21")]
+    pub opened_by: u64,
+    /// When it is forgotten. Zero: it has not ended yet.
+    #[prost(uint64, tag = "22")]
+    pub forget_ms: u64,
+}
+/// The call that a request for approval is about, as people are shown it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct ApprovalCall {
+    /// The organization.
+    #[prost(string, tag = "1")]
+    pub organization: ::prost::alloc::string::String,
+    /// The agent.
+    #[prost(string, tag = "2")]
+    pub agent: ::prost::alloc::string::String,
+    /// Who called it, nearest first.
+    #[prost(string, repeated, tag = "3")]
+    pub callers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The tool.
+    #[prost(string, tag = "4")]
+    pub tool: ::prost::alloc::string::String,
+    /// The action.
+    #[prost(string, tag = "5")]
+    pub action: ::prost::alloc::string::String,
+    /// The cleaned parameters: canonical JSON.
+    #[prost(bytes = "vec", tag = "6")]
+    pub params: ::prost::alloc::vec::Vec<u8>,
+    /// The circumstances, without the session: canonical JSON.
+    #[prost(bytes = "vec", tag = "7")]
+    pub context: ::prost::alloc::vec::Vec<u8>,
+    /// What the caller expects it to cost; empty: unknown.
+    #[prost(string, tag = "8")]
+    pub cost: ::prost::alloc::string::String,
+    /// Why it is asked for.
+    #[prost(message, repeated, tag = "9")]
+    pub reasons: ::prost::alloc::vec::Vec<ApprovalReason>,
+    /// The version of the policy that asked.
+    #[prost(uint64, tag = "10")]
+    pub version: u64,
+    /// The activation under which it did.
+    #[prost(uint64, tag = "11")]
+    pub activation: u64,
+}
+/// Why a call needs approval.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalReason {
+    /// A stable code.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    /// One sentence.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+    /// JSON Pointer to the member of the call; empty: the call as a whole.
+    #[prost(string, tag = "3")]
+    pub path: ::prost::alloc::string::String,
+    /// The rule; empty: none.
+    #[prost(string, tag = "4")]
+    pub rule: ::prost::alloc::string::String,
+}
+/// Who has to agree.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalTerms {
+    /// The rule that says so; empty: no rule does.
+    #[prost(string, tag = "1")]
+    pub rule: ::prost::alloc::string::String,
+    /// Roles, and people by names with an `@`.
+    #[prost(string, repeated, tag = "2")]
+    pub by: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How many of them.
+    #[prost(uint32, tag = "3")]
+    pub of: u32,
+    /// For how many seconds they are asked.
+    #[prost(uint64, tag = "4")]
+    pub within_seconds: u64,
+    /// Channels that are told.
+    #[prost(string, repeated, tag = "5")]
+    pub notify: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// What one person said.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalVote {
+    /// Who.
+    #[prost(string, tag = "1")]
+    pub person: ::prost::alloc::string::String,
+    /// Whether they agreed.
+    #[prost(bool, tag = "2")]
+    pub approve: bool,
+    /// Why, in their words.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// When.
+    #[prost(uint64, tag = "4")]
+    pub at_ms: u64,
+}
+/// How much was asked for lately: by a tenant, by an agent, or by an agent of one tool and action.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalCount {
+    /// When counting began.
+    #[prost(uint64, tag = "1")]
+    pub since_ms: u64,
+    /// How many were opened since.
+    #[prost(uint64, tag = "2")]
+    pub opened: u64,
+    /// How many are pending.
+    #[prost(uint64, tag = "3")]
+    pub pending: u64,
+}
 /// What a key of the cluster signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1025,6 +1206,55 @@ impl ChangeKind {
         }
     }
 }
+/// What became of a request for approval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ApprovalState {
+    /// Not said.
+    Unspecified = 0,
+    /// People are asked.
+    Pending = 1,
+    /// Enough of them agreed, and the call may be made once.
+    Approved = 2,
+    /// One of them said no.
+    Rejected = 3,
+    /// Nobody decided in time, or the call was not made in time.
+    Expired = 4,
+    /// The call was made.
+    Redeemed = 5,
+    /// It counts no more: somebody took it back, or what it rests on has changed.
+    Cancelled = 6,
+}
+impl ApprovalState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "APPROVAL_STATE_UNSPECIFIED",
+            Self::Pending => "APPROVAL_STATE_PENDING",
+            Self::Approved => "APPROVAL_STATE_APPROVED",
+            Self::Rejected => "APPROVAL_STATE_REJECTED",
+            Self::Expired => "APPROVAL_STATE_EXPIRED",
+            Self::Redeemed => "APPROVAL_STATE_REDEEMED",
+            Self::Cancelled => "APPROVAL_STATE_CANCELLED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "APPROVAL_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "APPROVAL_STATE_PENDING" => Some(Self::Pending),
+            "APPROVAL_STATE_APPROVED" => Some(Self::Approved),
+            "APPROVAL_STATE_REJECTED" => Some(Self::Rejected),
+            "APPROVAL_STATE_EXPIRED" => Some(Self::Expired),
+            "APPROVAL_STATE_REDEEMED" => Some(Self::Redeemed),
+            "APPROVAL_STATE_CANCELLED" => Some(Self::Cancelled),
+            _ => None,
+        }
+    }
+}
 /// One command on its way into the log.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Envelope {
@@ -1040,7 +1270,7 @@ pub struct Envelope {
     /// What is wanted.
     #[prost(
         oneof = "envelope::Command",
-        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 27, 28, 32, 33, 34, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 72, 73, 74, 75, 76, 80, 81, 88, 89, 96, 97, 98, 99, 104, 105"
+        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 27, 28, 32, 33, 34, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 72, 73, 74, 75, 76, 80, 81, 88, 89, 96, 97, 98, 99, 104, 105, 112, 113, 114, 115, 116, 117"
     )]
     pub command: ::core::option::Option<envelope::Command>,
 }
@@ -1131,6 +1361,18 @@ pub mod envelope {
         SetOrganizationLimits(super::SetOrganizationLimits),
         #[prost(message, tag = "105")]
         SetShardMap(super::SetShardMap),
+        #[prost(message, tag = "112")]
+        OpenApproval(super::OpenApproval),
+        #[prost(message, tag = "113")]
+        VoteApproval(super::VoteApproval),
+        #[prost(message, tag = "114")]
+        CancelApproval(super::CancelApproval),
+        #[prost(message, tag = "115")]
+        RedeemApproval(super::RedeemApproval),
+        #[prost(message, tag = "116")]
+        GiveBackApproval(super::GiveBackApproval),
+        #[prost(message, tag = "117")]
+        SweepApprovals(super::SweepApprovals),
     }
 }
 /// Who wants a command.
@@ -1197,7 +1439,7 @@ pub struct Done {
     /// The row that the command made or changed, as it is now.
     #[prost(
         oneof = "done::Result",
-        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 40, 41, 42, 48, 49, 50"
+        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 40, 41, 42, 48, 49, 50, 56, 57, 58"
     )]
     pub result: ::core::option::Option<done::Result>,
 }
@@ -1255,6 +1497,12 @@ pub mod done {
         /// Without their wrappings.
         #[prost(message, tag = "50")]
         TenantKeys(super::TenantKeys),
+        #[prost(message, tag = "56")]
+        Approval(super::Approval),
+        #[prost(message, tag = "57")]
+        ApprovalOpened(super::ApprovalOpened),
+        #[prost(message, tag = "58")]
+        ApprovalRedeemed(super::ApprovalRedeemed),
     }
 }
 /// Keys that one command made or changed: a new one first.
@@ -1707,9 +1955,12 @@ pub struct GrantRole {
     /// A tenant, or `*` for all and the cluster itself.
     #[prost(string, tag = "2")]
     pub scope: ::prost::alloc::string::String,
-    /// The role.
+    /// The role; not said where `own` is.
     #[prost(enumeration = "Role", tag = "3")]
     pub role: i32,
+    /// A role of the tenant's own instead, as its policies name it where they say who approves. Empty: none.
+    #[prost(string, tag = "4")]
+    pub own: ::prost::alloc::string::String,
 }
 /// Takes a role from a person.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1723,6 +1974,9 @@ pub struct RevokeRole {
     /// The role.
     #[prost(enumeration = "Role", tag = "3")]
     pub role: i32,
+    /// A role of the tenant's own instead. Empty: none.
+    #[prost(string, tag = "4")]
+    pub own: ::prost::alloc::string::String,
 }
 /// Records that a person is given a token.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2019,3 +2273,133 @@ pub struct SetShardMap {
     #[prost(uint64, tag = "2")]
     pub replaces: u64,
 }
+/// Asks for approval of one call, or joins the request that asks for the same one.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct OpenApproval {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The id that a new one gets: random.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// The history in which it was asked.
+    #[prost(uint64, tag = "3")]
+    pub history: u64,
+    /// The keyed digest of the call.
+    #[prost(bytes = "vec", tag = "4")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+    /// The version of the tenant's key that it was made with.
+    #[prost(uint32, tag = "5")]
+    pub key_version: u32,
+    /// The digest of the entries that ask.
+    #[prost(bytes = "vec", tag = "6")]
+    pub entry_digest: ::prost::alloc::vec::Vec<u8>,
+    /// The call.
+    #[prost(message, optional, tag = "7")]
+    pub call: ::core::option::Option<ApprovalCall>,
+    /// Whose agreement it needs.
+    #[prost(message, repeated, tag = "8")]
+    pub terms: ::prost::alloc::vec::Vec<ApprovalTerms>,
+    /// The data node that asks.
+    #[prost(uint64, tag = "9")]
+    pub node: u64,
+    /// Its incarnation.
+    #[prost(uint64, tag = "10")]
+    pub incarnation: u64,
+}
+/// What came of asking for approval.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApprovalOpened {
+    /// The request for this call, the newest one; absent if there is none and none was opened.
+    #[prost(message, optional, tag = "1")]
+    pub approval: ::core::option::Option<Approval>,
+    /// Whether it was opened by this.
+    #[prost(bool, tag = "2")]
+    pub opened: bool,
+    /// Why none was opened: `agent_pending`, `agent_rate`, `tenant_pending`, `tenant_rate` or `fenced`. Empty: there is one.
+    #[prost(string, tag = "3")]
+    pub refused: ::prost::alloc::string::String,
+}
+/// A person agrees, or says no.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VoteApproval {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The request.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// Whether they agree.
+    #[prost(bool, tag = "3")]
+    pub approve: bool,
+    /// Why, in their words. Empty: not said.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// Takes a request for approval back, or an approval that was not used.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelApproval {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The request.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// Why, in words. Empty: not said.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// Makes the approved call, once.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RedeemApproval {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The approval.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// The keyed digest of the call that is about to be made.
+    #[prost(bytes = "vec", tag = "3")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+    /// The digest of the entries that ask for approval now.
+    #[prost(bytes = "vec", tag = "4")]
+    pub entry_digest: ::prost::alloc::vec::Vec<u8>,
+    /// Names this attempt, 16 random bytes: the same one again is answered alike.
+    #[prost(bytes = "vec", tag = "5")]
+    pub redemption: ::prost::alloc::vec::Vec<u8>,
+    /// The data node that is about to let it through.
+    #[prost(uint64, tag = "6")]
+    pub node: u64,
+    /// Its incarnation.
+    #[prost(uint64, tag = "7")]
+    pub incarnation: u64,
+}
+/// What came of a redemption.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApprovalRedeemed {
+    /// The approval; absent if there is none.
+    #[prost(message, optional, tag = "1")]
+    pub approval: ::core::option::Option<Approval>,
+    /// Why not: `unknown`, `mismatch`, `changed`, `pending`, `rejected`, `expired`, `used`, `cancelled` or `fenced`. Empty: it was.
+    #[prost(string, tag = "2")]
+    pub refused: ::prost::alloc::string::String,
+}
+/// Takes a redemption back, because nothing was released. One that did not happen yet never will.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GiveBackApproval {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The approval.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// The redemption.
+    #[prost(bytes = "vec", tag = "3")]
+    pub redemption: ::prost::alloc::vec::Vec<u8>,
+    /// The data node that attempted it.
+    #[prost(uint64, tag = "4")]
+    pub node: u64,
+}
+/// Writes down which requests for approval have ended, and forgets those that ended long ago.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SweepApprovals {}

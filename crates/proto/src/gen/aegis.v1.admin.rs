@@ -1701,6 +1701,314 @@ impl ::prost::Name for NodeProgress {
         "/aegis.v1.NodeProgress".into()
     }
 }
+/// Asks for a page of a tenant's requests for approval.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalListRequest {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Only those that stand so: `pending`, `approved`, `rejected`, `expired`, `redeemed` or `cancelled`. Empty: all.
+    #[prost(string, tag = "2")]
+    pub state: ::prost::alloc::string::String,
+    /// Only those of this agent. Empty: all.
+    #[prost(string, tag = "3")]
+    pub agent: ::prost::alloc::string::String,
+    /// How many rows are looked at at most, up to 1000. 0: 100.
+    #[prost(uint32, tag = "4")]
+    pub limit: u32,
+    /// `next` of the page before. Empty: the first page.
+    #[prost(string, tag = "5")]
+    pub cursor: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ApprovalListRequest {
+    const NAME: &'static str = "ApprovalListRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.ApprovalListRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.ApprovalListRequest".into()
+    }
+}
+/// A page of requests for approval.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApprovalList {
+    /// The requests, the newest first. With a filter a page may hold fewer than it looked at.
+    #[prost(message, repeated, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub items: ::prost::alloc::vec::Vec<Approval>,
+    /// Leads to the next page. Empty: this was the last one.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub next: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ApprovalList {
+    const NAME: &'static str = "ApprovalList";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.ApprovalList".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.ApprovalList".into()
+    }
+}
+/// Names a request for approval.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalRequest {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The request.
+    #[prost(string, tag = "2")]
+    pub approval: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ApprovalRequest {
+    const NAME: &'static str = "ApprovalRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.ApprovalRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.ApprovalRequest".into()
+    }
+}
+/// What somebody says to a request for approval.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalVoteRequest {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    #[serde(skip)]
+    pub tenant: ::prost::alloc::string::String,
+    /// The request.
+    #[prost(string, tag = "2")]
+    #[serde(skip)]
+    pub approval: ::prost::alloc::string::String,
+    /// Why, for people.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ApprovalVoteRequest {
+    const NAME: &'static str = "ApprovalVoteRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.ApprovalVoteRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.ApprovalVoteRequest".into()
+    }
+}
+/// A request for approval of one call.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Approval {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub tenant: ::prost::alloc::string::String,
+    /// Its id.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub id: ::prost::alloc::string::String,
+    /// `pending`, `approved`, `rejected`, `expired`, `redeemed` or `cancelled`.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub state: ::prost::alloc::string::String,
+    /// The agent that wants to make the call.
+    #[prost(string, tag = "4")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub agent: ::prost::alloc::string::String,
+    /// Who called the agent, nearest first.
+    #[prost(string, repeated, tag = "5")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub callers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The tool.
+    #[prost(string, tag = "6")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub tool: ::prost::alloc::string::String,
+    /// The action.
+    #[prost(string, tag = "7")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub action: ::prost::alloc::string::String,
+    /// The parameters, cleaned as the policy says: a JSON object as text.
+    #[prost(string, tag = "8")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub params: ::prost::alloc::string::String,
+    /// What the caller says of the circumstances, without the session: a JSON object as text.
+    #[prost(string, tag = "9")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub context: ::prost::alloc::string::String,
+    /// What the caller expects the call to cost. Empty: unknown.
+    #[prost(string, tag = "10")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub cost: ::prost::alloc::string::String,
+    /// Why it needs approval.
+    #[prost(message, repeated, tag = "11")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub reasons: ::prost::alloc::vec::Vec<ApprovalReason>,
+    /// Who has to agree: each of these.
+    #[prost(message, repeated, tag = "12")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub terms: ::prost::alloc::vec::Vec<ApprovalTerms>,
+    /// Who said what so far.
+    #[prost(message, repeated, tag = "13")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub votes: ::prost::alloc::vec::Vec<ApprovalVote>,
+    /// How many like it the agent had opened within a day before: the same tool and action.
+    #[prost(uint64, tag = "14")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub similar: u64,
+    /// When it was opened.
+    #[prost(string, tag = "15")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub opened_at: ::prost::alloc::string::String,
+    /// When it ends by itself: by then people have to have agreed, and once they did, the call has to be made.
+    #[prost(string, tag = "16")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub expires_at: ::prost::alloc::string::String,
+    /// When it was decided. Empty: not yet.
+    #[prost(string, tag = "17")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub decided_at: ::prost::alloc::string::String,
+    /// When it ended. Empty: not yet.
+    #[prost(string, tag = "18")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub ended_at: ::prost::alloc::string::String,
+    /// Why it was cancelled. Empty: it was not.
+    #[prost(string, tag = "19")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub cancelled_because: ::prost::alloc::string::String,
+    /// The version of the policy that asked.
+    #[prost(uint64, tag = "20")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub version: u64,
+    /// The activation under which it did.
+    #[prost(uint64, tag = "21")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub activation: u64,
+}
+impl ::prost::Name for Approval {
+    const NAME: &'static str = "Approval";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.Approval".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.Approval".into()
+    }
+}
+/// Why a call needs approval.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalReason {
+    /// A stable code, e.g. `ParameterOutOfRange`.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub code: ::prost::alloc::string::String,
+    /// One sentence.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub message: ::prost::alloc::string::String,
+    /// JSON Pointer to the member of the call that it speaks of. Empty: the call as a whole.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub path: ::prost::alloc::string::String,
+    /// The rule it comes from. Empty: no rule.
+    #[prost(string, tag = "4")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub rule: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ApprovalReason {
+    const NAME: &'static str = "ApprovalReason";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.ApprovalReason".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.ApprovalReason".into()
+    }
+}
+/// Who has to agree to a call.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalTerms {
+    /// The rule that says so. Empty: none does, and it is anybody with one of these roles.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub rule: ::prost::alloc::string::String,
+    /// Roles, and people by names with an `@`.
+    #[prost(string, repeated, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub by: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How many of them.
+    #[prost(uint32, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub of: u32,
+}
+impl ::prost::Name for ApprovalTerms {
+    const NAME: &'static str = "ApprovalTerms";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.ApprovalTerms".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.ApprovalTerms".into()
+    }
+}
+/// What one person said.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalVote {
+    /// Who.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub person: ::prost::alloc::string::String,
+    /// Whether they agreed.
+    #[prost(bool, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub approve: bool,
+    /// Why. Empty: not said.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub reason: ::prost::alloc::string::String,
+    /// When.
+    #[prost(string, tag = "4")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub at: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ApprovalVote {
+    const NAME: &'static str = "ApprovalVote";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.ApprovalVote".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.ApprovalVote".into()
+    }
+}
 /// Asks for a page of a tenant's budgets.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -4010,6 +4318,110 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("aegis.v1.Admin", "WatchActivation"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Lists a tenant's requests for approval, the newest first.
+        pub async fn list_approvals(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApprovalListRequest>,
+        ) -> std::result::Result<tonic::Response<super::ApprovalList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/ListApprovals",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "ListApprovals"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Shows a request for approval.
+        pub async fn get_approval(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApprovalRequest>,
+        ) -> std::result::Result<tonic::Response<super::Approval>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/GetApproval",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "GetApproval"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Agrees to a request for approval.
+        pub async fn approve(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApprovalVoteRequest>,
+        ) -> std::result::Result<tonic::Response<super::Approval>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/aegis.v1.Admin/Approve");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Admin", "Approve"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says no to a request for approval.
+        pub async fn reject(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApprovalVoteRequest>,
+        ) -> std::result::Result<tonic::Response<super::Approval>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/aegis.v1.Admin/Reject");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Admin", "Reject"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes a request for approval back, or an approval that was not used.
+        pub async fn cancel_approval(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApprovalVoteRequest>,
+        ) -> std::result::Result<tonic::Response<super::Approval>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/CancelApproval",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "CancelApproval"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Lists the budgets of a tenant, of its agents and of what its entries allow: as much as was asked of them lately.
         pub async fn list_budgets(
             &mut self,
@@ -4915,6 +5327,31 @@ pub mod admin_server {
             tonic::Response<Self::WatchActivationStream>,
             tonic::Status,
         >;
+        /// Lists a tenant's requests for approval, the newest first.
+        async fn list_approvals(
+            &self,
+            request: tonic::Request<super::ApprovalListRequest>,
+        ) -> std::result::Result<tonic::Response<super::ApprovalList>, tonic::Status>;
+        /// Shows a request for approval.
+        async fn get_approval(
+            &self,
+            request: tonic::Request<super::ApprovalRequest>,
+        ) -> std::result::Result<tonic::Response<super::Approval>, tonic::Status>;
+        /// Agrees to a request for approval.
+        async fn approve(
+            &self,
+            request: tonic::Request<super::ApprovalVoteRequest>,
+        ) -> std::result::Result<tonic::Response<super::Approval>, tonic::Status>;
+        /// Says no to a request for approval.
+        async fn reject(
+            &self,
+            request: tonic::Request<super::ApprovalVoteRequest>,
+        ) -> std::result::Result<tonic::Response<super::Approval>, tonic::Status>;
+        /// Takes a request for approval back, or an approval that was not used.
+        async fn cancel_approval(
+            &self,
+            request: tonic::Request<super::ApprovalVoteRequest>,
+        ) -> std::result::Result<tonic::Response<super::Approval>, tonic::Status>;
         /// Lists the budgets of a tenant, of its agents and of what its entries allow: as much as was asked of them lately.
         async fn list_budgets(
             &self,
@@ -6490,6 +6927,229 @@ pub mod admin_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/ListApprovals" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListApprovalsSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<super::ApprovalListRequest>
+                    for ListApprovalsSvc<T> {
+                        type Response = super::ApprovalList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApprovalListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::list_approvals(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListApprovalsSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/GetApproval" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetApprovalSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::ApprovalRequest>
+                    for GetApprovalSvc<T> {
+                        type Response = super::Approval;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApprovalRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::get_approval(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetApprovalSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/Approve" => {
+                    #[allow(non_camel_case_types)]
+                    struct ApproveSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<super::ApprovalVoteRequest>
+                    for ApproveSvc<T> {
+                        type Response = super::Approval;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApprovalVoteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::approve(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ApproveSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/Reject" => {
+                    #[allow(non_camel_case_types)]
+                    struct RejectSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<super::ApprovalVoteRequest>
+                    for RejectSvc<T> {
+                        type Response = super::Approval;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApprovalVoteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::reject(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RejectSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/CancelApproval" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelApprovalSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<super::ApprovalVoteRequest>
+                    for CancelApprovalSvc<T> {
+                        type Response = super::Approval;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApprovalVoteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::cancel_approval(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelApprovalSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -117,6 +117,11 @@ fn a_decision_is_written_as_the_interface_says() {
             ..Reason::plain(ReasonCode::ParameterOutOfRange, "above 5000")
         }],
         params: None,
+        approval: Some(aegis_model::decision::Approval {
+            id: "a-1".to_owned(),
+            url: "https://control-1/a-1".to_owned(),
+            expires_at: "2026-01-31T12:00:00Z".to_owned(),
+        }),
         policy: None,
         limits: Some(aegis_model::decision::Limits {
             budget_remaining: Some(Micros(12_500_000)),
@@ -131,6 +136,7 @@ fn a_decision_is_written_as_the_interface_says() {
         "decision_id": "n1-7-42",
         "outcome": "approval_required",
         "reasons": [{"code": "ParameterOutOfRange", "message": "above 5000", "path": "/params/amount"}],
+        "approval": {"id": "a-1", "url": "https://control-1/a-1", "expires_at": "2026-01-31T12:00:00Z"},
         "limits": {"budget_remaining": "12.5", "retry_after_ms": 180},
         "owner": "https://data-2:7081"
     });

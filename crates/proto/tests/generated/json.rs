@@ -8,7 +8,8 @@ pub(crate) const BYTES_FIELDS: [&str; 2] =
     [".aegis.v1.PublishVersionRequest.bundle", ".aegis.v1.BundlePiece.data"];
 
 /// Messages that hold tokens, policies or bundles: `src/redacted.rs` writes their `Debug`.
-pub(crate) const WITHOUT_DEBUG: [&str; 5] = [
+pub(crate) const WITHOUT_DEBUG: [&str; 6] = [
+    ".aegis.v1.Approval",
     ".aegis.v1.MintedToken",
     ".aegis.v1.IssuedPersonToken",
     ".aegis.v1.PolicySource",
@@ -23,7 +24,7 @@ const NOT_JSON: [&str; 1] = ["BundlePiece"];
 const PARTS: [&str; 3] = ["PolicySource", "TokenClaim", "CanaryShare"];
 
 /// What stands in the path of a REST operation, or is its body as it is, and so not in the JSON document.
-const OUTSIDE: [&str; 19] = [
+const OUTSIDE: [&str; 21] = [
     "UpdateTenantRequest.tenant",
     "RegisterAgentRequest.tenant",
     "UpdateAgentRequest.tenant",
@@ -39,6 +40,8 @@ const OUTSIDE: [&str; 19] = [
     "ActivateRequest.tenant",
     "RollbackRequest.tenant",
     "AdjustBudgetRequest.tenant",
+    "ApprovalVoteRequest.tenant",
+    "ApprovalVoteRequest.approval",
     "AdjustOrganizationBudgetRequest.organization",
     "SetOrganizationLimitsRequest.organization",
     "PutPersonRequest.person",

@@ -71,6 +71,13 @@ impl Decision for Scripted {
         }
     }
 
+    async fn get_approval(
+        &self,
+        _: Request<aegis_proto::v1::GetApprovalRequest>,
+    ) -> Result<Response<aegis_proto::v1::GetApprovalResponse>, Status> {
+        Err(Status::unimplemented("nobody asks in these tests"))
+    }
+
     async fn complete(
         &self,
         request: Request<v1::CompleteRequest>,

@@ -20,6 +20,13 @@ impl Decision for Counting {
         Ok(Response::new(v1::DecideResponse { owner: self.1.clone(), ..allow() }))
     }
 
+    async fn get_approval(
+        &self,
+        _: Request<aegis_proto::v1::GetApprovalRequest>,
+    ) -> Result<Response<aegis_proto::v1::GetApprovalResponse>, Status> {
+        Err(Status::unimplemented("nobody asks in these tests"))
+    }
+
     async fn complete(
         &self,
         request: Request<v1::CompleteRequest>,

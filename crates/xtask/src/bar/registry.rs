@@ -345,6 +345,23 @@ pub const BARS: &[Bar] = &[
         ],
     },
     Bar {
+        name: "redemptions",
+        question: "Of all who redeem an override token at three data nodes while the leader is killed, is exactly one let through?",
+        commands: &[
+            plain("cargo build --release --locked -p aegis"),
+            Step {
+                line: "cargo test --locked -p aegis --test suite -- --nocapture --exact \
+                       approvals::races::apr_1_of_all_who_redeem_a_token_one_is_let_through_though_the_leader_is_killed",
+                variables: &REDEMPTIONS,
+            },
+        ],
+        goals: &[
+            at_least("redemptions/rounds", 50.0),
+            at_least("redemptions/clients", 1_000.0),
+            at_most("redemptions/let_through_each", 1.0),
+        ],
+    },
+    Bar {
         name: "limits-cpu",
         question: "What do limits cost a data node in CPU time per decision, beside the same process without them?",
         commands: &[
@@ -366,6 +383,7 @@ const BUDGETS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "10"), ("AEGIS_FAUL
 const LEASE_KILLS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "500"), ("AEGIS_FAULTS_AGENTS", "0")];
 const CROWD: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "1"), ("AEGIS_FAULTS_AGENTS", "100000")];
 const RAISES: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "20"), ("AEGIS_FAULTS_AGENTS", "0")];
+const REDEMPTIONS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "50"), ("AEGIS_FAULTS_CLIENTS", "1000")];
 const RATES: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "6"), ("AEGIS_FAULTS_SECONDS", "20")];
 
 /// The nodes are what users run; the test itself needs no optimization.

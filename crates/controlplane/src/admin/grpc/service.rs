@@ -15,8 +15,9 @@ use crate::admin::caller::{self, Caller};
 use crate::admin::problem::ApiCode;
 use crate::admin::room::Place;
 use crate::admin::service::{
-    activation, agents, budgets, cluster, data_nodes, keys, labels, object_store, organizations, people,
-    person_tokens, records, revocations, roles, shards, snapshot, tenants, tokens, versions, watch, whoami,
+    activation, agents, approvals, budgets, cluster, data_nodes, keys, labels, object_store, organizations,
+    people, person_tokens, records, revocations, roles, shards, snapshot, tenants, tokens, versions, watch,
+    whoami,
 };
 use crate::admin::{Admin, Problem};
 
@@ -191,6 +192,11 @@ methods! {
     activate: ActivateRequest -> InForce = activation::activate;
     rollback: RollbackRequest -> InForce = activation::roll_back;
     list_activations: TenantListRequest -> ActivationList = activation::list;
+    list_approvals: ApprovalListRequest -> ApprovalList = approvals::list;
+    get_approval: ApprovalRequest -> Approval = approvals::get;
+    approve: ApprovalVoteRequest -> Approval = approvals::approve;
+    reject: ApprovalVoteRequest -> Approval = approvals::reject;
+    cancel_approval: ApprovalVoteRequest -> Approval = approvals::cancel;
     list_budgets: BudgetListRequest -> BudgetList = budgets::list;
     adjust_budget: AdjustBudgetRequest -> AdjustedBudget = budgets::adjust;
     list_organization_budgets: OrganizationListRequest -> BudgetList = budgets::of_organization;

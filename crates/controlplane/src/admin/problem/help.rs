@@ -40,6 +40,11 @@ fn of_refused(code: Code) -> &'static str {
         Code::UnknownBudget => {
             "Look at the list of budgets; one is there once a call needed it in its epoch."
         }
+        Code::UnknownApproval => "Look at the tenant's requests; one that ended long ago is forgotten.",
+        Code::ApprovalClosed => {
+            "Look at how the request stands; let the agent ask again if the call is still needed."
+        }
+        Code::SelfApproval => "Let somebody else decide.",
         Code::UnknownMember => "Look at the members of the cluster.",
         Code::AlreadyExists => "Use another name, or the one that is there.",
         Code::NodeRetired => "Let the node join with an empty data folder: it gets a new id.",

@@ -27,7 +27,9 @@ fn of_refused(code: Code) -> (StatusCode, Grpc) {
     match code {
         Code::NotInitialized => (StatusCode::SERVICE_UNAVAILABLE, Grpc::Unavailable),
         Code::Unauthenticated => (StatusCode::UNAUTHORIZED, Grpc::Unauthenticated),
-        Code::Forbidden | Code::FourEyes => (StatusCode::FORBIDDEN, Grpc::PermissionDenied),
+        Code::Forbidden | Code::FourEyes | Code::SelfApproval => {
+            (StatusCode::FORBIDDEN, Grpc::PermissionDenied)
+        }
         Code::Invalid => (StatusCode::BAD_REQUEST, Grpc::InvalidArgument),
         Code::UnknownTenant
         | Code::UnknownAgent
@@ -39,6 +41,7 @@ fn of_refused(code: Code) -> (StatusCode, Grpc) {
         | Code::UnknownKey
         | Code::UnknownDataNode
         | Code::UnknownBudget
+        | Code::UnknownApproval
         | Code::UnknownMember => (StatusCode::NOT_FOUND, Grpc::NotFound),
         Code::AlreadyExists => (StatusCode::CONFLICT, Grpc::AlreadyExists),
         Code::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, Grpc::Aborted),
@@ -55,6 +58,7 @@ fn of_refused(code: Code) -> (StatusCode, Grpc) {
         | Code::MissingChunks
         | Code::NothingToRollBack
         | Code::LastAdmin
+        | Code::ApprovalClosed
         | Code::LastKey
         | Code::KeyRetired
         | Code::MembersBehind => (StatusCode::CONFLICT, Grpc::FailedPrecondition),

@@ -19,6 +19,7 @@ mod reply;
 
 mod activation;
 mod agents;
+mod approvals;
 mod budgets;
 mod cluster;
 mod data_nodes;
@@ -106,7 +107,7 @@ fn never_happens(never: Infallible) -> Response {
 }
 
 /// Parts of the product that have paths already, and do not exist yet: the last segment, and what brings it.
-const NOT_YET: &[(&str, &str)] = &[("approvals", "approvals"), ("decisions", "the audit journal")];
+const NOT_YET: &[(&str, &str)] = &[("decisions", "the audit journal")];
 
 async fn nothing_here(uri: Uri) -> Problem {
     let named = |name: &str| uri.path().split('/').any(|segment| segment == name);

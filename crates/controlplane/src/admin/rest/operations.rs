@@ -8,8 +8,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::path::{HttpMethod, Operation};
 
 use super::{
-    activation, agents, budgets, cluster, data_nodes, keys, labels, openapi, organizations, people,
-    person_tokens, records, revocations, roles, tenants, tokens, versions, whoami,
+    activation, agents, approvals, budgets, cluster, data_nodes, keys, labels, openapi, organizations,
+    people, person_tokens, records, revocations, roles, tenants, tokens, versions, whoami,
 };
 use crate::admin::Admin;
 
@@ -68,6 +68,11 @@ operations! {
     "GrantTenantRole": roles::grant_in_tenant,
     "RevokeTenantRole": roles::revoke_in_tenant,
     "ListTenantRecords": records::of_tenant,
+    "ListApprovals": approvals::list,
+    "GetApproval": approvals::get,
+    "Approve": approvals::approve,
+    "Reject": approvals::reject,
+    "CancelApproval": approvals::cancel,
     "ListBudgets": budgets::list,
     "AdjustBudget": budgets::adjust,
     "ListOrganizationBudgets": budgets::of_organization,

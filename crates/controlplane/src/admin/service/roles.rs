@@ -9,7 +9,7 @@ use crate::admin::access::Read;
 use crate::admin::caller::Caller;
 use crate::admin::{Problem, form};
 use crate::command::who;
-use crate::state::key::Scope;
+use crate::state::key::{EVERYWHERE, Scope};
 use crate::state::roles;
 
 /// Everybody with a role in exactly this scope.
@@ -40,25 +40,32 @@ pub(crate) async fn of_person(
 
 /// Gives a person a role.
 pub(crate) async fn grant(caller: &Caller, request: RoleRequest) -> Result<RoleBinding, Problem> {
-    let role = read_role(&request.role)?.into();
-    let command = rows::GrantRole { person: request.person.clone(), scope: request.scope.clone(), role };
+    let (role, own) = read_role(&request)?;
+    let command = rows::GrantRole { person: request.person.clone(), scope: request.scope.clone(), role, own };
     row!(caller.write("GrantRole", &request, command).await?, RoleBinding).map(shown)
 }
 
 /// Takes a role from a person.
 pub(crate) async fn revoke(caller: &Caller, request: RoleRequest) -> Result<RoleBinding, Problem> {
-    let role = read_role(&request.role)?.into();
-    let command = rows::RevokeRole { person: request.person.clone(), scope: request.scope.clone(), role };
+    let (role, own) = read_role(&request)?;
+    let command =
+        rows::RevokeRole { person: request.person.clone(), scope: request.scope.clone(), role, own };
     row!(caller.write("RevokeRole", &request, command).await?, RoleBinding).map(shown)
 }
 
-fn read_role(text: &str) -> Result<Role, Problem> {
-    who::from_name(text).ok_or_else(|| {
-        Problem::invalid("role", "`viewer`, `auditor`, `author`, `approver`, `operator` or `admin`")
-    })
+/// A role that everybody has in common, or the name of one of the tenant's own.
+fn read_role(request: &RoleRequest) -> Result<(i32, String), Problem> {
+    match who::from_name(&request.role) {
+        Some(role) => Ok((role.into(), String::new())),
+        None if request.scope == EVERYWHERE || request.role.is_empty() => {
+            let form = "`viewer`, `auditor`, `author`, `approver`, `operator` or `admin`";
+            Err(Problem::invalid("role", form))
+        }
+        None => Ok((Role::Unspecified.into(), request.role.clone())),
+    }
 }
 
 pub(super) fn shown(row: rows::RoleBinding) -> RoleBinding {
-    let roles = row.roles().map(who::name).collect();
+    let roles = row.roles().map(who::name).chain(row.own.iter().cloned()).collect();
     RoleBinding { person: row.person, scope: row.scope, roles }
 }

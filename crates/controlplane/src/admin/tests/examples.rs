@@ -213,6 +213,16 @@ examples! {
     "RevokeTenantRole" "DELETE" "/tenants/acme/roles/ann/author" none scope one revoke_role
         role("acme", "ann", "author");
     "ListTenantRecords" "GET" "/tenants/acme/records" none tenant one list_tenant_records listed();
+    "ListApprovals" "GET" "/tenants/acme/approvals" none tenant one list_approvals
+        ApprovalListRequest::default();
+    "GetApproval" "GET" "/tenants/acme/approvals/a-1" none tenant one get_approval
+        ApprovalRequest { tenant: text("acme"), approval: text("a-1") };
+    "Approve" "POST" "/tenants/acme/approvals/a-1/approve" json tenant one approve
+        ApprovalVoteRequest { approval: text("a-1"), reason: text("agreed by phone"), ..Default::default() };
+    "Reject" "POST" "/tenants/acme/approvals/a-2/reject" json tenant one reject
+        ApprovalVoteRequest { approval: text("a-2"), reason: text("too much"), ..Default::default() };
+    "CancelApproval" "POST" "/tenants/acme/approvals/a-3/cancel" json tenant one cancel_approval
+        ApprovalVoteRequest { approval: text("a-3"), reason: text("not needed"), ..Default::default() };
     "ListBudgets" "GET" "/tenants/acme/budgets" none tenant one list_budgets
         BudgetListRequest::default();
     "AdjustBudget" "POST" "/tenants/acme/budgets/adjust" json tenant one adjust_budget

@@ -332,6 +332,16 @@ impl Setting {
         world.done(PutPerson { name: "nobody".into(), ..Default::default() }, &World::root());
         world.with_role("second", "*", Role::Admin);
         let node = world.data_node(17);
+        for tenant in ["acme", "globex"] {
+            for (id, digest) in [("a-1", 1), ("a-2", 2), ("a-3", 3)] {
+                let opening = world.opening(tenant, id, digest, &[], 1);
+                world.open_approval(proto::OpenApproval {
+                    node: 17,
+                    incarnation: node.incarnation,
+                    ..opening
+                });
+            }
+        }
         world.done(proto::SetShardMap { nodes: vec![17], replaces: 0 }, &World::node());
         world.done(proto::TakeLending {}, &World::node());
         let keys = ["acme", "globex"].map(|tenant| World::budget_key(tenant, "payer", "usd"));

@@ -97,6 +97,7 @@ impl Draft {
             override_token: None,
             dry_run: false,
             explain: false,
+            wait_ms: 0,
         };
         Asked { principal, call, now: self.now }
     }
