@@ -45,6 +45,11 @@
 //! #     ) -> Result<Response<v1::CompleteResponse>, Status> {
 //! #         Ok(Response::new(v1::CompleteResponse::default()))
 //! #     }
+//! #     async fn get_approval(
+//! #         &self, _: Request<v1::GetApprovalRequest>,
+//! #     ) -> Result<Response<v1::GetApprovalResponse>, Status> {
+//! #         Ok(Response::new(v1::GetApprovalResponse::default()))
+//! #     }
 //! #     type DecideStreamStream = tokio_stream::Empty<Result<v1::DecideStreamResponse, Status>>;
 //! #     async fn decide_stream(
 //! #         &self, _: Request<Streaming<v1::DecideStreamRequest>>,
