@@ -17,12 +17,15 @@ pub mod note;
 pub mod origin;
 
 pub mod checkpoint;
+pub mod control;
 pub mod receipt;
 pub mod witness;
+pub mod witness_memory;
 
 pub mod heads;
 pub mod journal;
 pub mod segment;
 
 pub mod export;
+pub mod siem;
 pub mod verify;

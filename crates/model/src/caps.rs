@@ -1123,6 +1123,57 @@ pub const AUDIT_SEALING_MAX: usize = 4;
 /// Most chains of one log: every tenant of a cluster, the node's own, the log's own. Beyond: the record is refused.
 pub const AUDIT_CHAINS_MAX: usize = 10_002;
 
+/// Longest text of an entry of the control log, in bytes: a checkpoint of each of
+/// [`AUDIT_CHECKPOINTS_ENTRY_LOGS_MAX`] logs. Longer: not read.
+pub const CONTROL_ENTRY_BYTES_MAX: usize = 256 << 10;
+
+/// Most bytes of entries of the control log in one answer, unless the first alone is longer. The rest is asked for again.
+pub const CONTROL_ENTRIES_ANSWER_BYTES_MAX: usize = 2 << 20;
+
+/// Seconds between two looks whether outside witnesses have to see the control log.
+pub const WITNESS_EVERY_SECONDS: u64 = 10;
+
+/// Seconds that an outside witness may take for its answer. The others do not wait for it.
+pub const WITNESS_ANSWER_SECONDS: u64 = 5;
+
+/// Most outside witnesses of a cluster: together with the cluster's own their signatures fit into a note.
+pub const WITNESSES_MAX: usize = 16;
+
+/// Most connections of a witness. One more is closed at once; logs ask again.
+pub const WITNESS_CONNECTIONS_MAX: usize = 256;
+
+/// Seconds that a witness may take for a request, its body included.
+pub const WITNESS_REQUEST_SECONDS: u64 = 10;
+
+/// Most logs of data nodes whose checkpoints one entry of the control log holds. The others wait for the next entry.
+pub const AUDIT_CHECKPOINTS_ENTRY_LOGS_MAX: usize = 256;
+
+/// Seconds of log time between two entries of the control log that say how far the logs of data nodes are. Each checkpoint is
+/// accepted or refused at once; written down are the newest, so that the log does not grow with every node and second.
+pub const AUDIT_CHECKPOINTS_ENTRY_SECONDS: u64 = 60;
+
+/// Seconds of log time for which the text of an entry with checkpoints is kept after newer ones took its place.
+pub const AUDIT_CHECKPOINTS_KEPT_SECONDS: u64 = 7 * 86_400;
+
+/// Most logs of data nodes that a cluster knows, closed ones included: a hundred starts a day for decades. Beyond: a data node
+/// cannot begin a log, and so decides nothing.
+pub const AUDIT_LOGS_MAX: u64 = 1_000_000;
+
+/// Most checkpoints of data nodes in one command. The others wait for the next.
+pub const AUDIT_REPORTS_MAX: usize = 64;
+
+/// Milliseconds for which reports of data nodes' checkpoints gather at a control node before they become one command.
+pub const EVIDENCE_GATHER_MS: u64 = 500;
+
+/// Most reports of checkpoints that wait at a control node. Beyond: refused as unavailable, and reported again.
+pub const EVIDENCE_QUEUE_MAX: usize = 1_024;
+
+/// Longest message of a data node about its audit log, in bytes: a report with its names. Longer: refused.
+pub const EVIDENCE_MESSAGE_BYTES_MAX: usize = 16 << 10;
+
+/// Longest report of a data node's checkpoint, in bytes: a note with one signature and a consistency proof. Longer: refused.
+pub const AUDIT_REPORT_BYTES_MAX: usize = 8 << 10;
+
 const _: () = assert!(POLICY_SET_BYTES_MAX < BUNDLE_UNPACKED_BYTES_MAX, "the largest set fits into a bundle");
 const _: () = assert!(
     (REVOCATIONS_MAX + AGENTS_MAX) as usize * (NAME_BYTES_MAX + 24) + (1 << 20) < FEED_MESSAGE_BYTES_MAX,

@@ -176,7 +176,7 @@ impl DiskFile for File {
 }
 
 /// Writes a file that is there whole or not at all: under another name first, then renamed. Its folder is not synced.
-pub(super) fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let new = Path::new(&name);

@@ -237,7 +237,7 @@ impl Home {
 
 /// Makes the folder and those above it that are not there, and syncs the names of all: a folder that a power cut takes away
 /// takes everything in it along.
-fn make_root(disk: &dyn Disk, root: &Path) -> io::Result<()> {
+pub(crate) fn make_root(disk: &dyn Disk, root: &Path) -> io::Result<()> {
     let missing = |path: &&Path| disk.list(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     let missing: Vec<&Path> = root.ancestors().take_while(missing).collect();
     disk.create_dir(root)?;

@@ -26,9 +26,11 @@ use aegis_model::caps;
 use aegis_model::clock::{Clock, UnixNanos};
 use rand::CryptoRng;
 
+pub(crate) use disk::write_whole;
 pub use disk::{Disk, DiskFile, SystemDisk};
 use error::Failure;
 pub use error::{JournalError, NotKept};
+pub(crate) use home::make_root;
 pub use home::{Closed, Home};
 pub use live::{Proof, Signed};
 use seal::Sealer;

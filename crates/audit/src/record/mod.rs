@@ -6,7 +6,7 @@
 //! SHA-256 of these bytes. Why JSON: `docs/adr/0012-records-are-canonical-json.md`.
 
 mod chain;
-mod moment;
+pub(crate) mod moment;
 mod scan;
 mod what;
 

@@ -5,12 +5,12 @@ use serde::{Deserialize, Deserializer};
 
 /// Reads `2026-11-23T05:16:00.000000001Z`. Days that the calendar lacks come out as others, and so are found when the
 /// record is written again and compared.
-pub(super) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<UnixNanos, D::Error> {
+pub(crate) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<UnixNanos, D::Error> {
     let text = String::deserialize(from)?;
     parse(&text).ok_or_else(|| serde::de::Error::custom("not a moment"))
 }
 
-pub(super) fn parse(text: &str) -> Option<UnixNanos> {
+pub(crate) fn parse(text: &str) -> Option<UnixNanos> {
     if text.len() != 30 || !text.is_ascii() {
         return None;
     }
