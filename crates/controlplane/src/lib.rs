@@ -25,6 +25,8 @@ pub mod shards;
 pub mod lending;
 
 pub mod approvals;
+pub mod evidence;
+pub mod witnesses;
 
 pub mod admin;
 

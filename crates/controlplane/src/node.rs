@@ -36,6 +36,7 @@ use crate::admin::Admin;
 use crate::admin::rest::listen as http_port;
 use crate::approvals::ApprovalsNode;
 use crate::control::Control;
+use crate::evidence::EvidenceNode;
 use crate::feed::FeedNode;
 use crate::keys::ClusterKeys;
 use crate::lending::LendingNode;
@@ -47,7 +48,9 @@ use crate::raft::replicate::{ControlState, Replicated};
 use crate::raft::timings::Timings;
 use crate::raft::tls::{TlsIdentity, TlsPem};
 use crate::readiness::Readiness;
+use crate::state::control_tree;
 use crate::store::{Shelf, StoreStatus, Worker};
+use crate::witnesses::{NoClient, Witness};
 use http::HttpTls;
 
 /// What a control node is made from: plain data, but for what was read from files.
@@ -76,6 +79,8 @@ pub struct NodeConfig {
     pub cluster_keys: Arc<ClusterKeys>,
     /// The object store. Nothing: bundles stay in the state.
     pub shelf: Option<Shelf>,
+    /// Outside witnesses of the control log. Nobody: its checkpoints are signed by the cluster only.
+    pub witnesses: Vec<Witness>,
     /// Seconds for which a data node may judge by what it knows, where a tenant does not say. 0: the product's default.
     pub staleness_seconds_max: u32,
     /// How long Raft waits for what.
@@ -141,6 +146,9 @@ pub enum StartError {
     /// The cluster's name cannot issue tokens.
     #[error(transparent)]
     Issuer(#[from] TrustError),
+    /// Outside witnesses cannot be asked.
+    #[error(transparent)]
+    Witnesses(#[from] NoClient),
 }
 
 /// Where a control node listens, ports resolved.
@@ -160,6 +168,7 @@ pub struct ControlNode {
     feed: FeedNode,
     lending: LendingNode,
     approvals: ApprovalsNode,
+    evidence: EvidenceNode,
     admin: Admin,
     store: StoreHandle,
     addresses: Addresses,
@@ -238,9 +247,12 @@ impl ControlNode {
         let lending = pages::lending(&config, &parts, lead);
         pages::keep_lending(&mut tasks, lending.clone(), stop.clone());
         pages::keep_shards(&mut tasks, &parts, &lending, stop.clone());
+        let evidence = pages::evidence(&config, &parts);
+        pages::keep_evidence(&mut tasks, evidence.clone(), leads.clone(), stop.clone());
         let readiness = readiness::watch(&mut tasks, &parts, stop.clone());
         pages::keep_approvals(&mut tasks, &parts, leads.clone(), stop.clone());
         let approvals = pages::approvals(&config, &parts, public_url(&config, &addresses), stop.clone());
+        pages::ask_witnesses(&mut tasks, &config, &parts, leads.clone(), stop.clone())?;
         house::keep(&mut tasks, parts.clone(), leads, stop.clone());
         let scratch = config.directory.with_extension("scratch");
         let backups = backups::backups(parts.raft.clone(), store.clone(), scratch);
@@ -250,6 +262,7 @@ impl ControlNode {
             feed,
             lending,
             approvals,
+            evidence,
             admin,
             store,
             addresses,
@@ -341,15 +354,13 @@ impl ControlNode {
 
     fn serve(&mut self, sockets: Sockets) {
         let (identity, stop) = (self.identity.clone(), self.stop.clone());
-        let routes = pages::routes(
-            &self.parts,
-            &self.feed,
-            &self.lending,
-            &self.approvals,
-            &self.admin,
-            &mut self.tasks,
-            stop.clone(),
-        );
+        let served = pages::ForDataNodes {
+            feed: &self.feed,
+            lending: &self.lending,
+            approvals: &self.approvals,
+            evidence: &self.evidence,
+        };
+        let routes = pages::routes(&self.parts, &served, &self.admin, &mut self.tasks, stop.clone());
         self.tasks.spawn(async move {
             if let Err(error) = listen::serve(sockets.grpc, identity, routes, stop).await {
                 tracing::error!(%error, "gRPC cannot be served");
@@ -416,6 +427,7 @@ async fn replicated(
         tokio::task::spawn_blocking(move || Store::open(&directory, options, Arc::new(ControlMachine)));
     let (log, state, store) = opened.await.map_err(|_panicked| StartError::Panicked)??;
     machine::supported(&store.view()?)?;
+    control_tree::check_ends(&store.view()?)?;
     store.set_cluster_id(&config.cluster).await?;
     let setup = Setup {
         cluster: config.cluster.clone(),

@@ -126,6 +126,7 @@ read_leniently!(
     RaftChangeMembersRequest RaftChangeMembersResponse
     FollowRequest FollowResponse GetBundleRequest GetBundleResponse
     LendRequest LendResponse
+    OpenJournalRequest OpenJournalResponse ReportCheckpointRequest ReportCheckpointResponse
     ApprovalOpening ApprovalWatch ApprovalStanding ApprovalRedemption ApprovalRedeeming
     ApprovalReturn ApprovalReturned
 );

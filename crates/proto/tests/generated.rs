@@ -14,9 +14,10 @@ use prost::Message;
 use prost_types::FileDescriptorSet;
 
 /// Package `aegis.v1`: what nodes say to clients and to each other.
-const PRODUCT: [&str; 6] = [
+const PRODUCT: [&str; 7] = [
     "aegis/v1/approvals.proto",
     "aegis/v1/decision.proto",
+    "aegis/v1/evidence.proto",
     "aegis/v1/feed.proto",
     "aegis/v1/lending.proto",
     "aegis/v1/manifest.proto",

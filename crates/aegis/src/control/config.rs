@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use aegis_audit::keys::{KeyKind, VerifyingKey};
 use aegis_controlplane::store::StoreConfig;
+use aegis_controlplane::witnesses::Witness;
 use aegis_model::caps;
 use aegis_model::ids::{ClusterId, PersonId};
 use serde::{Deserialize, Serialize};
@@ -37,6 +39,9 @@ pub(crate) struct Config {
     /// Where bundles are published for stock OPAs.
     #[serde(default)]
     pub(crate) store: Option<StoreConfig>,
+    /// Who outside of the cluster watches its control log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) witnesses: Vec<Witnessed>,
     /// If given, the node makes the cluster when it starts with an empty data_dir.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) bootstrap: Option<Bootstrap>,
@@ -68,6 +73,16 @@ pub(crate) struct Tls {
     pub(crate) key: PathBuf,
     /// Who vouches for the nodes of the cluster.
     pub(crate) authorities: PathBuf,
+}
+
+/// An outside witness of the control log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Witnessed {
+    /// Where it answers.
+    pub(crate) url: String,
+    /// Its verifier key.
+    pub(crate) key: String,
 }
 
 /// How the first node makes the cluster.
@@ -148,7 +163,19 @@ impl Config {
         }
     }
 
+    /// The outside witnesses.
+    ///
+    /// # Errors
+    /// In words, if one cannot be asked.
+    pub(crate) fn witnesses(&self) -> Result<Vec<Witness>, String> {
+        if self.witnesses.len() > caps::WITNESSES_MAX {
+            return Err(format!("there are more than {} `witnesses`", caps::WITNESSES_MAX));
+        }
+        self.witnesses.iter().map(Witnessed::read).collect()
+    }
+
     fn check(&self) -> Result<(), String> {
+        self.witnesses()?;
         if self.cluster_keys.is_empty() {
             return Err("no cluster key is named: add `cluster_keys`".to_owned());
         }
@@ -179,12 +206,34 @@ impl Config {
     }
 }
 
+impl Witnessed {
+    fn read(&self) -> Result<Witness, String> {
+        let Self { url, key } = self;
+        let key: VerifyingKey = key.parse().map_err(|error| format!("`witnesses` of `{url}`: {error}"))?;
+        if key.kind() != KeyKind::Cosignature {
+            return Err(format!(
+                "`witnesses` of `{url}`: the key of `{}` is a log's, not a witness's",
+                key.name()
+            ));
+        }
+        let near = ["http://127.0.0.1:", "http://[::1]:", "http://localhost:"];
+        if !url.starts_with("https://") && !near.iter().any(|near| url.starts_with(near)) {
+            return Err(format!(
+                "`witnesses`: `{url}` has to begin with `https://`; `http://` is for loopback only"
+            ));
+        }
+        Ok(Witness { url: url.clone(), key })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const WHOLE: &str = "node = 'control-1'\ncluster = 'demo'\ndata_dir = 'state'\nadvertise = 'https://control-1:7071'\n\
                          cluster_keys = ['cluster.key']\n[tls]\ncertificate = 'c.pem'\nkey = 'k.pem'\nauthorities = '/ca.pem'\n";
+
+    const WITNESS: &str = "w.example+4a98ebc3+BNdamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea";
 
     fn problem(text: &str) -> String {
         Config::parse(text, Path::new("/etc/aegis")).expect_err("a problem")
@@ -220,6 +269,10 @@ mod tests {
         );
         let plain = format!("{WHOLE}[listen]\nhttp = '0.0.0.0:7070'\nhttp_plain = true\n");
         assert!(problem(&plain).contains("loopback only"));
+        let witness = format!("{WHOLE}[[witnesses]]\nurl = 'http://elsewhere:7095'\nkey = '{WITNESS}'\n");
+        assert!(problem(&witness).contains("has to begin with `https://`"));
+        assert!(problem(&witness.replace("w.example+", "x.example+")).contains("`witnesses` of"));
+        Config::parse(&witness.replace("http://elsewhere", "https://elsewhere"), Path::new("/")).unwrap();
         assert!(problem(&format!("staleness_seconds_max = 1\n{WHOLE}")).contains("staleness_seconds_max"));
     }
 }

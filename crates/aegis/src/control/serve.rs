@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::config::Bootstrap;
 use super::{Config, Files};
-use crate::ended::Ended;
+use crate::ended::{Ended, WrongUse};
 use crate::output::Output;
 use crate::signals::{Signals, Wish};
 use crate::state::{Readers, write_whole};
@@ -69,6 +69,7 @@ fn node_config(config: &Config, files: &mut Files) -> anyhow::Result<NodeConfig>
         tls: files.read()?,
         cluster_keys: Arc::new(ClusterKeys::read(&config.cluster_keys)?),
         shelf,
+        witnesses: config.witnesses().map_err(WrongUse)?,
         staleness_seconds_max: config.staleness_seconds_max,
         timings: Timings::default(),
         clock: Clock::System,

@@ -173,6 +173,7 @@ fn node_config(
         },
         cluster_keys: Arc::new(ClusterKeys::new(cluster_key(data_dir)?, Vec::new())),
         shelf: Some(store.open()?),
+        witnesses: Vec::new(),
         staleness_seconds_max: 0,
         timings: timings(),
         clock: Clock::System,

@@ -53,7 +53,7 @@ impl Kind for AddKey {
 pub(super) fn row(command: &AddKey, asked: &Asked<'_>) -> Result<Key, Refused> {
     let kind = match command.kind() {
         KeyKind::Unspecified => return Err(Refused::invalid("kind", "a known kind")),
-        kind @ (KeyKind::Manifest | KeyKind::AgentToken | KeyKind::PersonToken) => kind,
+        kind @ (KeyKind::Manifest | KeyKind::AgentToken | KeyKind::PersonToken | KeyKind::ControlLog) => kind,
     };
     let public_key = checks::public_key("public_key", &command.public_key)?;
     check_wrapped(&command.wrapped_private_key)?;

@@ -79,6 +79,9 @@ into_command!(
     RedeemApproval,
     GiveBackApproval,
     SweepApprovals,
+    OpenJournal,
+    NoteCheckpoints,
+    KeepCosignatures,
 );
 
 impl From<Command> for Request {

@@ -92,9 +92,9 @@ fn first_keys(command: &InitCluster, asked: &Asked<'_>) -> Result<Vec<Key>, Refu
         }
         keys.push(key);
     }
-    let kinds = [KeyKind::Manifest, KeyKind::AgentToken, KeyKind::PersonToken];
+    let kinds = [KeyKind::Manifest, KeyKind::AgentToken, KeyKind::PersonToken, KeyKind::ControlLog];
     let of_each = kinds.map(|kind| keys.iter().any(|key| key.kind() == kind));
-    if of_each != [true; 3] {
+    if of_each != [true; 4] {
         return Err(Refused::invalid("keys", "at least one of each kind"));
     }
     Ok(keys)

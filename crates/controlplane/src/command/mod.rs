@@ -74,7 +74,10 @@ mod issue_agent_token;
 
 mod cancel_approval;
 mod give_back_approval;
+mod keep_cosignatures;
+mod note_checkpoints;
 mod open_approval;
+mod open_journal;
 mod redeem_approval;
 mod vote_approval;
 
@@ -159,5 +162,8 @@ pub(crate) fn apply(
         Command::RedeemApproval(it) => run::run(it, on),
         Command::GiveBackApproval(it) => run::run(it, on),
         Command::SweepApprovals(it) => run::run(it, on),
+        Command::OpenJournal(it) => run::run(it, on),
+        Command::NoteCheckpoints(it) => run::run(it, on),
+        Command::KeepCosignatures(it) => run::run(it, on),
     }
 }

@@ -1,14 +1,17 @@
 //! What holds for every command: who may, that a repetition changes nothing, and that a refusal leaves only a record.
 
+use aegis_audit::checkpoint::Checkpoint;
+use aegis_audit::tree;
 use aegis_model::caps;
 use aegis_proto::control::{
     Activate, AddKey, AdjustBudget, AdvanceHistory, CancelApproval, CreateTenant, DisableAgent,
-    GiveBackApproval, GrantRole, IssueAgentToken, IssuePersonToken, KeyKind, LabelVersion, Lend,
-    NoteMembership, OpenApproval, PutChunk, PutPerson, RaiseLevel, RedeemApproval, RegisterAgent,
-    RegisterDataNode, RetireDataNode, RetireKey, RetireMember, RetireTenant, RetireVersion, RevocationKind,
-    Revoke, RevokePersonToken, RevokeRole, RewrapKey, RewrapKeys, RewrapTenantKeys, Role, Rollback,
-    RotateKey, RotateTenantKey, SetAgentKeys, SetMember, SetOrganizationLimits, SetShardMap, SetTenant,
-    SweepApprovals, SweepChunks, SweepExpired, SweepLimits, TakeLending, WrappedKey, done,
+    GiveBackApproval, GrantRole, IssueAgentToken, IssuePersonToken, KeepCosignatures, KeyKind, LabelVersion,
+    Lend, NoteCheckpoints, NoteMembership, OpenApproval, OpenJournal, PutChunk, PutPerson, RaiseLevel,
+    RedeemApproval, RegisterAgent, RegisterDataNode, RetireDataNode, RetireKey, RetireMember, RetireTenant,
+    RetireVersion, RevocationKind, Revoke, RevokePersonToken, RevokeRole, RewrapKey, RewrapKeys,
+    RewrapTenantKeys, Role, Rollback, RotateKey, RotateTenantKey, SetAgentKeys, SetMember,
+    SetOrganizationLimits, SetShardMap, SetTenant, SweepApprovals, SweepChunks, SweepExpired, SweepLimits,
+    TakeLending, WrappedKey, done,
 };
 use aegis_proto::v1::LimitKey;
 use aegis_raft_store::tables::StoreError;
@@ -19,8 +22,9 @@ use super::actor::Actor;
 use super::envelope::Once;
 use super::kind::Kind;
 use super::{Code, Command, LEVEL, Request, response, rewrap_tenant_keys};
+use crate::keys::keyring;
 use crate::state::page::PageQuery;
-use crate::state::{control_log, data_nodes, idempotency, keys, meta, tenant_keys};
+use crate::state::{control_log, control_tree, data_nodes, idempotency, keys, meta, tenant_keys};
 use crate::testing::{Dump, World};
 
 const ROLES: [Role; 6] =
@@ -69,6 +73,21 @@ fn furnished() -> World {
 fn lend(world: &World, number: u64) -> Lend {
     let incarnation = data_nodes::data_node(&world.view(), 7).expect("memory").expect("a node").incarnation;
     world.lend(vec![World::ask(7, incarnation, number, vec![World::need(&budget_key(), 1_000_000, 10)])])
+}
+
+fn open_journal(world: &World) -> OpenJournal {
+    let node = data_nodes::data_node(&world.view(), 7).expect("memory").expect("a node");
+    world.open_journal(&node, "a journal")
+}
+
+/// The first checkpoint of the control log, with a second signature of the cluster in the place of a witness's.
+fn cosigned(world: &World) -> KeepCosignatures {
+    let view = world.view();
+    let key = keyring::control_log_key(&view, &World::cluster_keys(), 1).expect("a key");
+    let nodes = control_tree::Subtrees::new(&view, 1);
+    let root = tree::root_at(&nodes, 1).expect("memory");
+    let first = Checkpoint { origin: key.verifying_key().name().clone(), size: 1, root };
+    KeepCosignatures { history: 1, note: first.sign(&key).sign(&key).to_bytes() }
 }
 
 fn budget_key() -> LimitKey {
@@ -275,6 +294,9 @@ fn samples(world: &World) -> Vec<Sample> {
             false,
         ),
         sample(SetShardMap { nodes: vec![7], replaces: 0 }.into(), &[], false, true),
+        sample(open_journal(world).into(), &[], false, true),
+        sample(NoteCheckpoints::default().into(), &[], false, true),
+        sample(cosigned(world).into(), &[], false, true),
         sample(SweepChunks { tenant: acme() }.into(), &[], true, true),
         sample(SweepExpired { tenant: acme() }.into(), &[], true, true),
         sample(SweepExpired::default().into(), &[], false, true),
@@ -539,6 +561,9 @@ fn is_logged(command: &Command) -> bool {
         Command::RedeemApproval(_) => RedeemApproval::LOGGED,
         Command::GiveBackApproval(_) => GiveBackApproval::LOGGED,
         Command::SweepApprovals(_) => SweepApprovals::LOGGED,
+        Command::OpenJournal(_) => OpenJournal::LOGGED,
+        Command::NoteCheckpoints(_) => NoteCheckpoints::LOGGED,
+        Command::KeepCosignatures(_) => KeepCosignatures::LOGGED,
         _ => true,
     }
 }

@@ -235,7 +235,7 @@ pub(super) fn trust(state: &impl StateRead, issuer: &Issuer) -> Result<v1::Trust
                     trust.token_keys.push(token_key);
                 }
                 // People are no business of data nodes.
-                KeyKind::PersonToken | KeyKind::Unspecified => {}
+                KeyKind::PersonToken | KeyKind::ControlLog | KeyKind::Unspecified => {}
             }
         },
     )?;

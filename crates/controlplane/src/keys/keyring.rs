@@ -87,6 +87,38 @@ pub fn signing_key(
     })
 }
 
+/// The key that signs checkpoints of the control log of `history`, unwrapped.
+///
+/// # Errors
+/// [`KeysError`]
+pub fn control_log_key(
+    state: &impl StateRead,
+    cluster_keys: &ClusterKeys,
+    history: u64,
+) -> Result<aegis_audit::keys::SigningKey, KeysError> {
+    let key = signing_key(state, cluster_keys, KeyKind::ControlLog)?;
+    let name = aegis_audit::control::origin(&cluster_id(state)?, history);
+    Ok(aegis_audit::keys::SigningKey::from_seed(name, aegis_audit::keys::KeyKind::Note, &key.to_seed()))
+}
+
+/// The public keys whose signatures of the control log of `history` count, as verifier keys: one that was rotated away still does.
+///
+/// # Errors
+/// [`KeysError`]
+pub fn control_log_verifiers(
+    state: &impl StateRead,
+    history: u64,
+) -> Result<Vec<aegis_audit::keys::VerifyingKey>, KeysError> {
+    let name = aegis_audit::control::origin(&cluster_id(state)?, history);
+    let all = verifying_keys(state, KeyKind::ControlLog)?;
+    let named = all.iter().map(|key| {
+        let kind = aegis_audit::keys::KeyKind::Note;
+        let read = aegis_audit::keys::VerifyingKey::from_bytes(name.clone(), kind, key.as_bytes());
+        read.map_err(|_withheld| KeysError::Row(key.id().to_string()))
+    });
+    named.collect()
+}
+
 /// Mints tokens of this kind as the cluster.
 ///
 /// # Errors
@@ -289,7 +321,7 @@ mod tests {
         assert_eq!(old.id(), World::cluster_keys().active().id());
         let both = ClusterKeys::new(ClusterKey::generate(&mut random(9)), vec![old]);
         let commands = rewrapping(&world.direct.view().unwrap(), &both, &mut random(1)).unwrap();
-        assert_eq!(commands.keys.len(), 3);
+        assert_eq!(commands.keys.len(), KeyKind::ALL.len());
         world.apply(commands, &World::root()).unwrap();
         let view = world.direct.view().unwrap();
         assert_eq!(rewrapping(&view, &both, &mut random(1)).unwrap().keys, []);

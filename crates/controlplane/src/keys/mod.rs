@@ -18,8 +18,8 @@ pub use aegis_identity::keys::SigningKey;
 use aegis_proto::control as proto;
 pub use cluster_key::{ClusterKey, ClusterKeyError, ClusterKeyId, ClusterKeys};
 pub use keyring::{
-    KeysError, add_key, cluster_id, first_keys, manifest_trust, minter, rewrapping, rotation, signing_key,
-    token_trust,
+    KeysError, add_key, cluster_id, control_log_key, first_keys, manifest_trust, minter, rewrapping,
+    rotation, signing_key, token_trust,
 };
 pub use tenants::{first_tenant_key, tenant_key_rotation, tenant_keys_rewrapping, unwrapped_tenant_keys};
 pub use wrap::{Owner, UnwrapError};
@@ -33,11 +33,13 @@ pub enum KeyKind {
     AgentToken,
     /// Tokens of people.
     PersonToken,
+    /// Checkpoints of the control log.
+    ControlLog,
 }
 
 impl KeyKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Manifest, Self::AgentToken, Self::PersonToken];
+    pub const ALL: [Self; 4] = [Self::Manifest, Self::AgentToken, Self::PersonToken, Self::ControlLog];
 
     /// A stable word, part of what a wrapped key is bound to.
     pub fn as_str(self) -> &'static str {
@@ -45,6 +47,7 @@ impl KeyKind {
             Self::Manifest => "manifest",
             Self::AgentToken => "agent-token",
             Self::PersonToken => "person-token",
+            Self::ControlLog => "control-log",
         }
     }
 }
@@ -61,6 +64,7 @@ impl From<KeyKind> for proto::KeyKind {
             KeyKind::Manifest => Self::Manifest,
             KeyKind::AgentToken => Self::AgentToken,
             KeyKind::PersonToken => Self::PersonToken,
+            KeyKind::ControlLog => Self::ControlLog,
         }
     }
 }
@@ -74,6 +78,7 @@ impl TryFrom<proto::KeyKind> for KeyKind {
             proto::KeyKind::Manifest => Ok(Self::Manifest),
             proto::KeyKind::AgentToken => Ok(Self::AgentToken),
             proto::KeyKind::PersonToken => Ok(Self::PersonToken),
+            proto::KeyKind::ControlLog => Ok(Self::ControlLog),
             proto::KeyKind::Unspecified => Err(()),
         }
     }

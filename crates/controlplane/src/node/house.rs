@@ -1,5 +1,5 @@
-//! What the leader does unasked, now and then: what has ended by itself is removed from the state, and a tenant that older
-//! software made gets its secret key.
+//! What the leader does unasked, now and then: what has ended by itself is removed from the state, and what older software made gets
+//! the keys that it lacks: a tenant its secret one, the control log the one that signs it.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use super::Parts;
 use crate::command::Request;
 use crate::command::actor::Actor;
 use crate::control::ProposeError;
-use crate::keys::{self, KeysError};
+use crate::keys::{self, KeyKind, KeysError};
+use crate::state::keys as rows;
 use crate::state::page::PageQuery;
 use crate::state::{meta, tenant_keys, tenants};
 
@@ -33,6 +34,9 @@ pub(super) fn keep(
     tasks.spawn(async move {
         loop {
             let leading = *leads.borrow_and_update();
+            if leading && let Err(error) = give_log_key(&parts).await {
+                tracing::warn!(%error, "the control log could not be given its key yet");
+            }
             if leading && let Err(error) = give_keys(&parts).await {
                 tracing::warn!(%error, "a tenant could not be given its secret key yet");
             }
@@ -51,7 +55,7 @@ pub(super) fn keep(
     });
 }
 
-/// Why a tenant has no secret key yet.
+/// Why a key is missing still.
 #[derive(Debug, thiserror::Error)]
 enum NoKey {
     #[error(transparent)]
@@ -61,6 +65,21 @@ enum NoKey {
 }
 
 const NAME: &str = "the removal of what has ended";
+
+/// Gives a cluster that has no key for its control log one.
+async fn give_log_key(parts: &Parts) -> Result<(), NoKey> {
+    let command = {
+        let view = parts.control.view().map_err(ProposeError::from)?;
+        let made = meta::cluster(&view).map_err(ProposeError::from)?.is_some();
+        let kind = KeyKind::ControlLog;
+        if !made || rows::signing(&view, kind.into()).map_err(ProposeError::from)?.is_some() {
+            return Ok(());
+        }
+        keys::rotation(&view, &parts.cluster_keys, kind, &mut rand::rng())?
+    };
+    parts.control.propose(command, &Actor::ControlNode(parts.raft.status().node)).await?;
+    Ok(())
+}
 
 /// Gives every living tenant without a secret key its first.
 async fn give_keys(parts: &Parts) -> Result<(), NoKey> {

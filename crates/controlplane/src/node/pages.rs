@@ -1,7 +1,9 @@
 //! What a control node serves: gRPC for nodes and tools, HTTP for people and tools.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use aegis_model::caps;
 use aegis_proto::v1::FeedSettings;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -17,10 +19,12 @@ use crate::admin::rest::Rest;
 use crate::admin::{Admin, Setup, grpc};
 use crate::approvals::{self, ApprovalsConfig, ApprovalsNode};
 use crate::command::actor::Actor;
+use crate::evidence::{EvidenceConfig, EvidenceNode};
 use crate::feed::{Admission, DataNames, FeedNode, FeedNodeConfig};
 use crate::lending::{Lead, LendingConfig, LendingNode};
 use crate::readiness::Readiness;
 use crate::shards;
+use crate::witnesses::Witnesses;
 
 /// The feed of the node that `config` describes.
 ///
@@ -99,6 +103,56 @@ pub(super) fn keep_approvals(
     });
 }
 
+/// The evidence of data nodes, at the node that `config` describes.
+pub(super) fn evidence(config: &NodeConfig, parts: &Parts) -> EvidenceNode {
+    let evidence = EvidenceConfig {
+        id: parts.raft.status().node,
+        admission: Admission::Certificates(DataNames::new(&config.cluster)),
+    };
+    EvidenceNode::new(evidence, parts.control.clone())
+}
+
+/// Takes evidence for as long as the node runs.
+pub(super) fn keep_evidence(
+    tasks: &mut JoinSet<&'static str>,
+    evidence: EvidenceNode,
+    leads: watch::Receiver<bool>,
+    stop: CancellationToken,
+) {
+    tasks.spawn(async move {
+        evidence.run(leads, stop).await;
+        "the evidence of data nodes"
+    });
+}
+
+/// Has outside witnesses cosign the control log for as long as the node runs and leads, if there are any.
+///
+/// # Errors
+/// Nobody can be asked.
+pub(super) fn ask_witnesses(
+    tasks: &mut JoinSet<&'static str>,
+    config: &NodeConfig,
+    parts: &Parts,
+    leads: watch::Receiver<bool>,
+    stop: CancellationToken,
+) -> Result<(), StartError> {
+    if config.witnesses.is_empty() {
+        return Ok(());
+    }
+    let witnesses = Witnesses::new(
+        parts.control.clone(),
+        parts.raft.status().node,
+        Arc::clone(&parts.cluster_keys),
+        config.witnesses.clone(),
+        Duration::from_secs(caps::WITNESS_EVERY_SECONDS),
+    )?;
+    tasks.spawn(async move {
+        witnesses.run(leads, stop).await;
+        "the witnesses of the control log"
+    });
+    Ok(())
+}
+
 /// Keeps the shard map for as long as the node runs and lends.
 pub(super) fn keep_shards(
     tasks: &mut JoinSet<&'static str>,
@@ -140,12 +194,18 @@ pub(super) fn admin(
     })
 }
 
+/// What a node serves to data nodes over gRPC.
+pub(super) struct ForDataNodes<'n> {
+    pub(super) feed: &'n FeedNode,
+    pub(super) lending: &'n LendingNode,
+    pub(super) approvals: &'n ApprovalsNode,
+    pub(super) evidence: &'n EvidenceNode,
+}
+
 /// What is served over gRPC.
 pub(super) fn routes(
     parts: &Parts,
-    feed: &FeedNode,
-    lending: &LendingNode,
-    approvals: &ApprovalsNode,
+    served: &ForDataNodes<'_>,
     admin: &Admin,
     tasks: &mut JoinSet<&'static str>,
     stop: CancellationToken,
@@ -157,9 +217,10 @@ pub(super) fn routes(
         "the report of health"
     });
     Routes::new(parts.raft.service())
-        .add_service(feed.service())
-        .add_service(lending.service())
-        .add_service(approvals.service())
+        .add_service(served.feed.service())
+        .add_service(served.lending.service())
+        .add_service(served.approvals.service())
+        .add_service(served.evidence.service())
         .add_service(grpc::server(admin.clone()))
         .add_service(health)
         .add_service(grpc::reflection())

@@ -1,5 +1,7 @@
-//! The control log: a record of every administrative act, done or refused, written in the same apply.
+//! The control log: a record of every administrative act, done or refused, written in the same apply. What makes it evidence is
+//! the tree of [`control_tree`], in which each record has an entry.
 
+use aegis_audit::control::{self, What};
 use aegis_model::caps;
 use aegis_model::ids::TenantId;
 use aegis_proto::control::{ControlRecord, ControlRecordPlace};
@@ -7,8 +9,8 @@ use aegis_raft_store::tables::{StateRead, StoreError, Table};
 
 use super::key::{self, Scope};
 use super::page::{self, Page, PageQuery};
-use super::row;
 use super::writer::Writer;
+use super::{control_tree, row};
 
 /// Scope, zero, number inverted → [`ControlRecord`]: the newest first.
 pub const CONTROL_LOG: Table = Table::new("control_log");
@@ -57,7 +59,7 @@ pub(crate) fn append(write: &mut Writer<'_, '_>, act: &Act<'_>) -> Result<(), St
     let scope = act.scope.as_str();
     let number = newest(write, scope)? + 1;
     write.counters_mut().control_records += 1;
-    let record = ControlRecord {
+    let mut record = ControlRecord {
         sequence: write.counters().control_records,
         number,
         scope: scope.to_owned(),
@@ -67,7 +69,13 @@ pub(crate) fn append(write: &mut Writer<'_, '_>, act: &Act<'_>) -> Result<(), St
         command: act.command.to_owned(),
         refused: act.refused.to_owned(),
         summary: in_one_line(act.summary),
+        entry: 0,
+        history: write.cluster().history,
     };
+    // Before there is a cluster, there is no log of it.
+    if !write.cluster().id.is_empty() {
+        record.entry = control_tree::append(write, What::Act(act_of(&record)))? + 1;
+    }
     write.put(CONTROL_LOG, &row_key(scope, number), &record)?;
     let place = ControlRecordPlace { scope: scope.to_owned(), number };
     write.put(CONTROL_LOG_ORDER, &key::falling(record.sequence), &place)?;
@@ -83,7 +91,21 @@ fn forget(write: &mut Writer<'_, '_>, scope: &str, number: u64) -> Result<(), St
     let Some(record) = row::read::<ControlRecord>(write, CONTROL_LOG, &key)? else { return Ok(()) };
     write.delete(CONTROL_LOG, &key)?;
     write.delete(CONTROL_LOG_ORDER, &key::falling(record.sequence))?;
-    Ok(())
+    match record.entry.checked_sub(1) {
+        Some(entry) => control_tree::forget(write, record.history, entry),
+        None => Ok(()),
+    }
+}
+
+fn act_of(record: &ControlRecord) -> control::Act {
+    control::Act {
+        actor: record.actor.clone(),
+        command: record.command.clone(),
+        log_index: record.index,
+        refused: (!record.refused.is_empty()).then(|| record.refused.clone()),
+        scope: record.scope.clone(),
+        summary: record.summary.clone(),
+    }
 }
 
 fn newest(state: &impl StateRead, scope: &str) -> Result<u64, StoreError> {

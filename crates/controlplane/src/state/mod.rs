@@ -50,7 +50,9 @@ pub mod rates;
 
 pub mod changes;
 pub mod control_log;
+pub mod control_tree;
 pub mod idempotency;
+pub mod journals;
 
 use aegis_raft_store::tables::Table;
 
@@ -99,4 +101,11 @@ pub const TABLES: &[Table] = &[
     approvals::APPROVAL_DIGESTS,
     approvals::APPROVALS_DUE,
     approvals::APPROVAL_COUNTS,
+    control_tree::CONTROL_TREES,
+    control_tree::CONTROL_ENTRIES,
+    control_tree::CONTROL_NODES,
+    control_tree::CONTROL_FORGETTABLE,
+    control_tree::CONTROL_COSIGNED,
+    journals::JOURNALS,
+    journals::JOURNALS_GROWN,
 ];

@@ -8,7 +8,7 @@ use prost::Message;
 use redb::Database;
 use redb::backends::InMemoryBackend;
 
-use crate::state::{TABLES, control_log, idempotency, meta};
+use crate::state::{TABLES, control_log, control_tree, idempotency, meta};
 
 /// Every record of a state, by table and key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,9 @@ const TRACES: &[&str] = &[
     control_log::CONTROL_LOG.name(),
     control_log::CONTROL_LOG_COUNTS.name(),
     control_log::CONTROL_LOG_ORDER.name(),
+    control_tree::CONTROL_TREES.name(),
+    control_tree::CONTROL_ENTRIES.name(),
+    control_tree::CONTROL_NODES.name(),
     idempotency::REMEMBERED.name(),
     idempotency::REMEMBERED_ORDER.name(),
     idempotency::REMEMBERED_COUNTS.name(),

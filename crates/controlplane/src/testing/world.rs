@@ -9,8 +9,9 @@ use aegis_model::secret::Secret;
 use aegis_model::tenant_key::TenantKey;
 use aegis_proto::control::{
     Activate, Activation, AddKey, Agent, ApprovalCall, ApprovalOpened, ApprovalTerms, CreateTenant, DataNode,
-    GrantRole, InitCluster, KeyKind, Lend, NodeAsk, OpenApproval, PublishVersion, PutChunk, PutPerson,
-    RedeemApproval, RegisterAgent, RegisterDataNode, Role, Version, VoteApproval, WrappedKey, done,
+    GrantRole, InitCluster, KeyKind, Lend, NodeAsk, OpenApproval, OpenJournal, PublishVersion, PutChunk,
+    PutPerson, RedeemApproval, RegisterAgent, RegisterDataNode, Role, Version, VoteApproval, WrappedKey,
+    done,
 };
 use aegis_proto::v1::{BudgetAsk, LendAsk, LimitKey, LimitLevel, LimitStamp};
 use aegis_raft_store::tables::StateView;
@@ -100,12 +101,13 @@ impl World {
         SigningKey::generate(&mut Self::randomness(seed))
     }
 
-    /// Commands that add the first keys, of the seeds `manifest`, `agent token` and `person token`.
+    /// Commands that add the first keys, of the seeds `manifest`, `agent token`, `person token` and `control log`.
     pub fn first_keys() -> Vec<AddKey> {
         vec![
             Self::add_key(KeyKind::Manifest, "manifest"),
             Self::add_key(KeyKind::AgentToken, "agent token"),
             Self::add_key(KeyKind::PersonToken, "person token"),
+            Self::add_key(KeyKind::ControlLog, "control log"),
         ]
     }
 
@@ -116,6 +118,7 @@ impl World {
             KeyKind::Unspecified | KeyKind::Manifest => crate::keys::KeyKind::Manifest,
             KeyKind::AgentToken => crate::keys::KeyKind::AgentToken,
             KeyKind::PersonToken => crate::keys::KeyKind::PersonToken,
+            KeyKind::ControlLog => crate::keys::KeyKind::ControlLog,
         };
         let randomness = &mut Self::randomness(seed);
         let wrapped_private_key = Self::cluster_keys().wrap(&Self::cluster_id(), owned, &key, randomness);
@@ -206,6 +209,20 @@ impl World {
             Some(done::Result::DataNode(node)) => node,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// The key of the log of this life of a data node that this seed gives.
+    pub fn journal_key(node: &DataNode, seed: &str) -> aegis_audit::keys::SigningKey {
+        let origin = aegis_audit::origin::Origin::new(Self::cluster_id(), &node.name, node.incarnation);
+        let name = origin.expect("a node's name").key_name();
+        let kind = aegis_audit::keys::KeyKind::Note;
+        aegis_audit::keys::SigningKey::from_seed(name, kind, &Self::signing_key(seed).to_seed())
+    }
+
+    /// The command by which this life of a data node begins its log, with [`World::journal_key`].
+    pub fn open_journal(&self, node: &DataNode, seed: &str) -> OpenJournal {
+        let verifier = Self::journal_key(node, seed).verifying_key().to_string();
+        OpenJournal { node: node.id, incarnation: node.incarnation, verifier }
     }
 
     /// The command that publishes `bundle` as the tenant's next version, signed; its pieces are put before.

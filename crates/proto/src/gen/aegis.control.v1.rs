@@ -72,6 +72,9 @@ pub struct Counters {
     /// Organizations whose limits were ever set.
     #[prost(uint64, tag = "16")]
     pub organizations: u64,
+    /// Logs of data nodes, closed ones included.
+    #[prost(uint64, tag = "24")]
+    pub journals: u64,
 }
 /// A control node. Its row stays after it left: an id is never used twice.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -570,6 +573,12 @@ pub struct ControlRecord {
     /// What was asked for, in words. Holds neither secrets nor policy text.
     #[prost(string, tag = "9")]
     pub summary: ::prost::alloc::string::String,
+    /// Its place in the tree of the control log, counted from 1; zero: it has none. Of the history in which it was written.
+    #[prost(uint64, tag = "10")]
+    pub entry: u64,
+    /// The history in which it was written.
+    #[prost(uint64, tag = "11")]
+    pub history: u64,
 }
 /// A note in the control log's order over all scopes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1022,6 +1031,94 @@ pub struct ApprovalCount {
     #[prost(uint64, tag = "3")]
     pub pending: u64,
 }
+/// How far the control log is as a tree, in one history.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ControlTree {
+    /// Which history: each has a log of its own.
+    #[prost(uint64, tag = "1")]
+    pub history: u64,
+    /// How many entries.
+    #[prost(uint64, tag = "2")]
+    pub size: u64,
+    /// The roots of its complete subtrees, the largest first.
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub roots: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// 32 bytes from which the ids of entries follow, so that nobody can guess a text from its hash. Not a secret to those who see
+    /// this state, since they see the texts.
+    #[prost(bytes = "vec", tag = "4")]
+    pub salt: ::prost::alloc::vec::Vec<u8>,
+    /// When it was last written down how far the logs of data nodes are.
+    #[prost(uint64, tag = "5")]
+    pub checkpoints_ms: u64,
+}
+/// An entry of the control log.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ControlEntry {
+    /// Its kind, by its word.
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    /// The SHA-256 of its text.
+    #[prost(bytes = "vec", tag = "2")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+    /// Its text; empty once it was forgotten.
+    #[prost(string, tag = "3")]
+    pub text: ::prost::alloc::string::String,
+}
+/// The log of one life of a data node.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Journal {
+    /// Its name, `CLUSTER/NODE/INCARNATION`.
+    #[prost(string, tag = "1")]
+    pub origin: ::prost::alloc::string::String,
+    /// The data node's id.
+    #[prost(uint64, tag = "2")]
+    pub node: u64,
+    /// The data node's name.
+    #[prost(string, tag = "3")]
+    pub node_name: ::prost::alloc::string::String,
+    /// Which life.
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
+    /// The only tenant whose records it holds (a sidecar's); empty: any.
+    #[prost(string, tag = "5")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Its public key, as verifier key.
+    #[prost(string, tag = "6")]
+    pub verifier: ::prost::alloc::string::String,
+    /// The history in which it began.
+    #[prost(uint64, tag = "7")]
+    pub history: u64,
+    /// When it began.
+    #[prost(uint64, tag = "8")]
+    pub born_ms: u64,
+    /// How many entries the newest accepted checkpoint has.
+    #[prost(uint64, tag = "9")]
+    pub size: u64,
+    /// The root over them; empty before the first checkpoint.
+    #[prost(bytes = "vec", tag = "10")]
+    pub root: ::prost::alloc::vec::Vec<u8>,
+    /// The newest accepted checkpoint as it was signed.
+    #[prost(bytes = "vec", tag = "11")]
+    pub note: ::prost::alloc::vec::Vec<u8>,
+    /// When it was accepted.
+    #[prost(uint64, tag = "12")]
+    pub noted_ms: u64,
+    /// When it ended; zero: it did not yet.
+    #[prost(uint64, tag = "13")]
+    pub closed_ms: u64,
+    /// Why a checkpoint that its key signed was refused; empty: none was. Nothing is accepted after that.
+    #[prost(string, tag = "14")]
+    pub refused: ::prost::alloc::string::String,
+    /// When.
+    #[prost(uint64, tag = "15")]
+    pub refused_ms: u64,
+    /// The newest entry of the control log that says how far it is, counted from 1; zero: none.
+    #[prost(uint64, tag = "16")]
+    pub entry: u64,
+    /// The history of that entry.
+    #[prost(uint64, tag = "17")]
+    pub entry_history: u64,
+}
 /// What a key of the cluster signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1034,6 +1131,8 @@ pub enum KeyKind {
     AgentToken = 2,
     /// Tokens of people.
     PersonToken = 3,
+    /// Checkpoints of the control log.
+    ControlLog = 4,
 }
 impl KeyKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1046,6 +1145,7 @@ impl KeyKind {
             Self::Manifest => "KEY_KIND_MANIFEST",
             Self::AgentToken => "KEY_KIND_AGENT_TOKEN",
             Self::PersonToken => "KEY_KIND_PERSON_TOKEN",
+            Self::ControlLog => "KEY_KIND_CONTROL_LOG",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1055,6 +1155,7 @@ impl KeyKind {
             "KEY_KIND_MANIFEST" => Some(Self::Manifest),
             "KEY_KIND_AGENT_TOKEN" => Some(Self::AgentToken),
             "KEY_KIND_PERSON_TOKEN" => Some(Self::PersonToken),
+            "KEY_KIND_CONTROL_LOG" => Some(Self::ControlLog),
             _ => None,
         }
     }
@@ -1270,7 +1371,7 @@ pub struct Envelope {
     /// What is wanted.
     #[prost(
         oneof = "envelope::Command",
-        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 27, 28, 32, 33, 34, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 72, 73, 74, 75, 76, 80, 81, 88, 89, 96, 97, 98, 99, 104, 105, 112, 113, 114, 115, 116, 117"
+        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 27, 28, 32, 33, 34, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 72, 73, 74, 75, 76, 80, 81, 88, 89, 96, 97, 98, 99, 104, 105, 112, 113, 114, 115, 116, 117, 128, 129, 130"
     )]
     pub command: ::core::option::Option<envelope::Command>,
 }
@@ -1373,6 +1474,12 @@ pub mod envelope {
         GiveBackApproval(super::GiveBackApproval),
         #[prost(message, tag = "117")]
         SweepApprovals(super::SweepApprovals),
+        #[prost(message, tag = "128")]
+        OpenJournal(super::OpenJournal),
+        #[prost(message, tag = "129")]
+        NoteCheckpoints(super::NoteCheckpoints),
+        #[prost(message, tag = "130")]
+        KeepCosignatures(super::KeepCosignatures),
     }
 }
 /// Who wants a command.
@@ -1439,7 +1546,7 @@ pub struct Done {
     /// The row that the command made or changed, as it is now.
     #[prost(
         oneof = "done::Result",
-        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 40, 41, 42, 48, 49, 50, 56, 57, 58"
+        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 40, 41, 42, 48, 49, 50, 56, 57, 58, 64, 65, 66"
     )]
     pub result: ::core::option::Option<done::Result>,
 }
@@ -1503,6 +1610,12 @@ pub mod done {
         ApprovalOpened(super::ApprovalOpened),
         #[prost(message, tag = "58")]
         ApprovalRedeemed(super::ApprovalRedeemed),
+        #[prost(message, tag = "64")]
+        Journal(super::Journal),
+        #[prost(message, tag = "65")]
+        CheckpointsNoted(super::CheckpointsNoted),
+        #[prost(message, tag = "66")]
+        CosignaturesKept(super::CosignaturesKept),
     }
 }
 /// Keys that one command made or changed: a new one first.
@@ -2403,3 +2516,77 @@ pub struct GiveBackApproval {
 /// Writes down which requests for approval have ended, and forgets those that ended long ago.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SweepApprovals {}
+/// A life of a data node begins its log.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OpenJournal {
+    /// The data node's id.
+    #[prost(uint64, tag = "1")]
+    pub node: u64,
+    /// The life: its newest.
+    #[prost(uint64, tag = "2")]
+    pub incarnation: u64,
+    /// The public key of the log, as verifier key; its name is the log's.
+    #[prost(string, tag = "3")]
+    pub verifier: ::prost::alloc::string::String,
+}
+/// What data nodes have reported of their logs within a moment. Each report is answered by itself.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NoteCheckpoints {
+    #[prost(message, repeated, tag = "1")]
+    pub reports: ::prost::alloc::vec::Vec<CheckpointReport>,
+}
+/// A checkpoint of a log.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckpointReport {
+    /// The data node that reports it: the one whose log it is, in any later life.
+    #[prost(uint64, tag = "1")]
+    pub node: u64,
+    /// That life of it.
+    #[prost(uint64, tag = "2")]
+    pub incarnation: u64,
+    /// Which log.
+    #[prost(string, tag = "3")]
+    pub origin: ::prost::alloc::string::String,
+    /// The checkpoint with its proof, as the body of a request of C2SP tlog-witness.
+    #[prost(bytes = "vec", tag = "4")]
+    pub request: ::prost::alloc::vec::Vec<u8>,
+    /// Whether the log ended with it.
+    #[prost(bool, tag = "5")]
+    pub closing: bool,
+}
+/// What became of reports, in their order.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckpointsNoted {
+    #[prost(message, repeated, tag = "1")]
+    pub answers: ::prost::alloc::vec::Vec<CheckpointNoted>,
+}
+/// What became of a report.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckpointNoted {
+    /// Which log.
+    #[prost(string, tag = "1")]
+    pub origin: ::prost::alloc::string::String,
+    /// Empty: it was accepted. Otherwise why it was refused.
+    #[prost(string, tag = "2")]
+    pub refused: ::prost::alloc::string::String,
+    /// How many entries the newest accepted checkpoint has now.
+    #[prost(uint64, tag = "3")]
+    pub size: u64,
+}
+/// Outside witnesses have cosigned a checkpoint of the control log.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeepCosignatures {
+    /// The history whose log it is of.
+    #[prost(uint64, tag = "1")]
+    pub history: u64,
+    /// The checkpoint with all signatures.
+    #[prost(bytes = "vec", tag = "2")]
+    pub note: ::prost::alloc::vec::Vec<u8>,
+}
+/// Which checkpoint with cosignatures is the newest now.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CosignaturesKept {
+    /// How many entries it is over.
+    #[prost(uint64, tag = "1")]
+    pub size: u64,
+}

@@ -3491,6 +3491,268 @@ impl ::prost::Name for ControlRecordList {
         "/aegis.v1.ControlRecordList".into()
     }
 }
+/// Asks for a checkpoint of the control log.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetControlCheckpointRequest {
+    /// Of which history. 0: the present one.
+    #[prost(uint64, tag = "1")]
+    pub history: u64,
+}
+impl ::prost::Name for GetControlCheckpointRequest {
+    const NAME: &'static str = "GetControlCheckpointRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.GetControlCheckpointRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.GetControlCheckpointRequest".into()
+    }
+}
+/// How far the control log is.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ControlCheckpoint {
+    /// The name of the log.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub origin: ::prost::alloc::string::String,
+    /// The history whose log it is.
+    #[prost(uint64, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub history: u64,
+    /// How many entries.
+    #[prost(uint64, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub size: u64,
+    /// The same as a signed note (C2SP tlog-checkpoint), signed by this cluster.
+    #[prost(string, tag = "4")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub note: ::prost::alloc::string::String,
+    /// The newest checkpoint that outside witnesses have cosigned, as a signed note. Empty: none was.
+    #[prost(string, tag = "5")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub cosigned: ::prost::alloc::string::String,
+    /// The keys whose signatures of this log count, as verifier keys. Compare them with what you know from elsewhere.
+    #[prost(string, repeated, tag = "6")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub verifiers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for ControlCheckpoint {
+    const NAME: &'static str = "ControlCheckpoint";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.ControlCheckpoint".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.ControlCheckpoint".into()
+    }
+}
+/// Asks for entries of the control log.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetControlEntriesRequest {
+    /// The index of the first one that is wanted.
+    #[prost(uint64, tag = "1")]
+    pub first: u64,
+    /// How many at most, up to 1000. 0: 100.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+    /// Of which history. 0: the present one.
+    #[prost(uint64, tag = "3")]
+    pub history: u64,
+}
+impl ::prost::Name for GetControlEntriesRequest {
+    const NAME: &'static str = "GetControlEntriesRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.GetControlEntriesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.GetControlEntriesRequest".into()
+    }
+}
+/// Entries of the control log.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ControlEntryList {
+    /// The index of the first line.
+    #[prost(uint64, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub first: u64,
+    /// Each entry's text, or `- KIND DIGEST` if it was forgotten.
+    #[prost(string, repeated, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub lines: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How many entries the log has.
+    #[prost(uint64, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub size: u64,
+}
+impl ::prost::Name for ControlEntryList {
+    const NAME: &'static str = "ControlEntryList";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.ControlEntryList".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.ControlEntryList".into()
+    }
+}
+/// Asks for a proof: with `index` that the entry is among the first `size`, with `old` that the first `old` entries are the
+/// beginning of the first `size`.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProveControlLogRequest {
+    /// The entry.
+    #[prost(uint64, optional, tag = "1")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: ::core::option::Option<u64>,
+    /// The smaller size.
+    #[prost(uint64, optional, tag = "2")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old: ::core::option::Option<u64>,
+    /// How many entries the log has in the proof. 0: as many as it has now.
+    #[prost(uint64, tag = "3")]
+    pub size: u64,
+    /// Of which history. 0: the present one.
+    #[prost(uint64, tag = "4")]
+    pub history: u64,
+}
+impl ::prost::Name for ProveControlLogRequest {
+    const NAME: &'static str = "ProveControlLogRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.ProveControlLogRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.ProveControlLogRequest".into()
+    }
+}
+/// A proof about the control log.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ControlProof {
+    /// How many entries the log has in it.
+    #[prost(uint64, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub size: u64,
+    /// The hashes (RFC 6962, 2.1), in base64.
+    #[prost(string, repeated, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub hashes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for ControlProof {
+    const NAME: &'static str = "ControlProof";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.ControlProof".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.ControlProof".into()
+    }
+}
+/// The audit log of one life of a data node.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Journal {
+    /// Its name, `CLUSTER/NODE/INCARNATION`.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub origin: ::prost::alloc::string::String,
+    /// The data node's id.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub node_id: ::prost::alloc::string::String,
+    /// The only tenant whose records it holds. Empty: any.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub tenant: ::prost::alloc::string::String,
+    /// Its public key, as verifier key.
+    #[prost(string, tag = "4")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub verifier: ::prost::alloc::string::String,
+    /// `open`, `closed`, or `refused`: its node showed another log, or lost entries.
+    #[prost(string, tag = "5")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub state: ::prost::alloc::string::String,
+    /// How many entries the newest accepted checkpoint has.
+    #[prost(uint64, tag = "6")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub size: u64,
+    /// That checkpoint as its log signed it. Empty: none was accepted yet.
+    #[prost(string, tag = "7")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub checkpoint: ::prost::alloc::string::String,
+    /// When it began.
+    #[prost(string, tag = "8")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub began_at: ::prost::alloc::string::String,
+    /// When the newest checkpoint was accepted.
+    #[prost(string, optional, tag = "9")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noted_at: ::core::option::Option<::prost::alloc::string::String>,
+    /// When it ended.
+    #[prost(string, optional, tag = "10")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_at: ::core::option::Option<::prost::alloc::string::String>,
+    /// Why a checkpoint of it was refused. Empty: none was.
+    #[prost(string, tag = "11")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub refused: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Journal {
+    const NAME: &'static str = "Journal";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.Journal".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.Journal".into()
+    }
+}
+/// A page of the audit logs of data nodes.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct JournalList {
+    /// The logs.
+    #[prost(message, repeated, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub items: ::prost::alloc::vec::Vec<Journal>,
+    /// Leads to the next page. Empty: this was the last one.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub next: ::prost::alloc::string::String,
+}
+impl ::prost::Name for JournalList {
+    const NAME: &'static str = "JournalList";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.JournalList".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.JournalList".into()
+    }
+}
 /// A problem document (RFC 9457), as REST gives it with `Content-Type: application/problem+json`. Over gRPC the same
 /// stands in the status: `code` in the metadata `aegis-reason`, `detail` in the message, and all of it, encoded, in the
 /// metadata `aegis-problem-bin`.
@@ -5141,6 +5403,100 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("aegis.v1.Admin", "ListTenantRecords"));
             self.inner.unary(req, path, codec).await
         }
+        /// Signs a checkpoint of the control log as it is now, and shows the newest that outside witnesses have cosigned.
+        pub async fn get_control_checkpoint(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetControlCheckpointRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ControlCheckpoint>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/GetControlCheckpoint",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "GetControlCheckpoint"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives entries of the control log, the oldest first.
+        pub async fn get_control_entries(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetControlEntriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ControlEntryList>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/GetControlEntries",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "GetControlEntries"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Proves that an entry is in the control log, or that it grew from a smaller one.
+        pub async fn prove_control_log(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ProveControlLogRequest>,
+        ) -> std::result::Result<tonic::Response<super::ControlProof>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/ProveControlLog",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "ProveControlLog"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the audit logs of data nodes, by the names of the nodes and their lives.
+        pub async fn list_journals(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRequest>,
+        ) -> std::result::Result<tonic::Response<super::JournalList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/ListJournals",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "ListJournals"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -5539,6 +5895,32 @@ pub mod admin_server {
             tonic::Response<super::ControlRecordList>,
             tonic::Status,
         >;
+        /// Signs a checkpoint of the control log as it is now, and shows the newest that outside witnesses have cosigned.
+        async fn get_control_checkpoint(
+            &self,
+            request: tonic::Request<super::GetControlCheckpointRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ControlCheckpoint>,
+            tonic::Status,
+        >;
+        /// Gives entries of the control log, the oldest first.
+        async fn get_control_entries(
+            &self,
+            request: tonic::Request<super::GetControlEntriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ControlEntryList>,
+            tonic::Status,
+        >;
+        /// Proves that an entry is in the control log, or that it grew from a smaller one.
+        async fn prove_control_log(
+            &self,
+            request: tonic::Request<super::ProveControlLogRequest>,
+        ) -> std::result::Result<tonic::Response<super::ControlProof>, tonic::Status>;
+        /// Lists the audit logs of data nodes, by the names of the nodes and their lives.
+        async fn list_journals(
+            &self,
+            request: tonic::Request<super::ListRequest>,
+        ) -> std::result::Result<tonic::Response<super::JournalList>, tonic::Status>;
     }
     /// Administers a cluster. Served at the control plane's gRPC port (7071 unless configured otherwise).
     ///
@@ -8579,6 +8961,184 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListTenantRecordsSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/GetControlCheckpoint" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetControlCheckpointSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<super::GetControlCheckpointRequest>
+                    for GetControlCheckpointSvc<T> {
+                        type Response = super::ControlCheckpoint;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetControlCheckpointRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::get_control_checkpoint(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetControlCheckpointSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/GetControlEntries" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetControlEntriesSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<super::GetControlEntriesRequest>
+                    for GetControlEntriesSvc<T> {
+                        type Response = super::ControlEntryList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetControlEntriesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::get_control_entries(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetControlEntriesSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/ProveControlLog" => {
+                    #[allow(non_camel_case_types)]
+                    struct ProveControlLogSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<super::ProveControlLogRequest>
+                    for ProveControlLogSvc<T> {
+                        type Response = super::ControlProof;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ProveControlLogRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::prove_control_log(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ProveControlLogSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/ListJournals" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListJournalsSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::ListRequest>
+                    for ListJournalsSvc<T> {
+                        type Response = super::JournalList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::list_journals(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListJournalsSvc(inner);
                         let codec = crate::codec::ExactCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -1666,6 +1666,461 @@ pub mod decision_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// Who reports: as in the feed's `Hello`, with the incarnation that the feed gave to this process.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EvidenceNode {
+    /// The node's name, as in its certificate.
+    #[prost(string, tag = "1")]
+    pub node_name: ::prost::alloc::string::String,
+    /// Its id.
+    #[prost(uint64, tag = "2")]
+    pub node_id: u64,
+    /// The incarnation of this process.
+    #[prost(uint64, tag = "3")]
+    pub incarnation: u64,
+    /// The only tenant that it serves (a sidecar); empty: all that its certificate covers.
+    #[prost(string, tag = "4")]
+    pub tenant: ::prost::alloc::string::String,
+}
+/// A log begins.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OpenJournalRequest {
+    /// Whose.
+    #[prost(message, optional, tag = "1")]
+    pub node: ::core::option::Option<EvidenceNode>,
+    /// Its public key, as verifier key (C2SP signed-note); the name in it is `CLUSTER/NODE/INCARNATION`.
+    #[prost(string, tag = "2")]
+    pub verifier: ::prost::alloc::string::String,
+}
+/// Whether the log may be written.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OpenJournalResponse {
+    /// Empty: it may. Otherwise why not, as a stable code: `precondition_failed` (another life of the node is newer),
+    /// `already_exists` (it began with another key), `node_retired`, `unknown_data_node`, `invalid`, `too_many`.
+    #[prost(string, tag = "1")]
+    pub refused: ::prost::alloc::string::String,
+    /// The same in words.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+}
+/// A checkpoint of a log.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReportCheckpointRequest {
+    /// Who reports it: the node whose log it is, in this or in a later life.
+    #[prost(message, optional, tag = "1")]
+    pub node: ::core::option::Option<EvidenceNode>,
+    /// Which log.
+    #[prost(string, tag = "2")]
+    pub origin: ::prost::alloc::string::String,
+    /// The body of a request `add-checkpoint` (C2SP tlog-witness): the size that is believed to be known, the consistency proof
+    /// from there, and the signed checkpoint. At most 8 KiB.
+    #[prost(bytes = "vec", tag = "3")]
+    pub request: ::prost::alloc::vec::Vec<u8>,
+    /// Whether the log ended with it.
+    #[prost(bool, tag = "4")]
+    pub closing: bool,
+}
+/// Whether it was accepted.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReportCheckpointResponse {
+    /// Empty: it was. Otherwise why not, as a stable code: `checkpoint_stale` (prove from `size` and report again),
+    /// `checkpoint_forked`, `checkpoint_inconsistent`, `checkpoint_unsigned`, `checkpoint_malformed`, `journal_closed`,
+    /// `unknown_journal`, `not_yours`, `fenced`.
+    #[prost(string, tag = "1")]
+    pub refused: ::prost::alloc::string::String,
+    /// How many entries the newest accepted checkpoint has.
+    #[prost(uint64, tag = "2")]
+    pub size: u64,
+}
+/// Generated client implementations.
+pub mod evidence_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Writes births, checkpoints and ends of data nodes' logs into the control log. Served at the control plane's gRPC port (7071
+    /// unless configured otherwise) to peers with a node certificate, by every control node.
+    ///
+    /// Status: as `Feed.Follow`; UNAVAILABLE where nobody leads: ask again, or another control node.
+    #[derive(Debug, Clone)]
+    pub struct EvidenceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl EvidenceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> EvidenceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> EvidenceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            EvidenceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Begins the log of this life of the data node. Answered once it is replicated: before that nothing may be written to the log.
+        /// Repeated with the same key it is answered alike.
+        pub async fn open_journal(
+            &mut self,
+            request: impl tonic::IntoRequest<super::OpenJournalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::OpenJournalResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::StrictCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Evidence/OpenJournal",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Evidence", "OpenJournal"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Reports a checkpoint. Answered once it is replicated, or refused.
+        pub async fn report_checkpoint(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReportCheckpointRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReportCheckpointResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::StrictCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Evidence/ReportCheckpoint",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Evidence", "ReportCheckpoint"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod evidence_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with EvidenceServer.
+    #[async_trait]
+    pub trait Evidence: std::marker::Send + std::marker::Sync + 'static {
+        /// Begins the log of this life of the data node. Answered once it is replicated: before that nothing may be written to the log.
+        /// Repeated with the same key it is answered alike.
+        async fn open_journal(
+            &self,
+            request: tonic::Request<super::OpenJournalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::OpenJournalResponse>,
+            tonic::Status,
+        >;
+        /// Reports a checkpoint. Answered once it is replicated, or refused.
+        async fn report_checkpoint(
+            &self,
+            request: tonic::Request<super::ReportCheckpointRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReportCheckpointResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Writes births, checkpoints and ends of data nodes' logs into the control log. Served at the control plane's gRPC port (7071
+    /// unless configured otherwise) to peers with a node certificate, by every control node.
+    ///
+    /// Status: as `Feed.Follow`; UNAVAILABLE where nobody leads: ask again, or another control node.
+    #[derive(Debug)]
+    pub struct EvidenceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> EvidenceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for EvidenceServer<T>
+    where
+        T: Evidence,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/aegis.v1.Evidence/OpenJournal" => {
+                    #[allow(non_camel_case_types)]
+                    struct OpenJournalSvc<T: Evidence>(pub Arc<T>);
+                    impl<
+                        T: Evidence,
+                    > tonic::server::UnaryService<super::OpenJournalRequest>
+                    for OpenJournalSvc<T> {
+                        type Response = super::OpenJournalResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::OpenJournalRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Evidence>::open_journal(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = OpenJournalSvc(inner);
+                        let codec = crate::codec::StrictCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Evidence/ReportCheckpoint" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReportCheckpointSvc<T: Evidence>(pub Arc<T>);
+                    impl<
+                        T: Evidence,
+                    > tonic::server::UnaryService<super::ReportCheckpointRequest>
+                    for ReportCheckpointSvc<T> {
+                        type Response = super::ReportCheckpointResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReportCheckpointRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Evidence>::report_checkpoint(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReportCheckpointSvc(inner);
+                        let codec = crate::codec::StrictCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for EvidenceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "aegis.v1.Evidence";
+    impl<T> tonic::server::NamedService for EvidenceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// From a data node.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FollowRequest {

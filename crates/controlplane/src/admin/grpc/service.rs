@@ -15,9 +15,9 @@ use crate::admin::caller::{self, Caller};
 use crate::admin::problem::ApiCode;
 use crate::admin::room::Place;
 use crate::admin::service::{
-    activation, agents, approvals, budgets, cluster, data_nodes, keys, labels, object_store, organizations,
-    people, person_tokens, records, revocations, roles, shards, snapshot, tenants, tokens, versions, watch,
-    whoami,
+    activation, agents, approvals, budgets, cluster, data_nodes, evidence, keys, labels, object_store,
+    organizations, people, person_tokens, records, revocations, roles, shards, snapshot, tenants, tokens,
+    versions, watch, whoami,
 };
 use crate::admin::{Admin, Problem};
 
@@ -229,4 +229,8 @@ methods! {
     retire_key: RetireKeyRequest -> Key = keys::retire;
     list_records: ListRequest -> ControlRecordList = records::list;
     list_tenant_records: TenantListRequest -> ControlRecordList = records::of_tenant;
+    get_control_checkpoint: GetControlCheckpointRequest -> ControlCheckpoint = evidence::checkpoint;
+    get_control_entries: GetControlEntriesRequest -> ControlEntryList = evidence::entries;
+    prove_control_log: ProveControlLogRequest -> ControlProof = evidence::prove;
+    list_journals: ListRequest -> JournalList = evidence::journals;
 }

@@ -23,6 +23,7 @@ mod approvals;
 mod budgets;
 mod cluster;
 mod data_nodes;
+mod evidence;
 mod keys;
 mod labels;
 mod organizations;

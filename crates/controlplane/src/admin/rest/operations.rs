@@ -8,8 +8,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::path::{HttpMethod, Operation};
 
 use super::{
-    activation, agents, approvals, budgets, cluster, data_nodes, keys, labels, openapi, organizations,
-    people, person_tokens, records, revocations, roles, tenants, tokens, versions, whoami,
+    activation, agents, approvals, budgets, cluster, data_nodes, evidence, keys, labels, openapi,
+    organizations, people, person_tokens, records, revocations, roles, tenants, tokens, versions, whoami,
 };
 use crate::admin::Admin;
 
@@ -105,6 +105,10 @@ operations! {
     "RewrapKeys": keys::rewrap,
     "RetireKey": keys::retire,
     "ListRecords": records::list,
+    "GetControlCheckpoint": evidence::checkpoint,
+    "GetControlEntries": evidence::entries,
+    "ProveControlLog": evidence::prove,
+    "ListJournals": evidence::journals,
 }
 
 fn add<H, T>(

@@ -114,7 +114,7 @@ pub(crate) async fn retire(caller: &Caller, request: RetireKeyRequest) -> Result
 
 fn read_kind(text: &str) -> Result<KeyKind, Problem> {
     let kind = KeyKind::ALL.into_iter().find(|kind| kind.as_str() == text);
-    kind.ok_or_else(|| Problem::invalid("kind", "`manifest`, `agent-token` or `person-token`"))
+    kind.ok_or_else(|| Problem::invalid("kind", "`manifest`, `agent-token`, `person-token` or `control-log`"))
 }
 
 fn shown(row: rows::Key) -> Key {

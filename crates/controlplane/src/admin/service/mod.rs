@@ -11,6 +11,7 @@ pub(crate) mod approvals;
 pub(crate) mod budgets;
 pub(crate) mod cluster;
 pub(crate) mod data_nodes;
+pub(crate) mod evidence;
 pub(crate) mod keys;
 pub(crate) mod labels;
 pub(crate) mod object_store;

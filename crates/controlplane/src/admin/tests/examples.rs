@@ -274,4 +274,11 @@ examples! {
     "RetireKey" "DELETE" "/keys/KEY?revoke=true" none none one retire_key
         RetireKeyRequest { id: spare_key(), revoke: true };
     "ListRecords" "GET" "/records" none none one list_records ListRequest::default();
+    "GetControlCheckpoint" "GET" "/audit/checkpoint" none none one get_control_checkpoint
+        GetControlCheckpointRequest { history: 0 };
+    "GetControlEntries" "GET" "/audit/entries?first=1&limit=2" none none one get_control_entries
+        GetControlEntriesRequest { first: 1, limit: 2, history: 0 };
+    "ProveControlLog" "GET" "/audit/proof?index=1&size=3" none none one prove_control_log
+        ProveControlLogRequest { index: Some(1), old: None, size: 3, history: 0 };
+    "ListJournals" "GET" "/audit/journals" none none one list_journals ListRequest::default();
 }

@@ -342,6 +342,7 @@ impl Setting {
                 });
             }
         }
+        world.done(world.open_journal(&node, "journal"), &World::node());
         world.done(proto::SetShardMap { nodes: vec![17], replaces: 0 }, &World::node());
         world.done(proto::TakeLending {}, &World::node());
         let keys = ["acme", "globex"].map(|tenant| World::budget_key(tenant, "payer", "usd"));
