@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::output::Format;
 use crate::{
-    agent, approvals, budget, cluster, completions, config, control, data, decide, dev, explain,
-    organization, person, policy, ready, role, tenant, token,
+    agent, approvals, audit, budget, cluster, completions, config, control, data, decide, dev, explain,
+    organization, person, policy, ready, role, tenant, token, witness,
 };
 
 /// Decides what AI agents may do, call by call.
@@ -95,6 +95,12 @@ pub(crate) enum Command {
     Ready(ready::Options),
     /// Say what a reason code means and what to do about it
     Explain(explain::Options),
+    /// Download and verify evidence
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Watch other people's logs, so that nobody has to take their word
+    #[command(subcommand)]
+    Witness(witness::Command),
     /// Show the configuration
     #[command(subcommand)]
     Config(config::Command),

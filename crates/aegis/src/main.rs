@@ -24,6 +24,7 @@ mod admin_client;
 
 mod agent;
 mod approvals;
+mod audit;
 mod cluster;
 mod completions;
 mod config;
@@ -40,6 +41,7 @@ mod ready;
 mod role;
 mod tenant;
 mod token;
+mod witness;
 
 use std::process::ExitCode;
 
@@ -85,6 +87,8 @@ fn run(cli: Cli, matches: &ArgMatches, output: Output) -> anyhow::Result<Ended> 
         }
         Command::Ready(options) => ready::run(&options, output),
         Command::Explain(options) => Ok(explain::run(&options, output)),
+        Command::Audit(command) => audit::run(command, output),
+        Command::Witness(command) => witness::run(command, output),
         Command::Config(command) => config::run(command, output),
         Command::Completions(options) => Ok(completions::run(&options, output)),
     }

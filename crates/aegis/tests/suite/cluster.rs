@@ -203,6 +203,15 @@ fn a_cluster_goes_on_from_its_backup_in_a_new_history() {
     // What was revoked after the backup is forgotten, so no token of before counts.
     let void_answer = cluster.ask(0, &old, 10);
     assert!(void_answer.outcome() != "allow", "{void_answer:?}");
+    // The control log goes on under another name, and says how far the old one was in the backup (AUD-1).
+    let evidence = cluster.path("evidence").display().to_string();
+    let told = cluster.done(&["audit", "control", "download", "--to", &evidence]);
+    let key = told["verifiers"][0].as_str().expect("a key");
+    let verify = ["audit", "control", "verify", &evidence, "--output", "json", "--key", key];
+    let verified = finish(aegis().args(verify));
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    assert_eq!(verified.json()["origin"], "test/control:2");
+    assert_eq!(verified.json()["continues"]["origin"], "test/control");
     fs::write(cluster.path("admin.token"), void).expect("the old token");
     assert_eq!(cluster.run(&["tenant", "list"]).code, Some(1));
 }

@@ -15,3 +15,4 @@ mod limits;
 mod policy;
 mod reload;
 mod token;
+mod witness;
