@@ -10,47 +10,37 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hyper::body::{Body, Incoming};
-use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::task::TaskTracker;
 
 use super::held::{Activity, Held};
 use super::joined::Joined;
+use super::streams::{Streams, Turn};
 use super::{Life, Patience, Protocol};
 
 /// How connections of one listener are served. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Connections {
-    builder: Builder<Owned>,
+    protocol: Protocol,
     patience: Patience,
     life: Life,
 }
 
-/// Runs the tasks of HTTP/2 streams under the node's ownership.
-#[derive(Debug, Clone)]
-struct Owned(TaskTracker);
-
-impl<F> Executor<F> for Owned
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn execute(&self, task: F) {
-        self.0.spawn(task);
-    }
-}
-
 impl Connections {
     pub(super) fn new(protocol: Protocol, patience: Patience, life: &Life) -> Self {
-        let mut builder = Builder::new(Owned(life.tasks.clone()));
+        Self { protocol, patience, life: life.clone() }
+    }
+
+    /// What serves one connection, whose turns are told by `turn`.
+    fn builder(&self, turn: Turn) -> Builder<Streams> {
+        let mut builder = Builder::new(Streams { tasks: self.life.tasks.clone(), turn });
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(patience.head)
+            .header_read_timeout(self.patience.head)
             .max_headers(caps::HEADERS_MAX)
             .max_buf_size(caps::HEAD_BYTES_MAX);
         builder
@@ -58,13 +48,12 @@ impl Connections {
             .timer(TokioTimer::new())
             .max_concurrent_streams(caps::CONNECTION_STREAMS_MAX)
             .max_header_list_size(u32::try_from(caps::HEAD_BYTES_MAX).unwrap_or(u32::MAX))
-            .keep_alive_interval(patience.idle / 2)
-            .keep_alive_timeout(patience.head);
-        let builder = match protocol {
+            .keep_alive_interval(self.patience.idle / 2)
+            .keep_alive_timeout(self.patience.head);
+        match self.protocol {
             Protocol::Http => builder,
             Protocol::Http2 => builder.http2_only(),
-        };
-        Self { builder, patience, life: life.clone() }
+        }
     }
 
     pub(super) fn patience(&self) -> &Patience {
@@ -91,7 +80,9 @@ where
         let answer = handler(request);
         async move { Ok::<_, Infallible>(answer.await.map(|body| Held::new(body, busy))) }
     });
-    let mut connection = pin!(connections.builder.serve_connection(TokioIo::new(Joined(stream)), service));
+    let turn = Turn::default();
+    let builder = connections.builder(turn.clone());
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(Joined(stream)), service));
     // Each in a place of its own that is looked at only when it was woken: what all connections wait for is behind locks,
     // and a busy connection is polled some ten thousand times a second.
     let mut events = FuturesUnordered::new();
@@ -99,7 +90,7 @@ where
     let (mut closing, mut begun) = (false, 0);
     loop {
         let event_now = tokio::select! {
-            result = connection.as_mut() => {
+            result = turn.of(connection.as_mut()) => {
                 if let Err(error) = result {
                     tracing::debug!(%error, "a connection ended early");
                 }

@@ -4,6 +4,7 @@ mod connection;
 mod held;
 mod joined;
 mod listener;
+mod streams;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
