@@ -1,20 +1,41 @@
-//! `aegis audit`: evidence, downloaded and verified.
+//! `aegis audit`: evidence, read, downloaded and verified. What reads a node's logs needs nothing but their files.
 
 mod control;
 mod events;
+mod export;
+mod logs;
+mod prove;
 mod report;
+mod show;
+mod tail;
+mod verify;
 
 use clap::Subcommand;
 
 use crate::ended::Ended;
 use crate::output::Output;
 
-/// What can be done with evidence.
+/// What can be done with audit logs.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:
+  aegis audit tail --follow                      what `aegis dev` decides, as it decides
+  aegis audit verify /var/lib/aegis/audit --key log-keys.txt --checkpoint newest.txt
+  aegis audit prove --index 41
+  aegis audit export --tenant acme --to acme-2026
   aegis audit control download --to evidence/
-  aegis audit events data-1/audit/7 --format ocsf")]
+  aegis audit events data-1/audit/7 --format ocsf
+
+What reads the logs of a node works offline, on a copy as well. FOLDER is the journal of a node (`audit_dir`, or `audit` in its data directory), the folder
+of one of its logs, or an export.")]
 pub(crate) enum Command {
+    /// Verify logs: is every record the one that was logged, and is any missing?
+    Verify(verify::Options),
+    /// Prove that a record is in a log
+    Prove(prove::Options),
+    /// Copy what one tenant may see, so that it can be verified elsewhere
+    Export(export::Options),
+    /// Show the newest records, and those that follow
+    Tail(tail::Options),
     /// Download and verify the control log, and logs of data nodes against it
     #[command(subcommand)]
     Control(control::Command),
@@ -29,5 +50,9 @@ pub(crate) fn run(command: Command, output: Output) -> anyhow::Result<Ended> {
         Command::Control(command) => control::run(command, output),
         Command::Report(options) => report::run(&options, output),
         Command::Events(options) => events::run(&options, output),
+        Command::Verify(options) => verify::run(&options, output),
+        Command::Prove(options) => prove::run(&options, output),
+        Command::Export(options) => export::run(&options, output),
+        Command::Tail(options) => tail::run(&options, output),
     }
 }

@@ -22,6 +22,7 @@ const EXAMPLES: &str = "Examples:
   aegis dev                                try it: one process, a demo policy, commands to paste
   aegis policy check policies/             is this policy sound?
   aegis explain ParameterOutOfRange        what a reason code means
+  aegis audit tail --follow                what is decided, as it is decided
   aegis cluster status                     how is the control plane?
 
 Exit codes: 0 done, 1 refused or failed check, 2 wrong use.";
@@ -89,15 +90,15 @@ pub(crate) enum Command {
     /// Make and look at agent tokens
     #[command(subcommand)]
     Token(token::Command),
+    /// Follow, verify, prove and export what is recorded; download and verify evidence
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Ask a running node whether a call may go on
     Decide(Box<decide::Options>),
     /// Ask a node whether it should be sent requests
     Ready(ready::Options),
     /// Say what a reason code means and what to do about it
     Explain(explain::Options),
-    /// Download and verify evidence
-    #[command(subcommand)]
-    Audit(audit::Command),
     /// Watch other people's logs, so that nobody has to take their word
     #[command(subcommand)]
     Witness(witness::Command),

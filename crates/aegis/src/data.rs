@@ -12,7 +12,7 @@ use crate::ended::Ended;
 use crate::output::Output;
 
 pub(crate) use config::Config;
-pub(crate) use serve::digest_key;
+pub(crate) use serve::secret;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
@@ -21,6 +21,7 @@ pub(crate) use serve::digest_key;
 A configuration; paths are relative to the file:
   node = \"data-1\"
   data_dir = \"/var/lib/aegis\"
+  audit_dir = \"/var/lib/aegis/audit\"
 
   [listen]
   http = \"0.0.0.0:7080\"

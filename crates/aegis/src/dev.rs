@@ -27,7 +27,7 @@ use rand::Rng;
 use serde::Serialize;
 
 use crate::arguments;
-use crate::data::digest_key;
+use crate::data::secret;
 use crate::ended::Ended;
 use crate::output::Output;
 use crate::signals::{Signals, Wish};
@@ -44,7 +44,7 @@ use welcome::Welcome;
   aegis dev --policies examples/payments      with your own; an edit is live at once
 
 Prints a token and three commands to paste. The data directory holds the control plane's state with every version, the
-keys and the decision log, and in admin.token what the other commands (`aegis policy versions`, `aegis tenant list`, …)
+keys and the audit journal, and in admin.token what the other commands (`aegis policy versions`, `aegis tenant list`, …)
 need to administer it. A broken edit keeps the last good version and prints what is wrong. Never for production: it hands out
 tokens freely.")]
 pub(crate) struct Options {
@@ -155,7 +155,7 @@ async fn with_policies(
     let served = served.await;
     let ended = node.shutdown().await;
     let served = served?;
-    ended.log.context("closing the decision log")?;
+    ended.log.context("closing the audit log")?;
     Ok(served)
 }
 
@@ -224,7 +224,7 @@ async fn start_data_node(options: &Options, plane: &Plane, data_dir: &DataDir) -
         http: Some(options.listen_http),
         grpc: Some(options.listen_grpc),
         metrics: Some(options.listen_metrics),
-        ..NodeConfig::new("dev".parse()?, 0, digest_key(), data_dir.decision_log())
+        ..NodeConfig::new("dev".parse()?, 0, secret(), data_dir.audit())
     };
     let mut node = Node::start(config, Snapshot::awaiting()).await.context("`aegis dev` does not start")?;
     node.follow(feed);

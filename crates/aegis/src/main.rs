@@ -81,13 +81,13 @@ fn run(cli: Cli, matches: &ArgMatches, output: Output) -> anyhow::Result<Ended> 
         Command::Role(command) => role::run(command, output),
         Command::Policy(command) => policy::run(command, output),
         Command::Token(command) => token::run(command, output),
+        Command::Audit(command) => audit::run(command, output),
         Command::Decide(options) => {
             let given = matches.subcommand_matches("decide").expect("clap chose this command");
             decide::run(&options, given, output)
         }
         Command::Ready(options) => ready::run(&options, output),
         Command::Explain(options) => Ok(explain::run(&options, output)),
-        Command::Audit(command) => audit::run(command, output),
         Command::Witness(command) => witness::run(command, output),
         Command::Config(command) => config::run(command, output),
         Command::Completions(options) => Ok(completions::run(&options, output)),

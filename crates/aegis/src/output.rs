@@ -84,6 +84,13 @@ impl Output {
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
 
+    /// What long work is at, for people who look on; nothing where nobody does.
+    pub(crate) fn progress(self, text: impl Display) {
+        if std::io::stderr().is_terminal() {
+            self.problem(text);
+        }
+    }
+
     /// The error that ended a command, with its causes.
     pub(crate) fn error(self, error: &anyhow::Error) {
         if self.is_json() {

@@ -27,5 +27,6 @@ pub mod journal;
 pub mod segment;
 
 pub mod export;
+pub mod read;
 pub mod siem;
 pub mod verify;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use aegis_audit::journal::Ticket;
 use aegis_model::caps;
 use aegis_model::clock::UnixNanos;
 use aegis_model::ids::{ActionName, AgentId, TenantId, ToolName};
@@ -47,6 +48,8 @@ pub(crate) struct Open {
     pub(crate) action: ActionName,
     /// What it was charged; nothing if no limit counts it.
     pub(crate) charged: Option<Box<Charged>>,
+    /// Where the record of its decision stands, which that of its end points at.
+    pub(crate) record: Ticket,
 }
 
 /// Why a call cannot be completed.
@@ -169,6 +172,7 @@ mod tests {
             tool: "pay".parse().unwrap(),
             action: "call".parse().unwrap(),
             charged: None,
+            record: Ticket::lost(),
         }
     }
 

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use aegis_audit::record::{self, Chain, Settled, What};
 use aegis_limits::hierarchy::Costs;
 use aegis_model::caps;
 use aegis_model::completion::{Completion, Status};
@@ -21,7 +22,6 @@ use crate::case::Surface;
 use crate::charges::{NotOpen, Open};
 use crate::decider::Decider;
 use crate::decision_id::Elsewhere;
-use crate::log::line::{CompletionLine, Line, SettledPart};
 use crate::snapshot::Phase;
 
 /// Who tells what became of a call, and by which way.
@@ -125,23 +125,12 @@ async fn accept(
         real = open.charged.as_deref().map(|charged| said.real(charged)).transpose()?;
         Ok::<(), Refused>(())
     })?;
-    let parts =
-        open.charged.as_deref().into_iter().zip(&real).flat_map(|(charged, real)| parts(charged, real));
-    let line = CompletionLine {
-        decision_id: &decision_id,
-        at: now,
-        tenant: &open.tenant,
-        agent: &open.agent,
-        by: &principal.agent,
-        token_id: &principal.token_id,
-        tool: &open.tool,
-        action: &open.action,
-        status,
-        cost,
-        settled: parts.collect(),
+    let what = what(principal, &said, &decision_id, &open, real.as_ref());
+    let taken = match what {
+        Some(what) => decider.records.append(now, Chain::Tenant(open.tenant.clone()), &what).ok(),
+        None => None,
     };
-    let line = Line::Completion(Box::new(line)).to_bytes();
-    let Ok(ack) = decider.log.append(line) else {
+    let Some(ticket) = taken else {
         decider.charges.put_back(&decision_id, open);
         return Err(Refused::plain(ReasonCode::AuditUnavailable));
     };
@@ -149,7 +138,37 @@ async fn accept(
     if let Some((charged, real)) = open.charged.zip(real) {
         settle(decider, *charged, &real);
     }
-    if ack.written().await { Ok(result) } else { Err(Refused::plain(ReasonCode::AuditUnavailable)) }
+    match decider.records.kept(ticket).await {
+        Ok(_) => Ok(result),
+        Err(_) => Err(Refused::plain(ReasonCode::AuditUnavailable)),
+    }
+}
+
+/// What is written down of a call's end; nothing while the record of its decision is not known to be kept: nobody was told of
+/// that decision then.
+fn what(
+    principal: &Principal,
+    said: &Said,
+    decision_id: &str,
+    open: &Open,
+    real: Option<&Costs>,
+) -> Option<What> {
+    let parts =
+        open.charged.as_deref().into_iter().zip(real).flat_map(|(charged, real)| parts(charged, real));
+    Some(What::Completion(record::Completion {
+        action: open.action.clone(),
+        agent: open.agent.clone(),
+        by: principal.agent.clone(),
+        cost: said.cost,
+        decision: open.record.placed()?.link(),
+        decision_id: decision_id.to_owned(),
+        findings: Vec::new(),
+        result: said.status.into(),
+        result_digest: None,
+        settled: parts.collect(),
+        token_id: principal.token_id.to_string(),
+        tool: open.tool.clone(),
+    }))
 }
 
 /// What is said of a call's end.
@@ -219,11 +238,16 @@ fn settle(decider: &Decider, charged: Charged, real: &Costs) {
 }
 
 /// What the record says of each budget.
-fn parts<'c>(charged: &'c Charged, real: &'c Costs) -> impl Iterator<Item = SettledPart<'c>> {
+fn parts(charged: &Charged, real: &Costs) -> impl Iterator<Item = Settled> {
     charged.budgets.iter().filter_map(|(at, limit)| {
         let Kind::Budget { unit, .. } = &limit.kind else { return None };
-        let (level, entry) = (limit.level.name(), limit.entry.as_deref());
-        Some(SettledPart { level, entry, unit, charged: charged.charge.paid(*at), cost: real.0[*at] })
+        Some(Settled {
+            charged: charged.charge.paid(*at),
+            cost: real.0[*at],
+            entry: limit.entry.as_deref().map(str::to_owned),
+            level: limit.level.name().to_owned(),
+            unit: unit.to_string(),
+        })
     })
 }
 

@@ -1,10 +1,10 @@
-//! What every walk uses and no walk owns: the snapshot in force, the clock, the log, and the memories of a node.
+//! What every walk uses and no walk owns: the snapshot in force, the clock, the journal, and the memories of a node.
 
-use std::io;
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use aegis_audit::journal::{JournalError, NotKept, Ticket};
+use aegis_audit::record::{Chain, Refusals, What};
 use aegis_model::call::ToolCall;
 use aegis_model::caps;
 use aegis_model::clock::{Clock, UnixNanos};
@@ -24,10 +24,9 @@ use crate::digest::DigestKey;
 use crate::freshness::Freshness;
 use crate::laps::{Laps, Stage};
 use crate::limits::Book;
-use crate::log::Log;
-use crate::log::line::{Line, RefusalsLine};
 use crate::metrics::Metrics;
 use crate::peers::Peers;
+use crate::records::{JournalConfig, Records, standalone};
 use crate::replay::Replays;
 use crate::room::{Room, Seat};
 use crate::snapshot::{Phase, ShardMap, Snapshot, Staleness, SwapRefusal, Tenant};
@@ -40,7 +39,7 @@ pub struct Decider {
     pub(crate) clock: Clock,
     pub(crate) ids: DecisionIds,
     pub(crate) digest_key: DigestKey,
-    pub(crate) log: Log,
+    pub(crate) records: Records,
     pub(crate) replays: Replays,
     pub(crate) charges: Charges,
     pub(crate) tally: Tally,
@@ -69,17 +68,17 @@ pub(crate) enum PolicyStanding {
 
 /// What a [`Decider`] is made from.
 #[derive(Debug)]
-pub struct DeciderConfig<'a> {
+pub struct DeciderConfig {
     /// The node's name; stands in every decision id.
     pub node: NodeName,
     /// A number that no start of this node has had before; 0: the feed brings it.
     pub incarnation: u64,
-    /// 32 random bytes, made at this start: the key of the digests in records.
-    pub digest_key: Secret<[u8; 32]>,
+    /// 32 random bytes, made at this start: what the digests and the ids of records and the key of the log are made from.
+    pub secret: Secret<[u8; 32]>,
     /// Where the time comes from.
     pub clock: Clock,
-    /// The decision log; made if it is not there, else appended to.
-    pub log: &'a Path,
+    /// The journal of the node's audit logs, one per start.
+    pub journal: JournalConfig,
     /// Most calls in progress; at most [`caps::CALLS_IN_PROGRESS_MAX`].
     pub calls_in_progress_max: usize,
 }
@@ -100,11 +99,11 @@ impl Entry {
 
 impl Decider {
     /// A decision point that judges under `snapshot`. With [`Snapshot::awaiting`] it expects news from a feed, and
-    /// judges by none that are stale.
+    /// judges by none that are stale. Blocks, for as long as the logs of earlier starts take to be closed.
     ///
     /// # Errors
-    /// The log cannot be opened.
-    pub fn new(config: DeciderConfig<'_>, mut snapshot: Snapshot) -> io::Result<Self> {
+    /// [`JournalError`]: the journal cannot be opened.
+    pub fn new(config: DeciderConfig, mut snapshot: Snapshot) -> Result<Self, JournalError> {
         let calls_max = config.calls_in_progress_max.clamp(1, caps::CALLS_IN_PROGRESS_MAX);
         snapshot.assign_rooms(calls_max, None);
         let (freshness, standing) = match snapshot.phase() {
@@ -115,12 +114,16 @@ impl Decider {
         let book = Arc::new(Book::new(config.clock.clone(), Arc::clone(&freshness)));
         let metrics = Metrics::new();
         metrics.enforcing(&snapshot);
+        let records = Records::open(config.journal, &config.node, &config.clock, &config.secret)?;
+        if config.incarnation != 0 {
+            records.begin(&standalone(), config.incarnation)?;
+        }
         Ok(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             clock: config.clock,
             ids: DecisionIds::new(&config.node, config.incarnation),
-            digest_key: DigestKey::new(config.digest_key.expose()),
-            log: Log::open(config.log)?,
+            digest_key: DigestKey::new(config.secret.expose()),
+            records,
             replays: Replays::new(caps::REPLAY_ENTRIES_MAX),
             charges: Charges::new(caps::CHARGES_KEPT_MAX),
             tally: Tally::new(caps::REFUSAL_SOURCES_MAX),
@@ -195,31 +198,52 @@ impl Decider {
     /// Refuses a request that never became a call: nobody is proven to have sent it. Counted, and recorded once per
     /// source and second.
     pub(crate) async fn turn_away(&self, source: IpAddr, surface: Surface, refused: Refused) -> Refused {
-        let line = self.count_refusal(Source::of(source), refused.code, self.clock.now());
-        let ack = match line.map(|line| self.log.append(line)) {
-            None => None,
-            Some(Ok(ack)) => Some(ack),
-            Some(Err(_not_taken)) => return Refused::plain(ReasonCode::AuditUnavailable),
+        let kept = match self.note_refusal(Source::of(source), refused.code, self.clock.now()) {
+            Ok(None) => true,
+            Ok(Some(ticket)) => self.records.kept(ticket).await.is_ok(),
+            Err(_not_taken) => false,
         };
-        let refused = match ack {
-            Some(ack) if !ack.written().await => Refused::plain(ReasonCode::AuditUnavailable),
-            Some(_) | None => refused,
-        };
+        let refused = if kept { refused } else { Refused::plain(ReasonCode::AuditUnavailable) };
         self.metrics.refused(refused.code, surface);
         refused
     }
 
-    /// Counts a refusal without a decision, and gives the line that is due by it.
-    pub(crate) fn count_refusal(&self, source: Source, code: ReasonCode, now: UnixNanos) -> Option<Vec<u8>> {
-        self.tally.note(source, code, now).map(|due| refusals_line(&due, now))
+    /// Counts a refusal without a decision, and records it if a record is due by it.
+    ///
+    /// # Errors
+    /// [`NotKept`]
+    pub(crate) fn note_refusal(
+        &self,
+        source: Source,
+        code: ReasonCode,
+        now: UnixNanos,
+    ) -> Result<Option<Ticket>, NotKept> {
+        if self.records.is_awaited() {
+            self.tally.note_for_later(source, code);
+            return Ok(None);
+        }
+        self.tally.note(source, code, now).map(|due| self.record_refusals(due, now)).transpose()
     }
 
-    /// Writes what sources that fell silent still have untold. To be called every second, and before the end.
+    fn record_refusals(&self, due: Due, now: UnixNanos) -> Result<Ticket, NotKept> {
+        let Due { source, code, count } = due;
+        let what = What::Refusals(Refusals { code, count, source: source.to_string() });
+        let chain = match source {
+            Source::Tenant(tenant) => Chain::Tenant(tenant),
+            Source::Address(_) | Source::Others => Chain::Node,
+        };
+        self.records.append(now, chain, &what)
+    }
+
+    /// Records what sources that fell silent still have untold. To be called every second, and before the end.
     pub(crate) fn tell_overdue_refusals(&self) {
+        if self.records.journal().is_none() {
+            return;
+        }
         let now = self.clock.now();
         for due in self.tally.overdue(now) {
-            // A log that takes nothing has been told to the operator already.
-            let _ = self.log.append(refusals_line(&due, now));
+            // A journal that takes nothing has been told to the operator already.
+            let _ = self.record_refusals(due, now);
         }
     }
 
@@ -305,9 +329,4 @@ impl Decider {
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
     }
-}
-
-fn refusals_line(due: &Due, now: UnixNanos) -> Vec<u8> {
-    let source = due.source.to_string();
-    Line::Refusals(RefusalsLine { at: now, source: &source, code: due.code, count: due.count }).to_bytes()
 }

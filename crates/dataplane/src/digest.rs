@@ -40,17 +40,6 @@ impl std::fmt::Debug for DigestKey {
     }
 }
 
-/// Writes a digest as hexadecimal text.
-pub(crate) fn hex(digest: &[u8; 32]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(64);
-    for byte in digest {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    text
-}
-
 /// The canonical bytes of `object` (RFC 8785). The object is unchanged afterwards.
 pub(crate) fn canonical(object: &mut JsonObject) -> Vec<u8> {
     let value = Value::Object(std::mem::take(object));
@@ -123,6 +112,8 @@ impl Parts {
 
 #[cfg(test)]
 mod tests {
+    use aegis_audit::hash::KeyedDigest;
+
     use super::*;
 
     fn call(params: Value) -> ToolCall {
@@ -147,11 +138,13 @@ mod tests {
         let mut key = [0; 32];
         key[..20].fill(0x0b);
         let expected = "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7";
-        assert_eq!(hex(&DigestKey::new(&key).of(b"Hi There")), expected);
+        let hex = |digest| String::from(KeyedDigest(digest));
+        assert_eq!(hex(DigestKey::new(&key).of(b"Hi There")), format!("hmac-sha256:{expected}"));
         let mut key = [0; 32];
         key[..4].copy_from_slice(b"Jefe");
         let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-        assert_eq!(hex(&DigestKey::new(&key).of(b"what do ya want for nothing?")), expected);
+        let found = hex(DigestKey::new(&key).of(b"what do ya want for nothing?"));
+        assert_eq!(found, format!("hmac-sha256:{expected}"));
     }
 
     #[test]

@@ -26,10 +26,10 @@ mod digest;
 mod freshness;
 mod laps;
 mod limits;
-mod log;
 mod metrics;
 mod peers;
 mod price;
+mod records;
 mod replay;
 mod room;
 mod tally;
@@ -47,6 +47,7 @@ pub mod node;
 pub mod feed;
 
 pub use decision_id::{BadNodeName, NodeName};
+pub use records::{JournalConfig, standalone};
 pub use serve::Patience;
 
 #[cfg(test)]

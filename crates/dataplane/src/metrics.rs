@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aegis_audit::journal::Journal;
 use aegis_limits::hierarchy::Level;
 use aegis_model::caps;
 use aegis_model::ids::{AgentId, ToolName};
@@ -47,6 +48,7 @@ pub(crate) struct Metrics {
     calls_in_progress: IntGauge,
     record_queue: IntGauge,
     record_healthy: IntGauge,
+    signed_entries: IntGauge,
     news_age: IntGauge,
     request_ids: IntGauge,
     charges_kept: IntGauge,
@@ -123,8 +125,12 @@ impl Metrics {
             policy_version: gauges("aegis_policy_version", "Policy version enforced.", &["tenant"]),
             policy_activation: gauges("aegis_policy_activation", "Activation enforced.", &["tenant"]),
             calls_in_progress: gauge("aegis_calls_in_progress", "Calls that hold a seat."),
-            record_queue: gauge("aegis_record_queue_depth", "Records that wait to be written."),
-            record_healthy: gauge("aegis_record_healthy", "1 while the decision log can be written."),
+            record_queue: gauge("aegis_record_queue_depth", "Records that wait for the disk."),
+            record_healthy: gauge("aegis_record_healthy", "1 while the journal can be written."),
+            signed_entries: gauge(
+                "aegis_audit_log_signed_entries",
+                "Entries of this start's audit log that its newest checkpoint covers.",
+            ),
             news_age: gauge(
                 "aegis_policy_age_milliseconds",
                 "Age of the newest news from the control plane; 0 for a node without one, -1 before the first.",
@@ -241,8 +247,10 @@ impl Metrics {
     /// The page that is scraped.
     pub(crate) fn page(&self, decider: &Decider, traffic: &[Arc<Traffic>]) -> Vec<u8> {
         self.calls_in_progress.set(signed(decider.room.taken() as u64));
-        self.record_queue.set(signed(decider.log.queued() as u64));
-        self.record_healthy.set(i64::from(*decider.log.healthy().borrow()));
+        self.record_queue.set(signed(decider.records.waiting() as u64));
+        self.record_healthy.set(i64::from(decider.records.trouble().borrow().is_none()));
+        let signed_entries = decider.records.journal().and_then(Journal::newest);
+        self.signed_entries.set(signed_entries.map_or(0, |newest| signed(newest.checkpoint.size)));
         let age = decider.freshness.age(&decider.clock);
         self.news_age.set(if age == std::time::Duration::MAX { -1 } else { age.as_millis() as i64 });
         self.request_ids.set(signed(decider.replays.len() as u64));

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aegis_audit::journal::JournalError;
 use aegis_model::caps;
 use aegis_model::clock::Clock;
 use aegis_model::secret::Secret;
@@ -20,22 +21,23 @@ use crate::grpc::{GrpcSurface, report_health};
 use crate::http::HttpSurface;
 use crate::metrics_page;
 use crate::readiness::Readiness;
+use crate::records::JournalConfig;
 use crate::serve::{Life, Listener, Patience, Protocol};
 use crate::snapshot::{ShardMap, Snapshot, SwapRefusal};
 
-/// What a node is made from: plain data. The one file that is opened is the decision log.
+/// What a node is made from: plain data. The one thing that is opened is the journal.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
     /// Its name; stands in every decision id.
     pub name: NodeName,
     /// A number that no start of this node has had before; 0 for a node whose feed brings it.
     pub incarnation: u64,
-    /// 32 random bytes, made at this start: the key of the digests in records.
-    pub digest_key: Secret<[u8; 32]>,
+    /// 32 random bytes, made at this start: what the digests and the ids of records and the key of the log are made from.
+    pub secret: Secret<[u8; 32]>,
     /// Where the time comes from.
     pub clock: Clock,
-    /// The decision log; made if it is not there, else appended to.
-    pub log: PathBuf,
+    /// The journal of the node's audit logs, one per start.
+    pub journal: JournalConfig,
     /// Where HTTP is served; port 0 takes a free one. Nothing: not served.
     pub http: Option<SocketAddr>,
     /// Where gRPC is served.
@@ -56,13 +58,13 @@ pub struct NodeConfig {
 
 impl NodeConfig {
     /// A node that listens nowhere yet, with the bounds of `model::caps`.
-    pub fn new(name: NodeName, incarnation: u64, digest_key: Secret<[u8; 32]>, log: PathBuf) -> Self {
+    pub fn new(name: NodeName, incarnation: u64, secret: Secret<[u8; 32]>, journal: PathBuf) -> Self {
         Self {
             name,
             incarnation,
-            digest_key,
+            secret,
             clock: Clock::System,
-            log,
+            journal: journal.into(),
             http: None,
             grpc: None,
             metrics: None,
@@ -103,21 +105,16 @@ pub struct Node {
 pub struct Ended {
     /// Connections and streams that were cut off, unanswered, since they took longer than the drain may.
     pub cut_off: usize,
-    /// Whether the log is complete on disk.
+    /// Whether the audit log of this start is closed.
     pub log: io::Result<()>,
 }
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The decision log cannot be opened.
-    #[error("the decision log `{}` cannot be opened for appending: {source}", path.display())]
-    Log {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
+    /// The journal cannot be opened, or the log of this start not begun.
+    #[error("the audit journal cannot be opened: {0}")]
+    Journal(#[from] JournalError),
     /// An address cannot be bound.
     #[error("the {listener} address `{address}` cannot be bound: {source}")]
     Bind {
@@ -145,13 +142,13 @@ impl Node {
         let decider = DeciderConfig {
             node: config.name,
             incarnation: config.incarnation,
-            digest_key: config.digest_key,
+            secret: config.secret,
             clock: config.clock,
-            log: &config.log,
+            journal: config.journal,
             calls_in_progress_max: config.calls_in_progress_max,
         };
-        let decider = Decider::new(decider, snapshot)
-            .map_err(|source| StartError::Log { path: config.log.clone(), source })?;
+        let opened = tokio::task::spawn_blocking(|| Decider::new(decider, snapshot)).await;
+        let decider = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
         let tls = config.tls.as_deref();
         let http = bind("HTTP", config.http, Protocol::Http, tls).await?;
         let grpc = bind("gRPC", config.grpc, Protocol::Http2, tls).await?;
@@ -262,7 +259,7 @@ impl Node {
 
     /// Ends the node: not ready, its slots given to others where there are any, nothing more accepted, calls in progress
     /// answered (as long as the drain may take), then what was borrowed returned (waiting at most
-    /// [`caps::LEND_RETURN_SECONDS`]), and the log synced and closed.
+    /// [`caps::LEND_RETURN_SECONDS`]), and the audit log closed.
     pub async fn shutdown(mut self) -> Ended {
         self.leave().await;
         self.life.stopping.cancel();
@@ -277,7 +274,7 @@ impl Node {
         self.tasks.shutdown().await;
         self.decider.tell_overdue_refusals();
         let decider = Arc::clone(&self.decider);
-        let log = tokio::task::spawn_blocking(move || decider.log.close()).await;
+        let log = tokio::task::spawn_blocking(move || decider.records.close()).await;
         Ended { cut_off, log: log.unwrap_or_else(|panic| Err(io::Error::other(panic))) }
     }
 
@@ -362,6 +359,7 @@ impl Node {
             for round in (0..FORGET_EVERY).cycle() {
                 rounds.tick().await;
                 decider.tell_overdue_refusals();
+                decider.records.look();
                 decider.look_at_policies();
                 if round == 0 {
                     decider.forget_old_requests();

@@ -4,13 +4,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::decider::{Decider, PolicyStanding};
+use crate::records::Trouble;
 
-/// Ready while there are policies to enforce, the log can be written and the node neither leaves nor stops. Cheap to clone.
+/// Ready while there are policies to enforce, the journal can be written and the node neither leaves nor stops. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Readiness {
     leaving: CancellationToken,
     stopping: CancellationToken,
-    log_healthy: watch::Receiver<bool>,
+    trouble: watch::Receiver<Option<Trouble>>,
     policies: watch::Receiver<PolicyStanding>,
 }
 
@@ -19,7 +20,7 @@ impl Readiness {
         Self {
             leaving: decider.leaving().clone(),
             stopping,
-            log_healthy: decider.log.healthy(),
+            trouble: decider.records.trouble(),
             policies: decider.policies(),
         }
     }
@@ -28,7 +29,7 @@ impl Readiness {
     pub(crate) fn is_ready(&self) -> bool {
         !self.is_leaving()
             && !self.is_stopping()
-            && self.is_log_healthy()
+            && self.trouble.borrow().is_none()
             && self.policies() == PolicyStanding::InForce
     }
 
@@ -42,9 +43,9 @@ impl Readiness {
         self.stopping.is_cancelled()
     }
 
-    /// Whether the log can be written.
-    pub(crate) fn is_log_healthy(&self) -> bool {
-        *self.log_healthy.borrow()
+    /// Why nothing can be recorded, if so.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        self.trouble.borrow().clone()
     }
 
     /// Whether there are policies to enforce.
@@ -65,7 +66,7 @@ impl Readiness {
         tokio::select! {
             () = self.stopping.cancelled() => true,
             () = self.leaving.cancelled(), if !self.is_leaving() => true,
-            changed = self.log_healthy.changed() => changed.is_ok(),
+            changed = self.trouble.changed() => changed.is_ok(),
             changed = self.policies.changed() => changed.is_ok(),
         }
     }

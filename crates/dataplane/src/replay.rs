@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aegis_audit::journal::Ticket;
 use aegis_model::caps;
 use aegis_model::clock::UnixNanos;
 use aegis_model::decision::Decision;
@@ -9,7 +10,6 @@ use papaya::{Compute, HashMap, Operation};
 use tokio::sync::OnceCell;
 
 use crate::answer::Refused;
-use crate::log::Ack;
 
 /// SHA-256 over who asks and the `request_id`.
 pub(crate) type ReplayKey = [u8; 32];
@@ -33,8 +33,8 @@ pub(crate) struct Slot {
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) end: Result<Box<Decision>, Refused>,
-    /// Whether its record was written; nothing if it has none.
-    pub(crate) ack: Option<Ack>,
+    /// Whether its record is kept; nothing if it has none.
+    pub(crate) ticket: Option<Ticket>,
 }
 
 impl Replays {

@@ -1,4 +1,4 @@
-//! Calls that are refused without a decision: each is counted, and each source gets one line per code and second.
+//! Calls that are refused without a decision: each is counted, and each source gets one record per code and second.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -54,13 +54,13 @@ pub(crate) struct Tally {
 
 #[derive(Debug)]
 struct Counter {
-    /// The second of the last line; `u64::MAX` before the first.
+    /// The second of the last record; `u64::MAX` before the first.
     told: AtomicU64,
     /// How many since then.
     untold: AtomicU64,
 }
 
-/// A line that is due.
+/// A record that is due.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Due {
     pub(crate) source: Source,
@@ -73,8 +73,19 @@ impl Tally {
         Self { counters: HashMap::new(), sources_max }
     }
 
-    /// Counts one refused call. The first of its second gives a line, with those that no line told of yet.
+    /// Counts one refused call. The first of its second gives a record, with those that no record told of yet.
     pub(crate) fn note(&self, source: Source, code: ReasonCode, now: UnixNanos) -> Option<Due> {
+        let (key, counter) = self.count(source, code);
+        let count = counter.take(now)?;
+        Some(Due { source: key.0, code: key.1, count })
+    }
+
+    /// Counts one refused call, of which a later record tells.
+    pub(crate) fn note_for_later(&self, source: Source, code: ReasonCode) {
+        self.count(source, code);
+    }
+
+    fn count(&self, source: Source, code: ReasonCode) -> ((Source, ReasonCode), Arc<Counter>) {
         let counters = self.counters.pin();
         let mut key = (source, code);
         if counters.len() >= self.sources_max && !counters.contains_key(&key) {
@@ -84,11 +95,10 @@ impl Tally {
             Arc::new(Counter { told: AtomicU64::new(u64::MAX), untold: AtomicU64::new(0) })
         }));
         counter.untold.fetch_add(1, Ordering::Relaxed);
-        let count = counter.take(now)?;
-        Some(Due { source: key.0, code: key.1, count })
+        (key, counter)
     }
 
-    /// The lines of sources that fell silent with calls untold, and forgets those without any. To be called about
+    /// The records of sources that fell silent with calls untold, and forgets those without any. To be called about
     /// every second, and before the end.
     pub(crate) fn overdue(&self, now: UnixNanos) -> Vec<Due> {
         let counters = self.counters.pin();
@@ -107,7 +117,7 @@ impl Tally {
 }
 
 impl Counter {
-    /// Takes what is untold, if the last line was in another second.
+    /// Takes what is untold, if the last record was in another second.
     fn take(&self, now: UnixNanos) -> Option<u64> {
         let (told, second) = (self.told.load(Ordering::Relaxed), now.seconds());
         if told == second || self.untold.load(Ordering::Relaxed) == 0 {

@@ -1,11 +1,15 @@
 //! What tests of this crate share: a key, tokens, and deciders over planted judgements.
 
+pub(crate) mod disk;
 pub(crate) mod lent;
+pub(crate) mod lines;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use aegis_audit::journal::{Disk, SystemDisk};
 use aegis_identity::cache::TokenCache;
 use aegis_identity::claims::AgentClaims;
 use aegis_identity::keys::SigningKey;
@@ -28,6 +32,7 @@ use crate::answer::Answer;
 use crate::case::Surface;
 use crate::decider::{Decider, DeciderConfig};
 use crate::limits::testing::{Leader, TestBook};
+use crate::records::JournalConfig;
 use crate::snapshot::{Snapshot, Tenant};
 use crate::walk::walk;
 
@@ -52,18 +57,16 @@ impl Bench {
 
     /// The same, with room for so many calls.
     pub(crate) fn with_calls(judge: fn(&Question<'_>) -> Verdict, calls_in_progress_max: usize) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let log = folder.path().join("decisions.jsonl");
-        Self::with_log(judge, calls_in_progress_max, folder, &log)
+        Self::with_disk(judge, calls_in_progress_max, Arc::new(SystemDisk))
     }
 
-    /// The same, with another log.
-    pub(crate) fn with_log(
+    /// The same, with a journal on another disk.
+    pub(crate) fn with_disk(
         judge: fn(&Question<'_>) -> Verdict,
         calls_in_progress_max: usize,
-        folder: TempDir,
-        log: &std::path::Path,
+        disk: Arc<dyn Disk>,
     ) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
         let minter =
             Minter::new(SigningKey::generate(&mut StdRng::seed_from_u64(1)), "test".parse().unwrap());
         let trust = Trust::new([minter.trusted_key()]).unwrap();
@@ -72,29 +75,28 @@ impl Bench {
         let config = DeciderConfig {
             node: "n1".parse().unwrap(),
             incarnation: 1,
-            digest_key: Secret::new([7; 32]),
+            secret: Secret::new([7; 32]),
             clock: clock.clone(),
-            log,
+            journal: JournalConfig { disk, ..folder.path().join("audit").into() },
             calls_in_progress_max,
         };
         let snapshot = Snapshot::new(1, verifier.clone(), [Tenant::planted("acme", policy(1), judge)]);
-        let decider = Decider::new(config, snapshot).expect("the log can be opened");
+        let decider = Decider::new(config, snapshot).expect("the journal can be opened");
         Self { decider, clock, minter, verifier, folder }
     }
 
     /// A decider that waits for news from a feed.
     pub(crate) fn awaiting() -> Self {
         let bench = Self::new(by_amount);
-        let log = bench.folder.path().join("decisions.jsonl");
         let config = DeciderConfig {
             node: "n1".parse().unwrap(),
             incarnation: 0,
-            digest_key: Secret::new([7; 32]),
+            secret: Secret::new([7; 32]),
             clock: bench.clock.clone(),
-            log: &log,
+            journal: bench.folder.path().join("awaiting").into(),
             calls_in_progress_max: 100,
         };
-        let decider = Decider::new(config, Snapshot::awaiting()).expect("the log can be opened");
+        let decider = Decider::new(config, Snapshot::awaiting()).expect("the journal can be opened");
         Self { decider, ..bench }
     }
 
@@ -103,6 +105,7 @@ impl Bench {
         let book = TestBook::start(leader, 1);
         self.decider.book = Arc::clone(&book.book);
         self.decider.clock = leader.clock.clone();
+        self.decider.records.wait_in_thread.store(true, Ordering::Relaxed);
         self.clock = leader.clock.clone();
         (self, book)
     }
@@ -149,10 +152,10 @@ impl Bench {
         walk(&self.decider, received).await
     }
 
-    /// The lines of the log so far.
+    /// The records so far.
     pub(crate) fn lines(&self) -> Vec<serde_json::Value> {
-        let text = std::fs::read_to_string(self.folder.path().join("decisions.jsonl")).expect("the log");
-        text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+        let awaiting = self.folder.path().join("awaiting");
+        lines::lines(&if awaiting.exists() { awaiting } else { self.folder.path().join("audit") })
     }
 }
 

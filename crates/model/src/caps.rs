@@ -452,9 +452,6 @@ pub const REGEX_CACHE_MAX: usize = 256;
 /// Most virtual machine instructions one program may execute for one call. Beyond: `CustomRule`.
 pub const EVALUATION_STEPS_MAX: usize = 250_000;
 
-/// Most decision records waiting for the writer. Beyond: `AuditUnavailable`.
-pub const RECORD_QUEUE_MAX: usize = 8_192;
-
 /// Seconds for which a `request_id` is remembered at a node.
 pub const REPLAY_SECONDS: u64 = 60;
 
@@ -478,10 +475,7 @@ pub const TENANT_LABELS_MAX: usize = 100;
 /// The pause that an answer `Overloaded` or `…Unavailable` suggests, in milliseconds.
 pub const RETRY_AFTER_MS: u64 = 250;
 
-/// Most decision records that one write to the log holds.
-pub const RECORD_BATCH_MAX: usize = 1_024;
-
-/// Longest wait for a record to be written, in seconds. Longer: `AuditUnavailable`.
+/// Longest wait for a record to be on disk, in seconds. Longer: `AuditUnavailable`.
 pub const RECORD_WAIT_SECONDS: u64 = 5;
 
 /// Most reasons and most rules in one record; the rest is counted in it.
@@ -969,7 +963,7 @@ const _: () = assert!(PAGE_ROWS_DEFAULT <= PAGE_ROWS_MAX);
 const _: () = assert!(POLICY_FILE_BYTES_MAX <= POLICY_SET_BYTES_MAX);
 const _: () = assert!(REGEX_BYTES_MAX < REGEX_COMPILED_BYTES_MAX);
 const _: () =
-    assert!(CALLS_IN_PROGRESS_MAX <= RECORD_QUEUE_MAX, "a call that was admitted finds room for its record");
+    assert!(CALLS_IN_PROGRESS_MAX <= AUDIT_QUEUE_MAX, "a call that was admitted finds room for its record");
 const _: () = assert!(
     BUNDLE_CHUNKS_MAX * 34 + NAME_BYTES_MAX + CLUSTER_ID_BYTES_MAX + 256 <= MANIFEST_BYTES_MAX,
     "a manifest of the largest bundle fits"

@@ -102,6 +102,19 @@ pub struct Approval {
     pub expires_at: String,
 }
 
+/// Where the record of a decision stands in the audit log of the node that decided. Whoever has it can ask for the proof that the
+/// record is there, now and later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    /// The log, as `CLUSTER/NODE/INCARNATION`.
+    pub log: Arc<str>,
+    /// The record's place in it, counted from 0.
+    pub index: u64,
+    /// The hash of its leaf, in hexadecimal.
+    pub leaf: String,
+}
+
 /// The answer to one call. Shape of the wire form: the 200 body of `POST /v1/decide`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -124,6 +137,9 @@ pub struct Decision {
     /// What is left after this call; absent when no limit has anything to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
+    /// Where its record stands in the audit log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
     /// Whether this is an earlier answer, given again for the same `request_id`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,

@@ -55,9 +55,9 @@ pub fn write_decision(decision: Decision, judged: Option<Bytes>) -> v1::DecideRe
         explanation: decision.explanation.as_ref().map(json_bytes).unwrap_or_default(),
         limits: decision.limits.map(write_limits),
         approval: decision.approval.map(write_approval),
-        // Nobody cleans parameters or gives receipts yet.
+        receipt: decision.receipt.map(write_receipt),
+        // Nobody cleans parameters yet.
         redactions: Vec::new(),
-        receipt: None,
     }
 }
 
@@ -91,6 +91,7 @@ pub fn read_decision(response: v1::DecideResponse) -> Result<Decision, BadAnswer
             url: approval.url,
             expires_at: approval.expires_at,
         }),
+        receipt: response.receipt.map(read_receipt),
         replayed: response.replayed,
         owner: (!response.owner.is_empty()).then(|| response.owner.into()),
         explanation,
@@ -100,6 +101,16 @@ pub fn read_decision(response: v1::DecideResponse) -> Result<Decision, BadAnswer
 /// A request for approval as a message.
 pub fn write_approval(approval: decision::Approval) -> v1::Approval {
     v1::Approval { id: approval.id, url: approval.url, expires_at: approval.expires_at }
+}
+
+fn write_receipt(receipt: decision::Receipt) -> v1::Receipt {
+    let decision::Receipt { log, index, leaf } = receipt;
+    v1::Receipt { log: log.as_ref().to_owned(), index, leaf }
+}
+
+fn read_receipt(receipt: v1::Receipt) -> decision::Receipt {
+    let v1::Receipt { log, index, leaf } = receipt;
+    decision::Receipt { log: log.into(), index, leaf }
 }
 
 fn write_limits(limits: decision::Limits) -> v1::Limits {

@@ -2,7 +2,7 @@
 
 use aegis_model::call::ToolCall;
 use aegis_model::completion::{Completion, Status};
-use aegis_model::decision::Decision;
+use aegis_model::decision::{Decision, Receipt};
 use serde_json::{Value, json};
 
 use crate::bad_request::BadRequest;
@@ -57,6 +57,14 @@ pub fn read_completion(body: &[u8]) -> Result<Completion, BadRequest> {
     let status = status.ok_or_else(|| BadRequest::UnknownValue { at: at(), known: &Status::NAMES })?;
     let cost = members.text("cost")?;
     convert::completion(decision_id, status, cost.as_deref(), members.value("result"))
+}
+
+/// Reads the receipt whose record is to be proved. Errors: as [`read_call`].
+pub fn read_receipt(body: &[u8]) -> Result<Receipt, BadRequest> {
+    let mut members = Members::new(read_object(body, "")?, "", &["log", "index", "leaf"])?;
+    let (log, leaf) = (members.required_text("log")?, members.required_text("leaf")?);
+    let index = members.required_number("index")?;
+    Ok(Receipt { log: log.into(), index, leaf })
 }
 
 /// Writes the answer to a completion as the body of a 200 answer: the result, if there is one.

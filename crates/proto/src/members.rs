@@ -91,6 +91,15 @@ impl Members {
         self.object.remove(name)
     }
 
+    /// A whole number that has to be there.
+    pub(crate) fn required_number(&mut self, name: &str) -> Result<u64, BadRequest> {
+        let expected = "a whole number";
+        match self.object.remove(name) {
+            None => Err(BadRequest::Missing { at: self.pointer(name), expected }),
+            Some(value) => value.as_u64().ok_or_else(|| self.wrong_type(name, expected, &value)),
+        }
+    }
+
     fn wrong_type(&self, name: &str, expected: &'static str, found: &Value) -> BadRequest {
         BadRequest::WrongType { at: self.pointer(name), expected, found: kind(found) }
     }

@@ -81,6 +81,11 @@
 //! answers which one that is, and sends later calls there, always with the TLS settings that it was built with. It is given one
 //! node or more to begin with ([`ClientBuilder::endpoint`]); when one fails, the next one is asked at once. A call that two nodes
 //! have judged, since the first one's answer was lost together with that node, may be charged twice: limits err on the strict side.
+//!
+//! # Evidence
+//!
+//! Each answer says where its record stands in the audit log ([`Decided::receipt`]). [`InclusionProof`] checks, with the log's key from
+//! somewhere else, that it is really there.
 
 mod builder;
 mod call;
@@ -88,6 +93,7 @@ mod client;
 mod complete;
 mod error;
 mod outcome;
+mod proof;
 mod retry;
 mod route;
 mod stream;
@@ -100,5 +106,6 @@ pub use client::Client;
 pub use complete::Completion;
 pub use error::{NodeStatus, SdkError};
 pub use outcome::{Decided, Outcome, Refused};
+pub use proof::{InclusionProof, LogKey, ProofError};
 pub use stream::DecisionStream;
 pub use token::{TokenError, TokenFuture, TokenProvider, TokenSource};

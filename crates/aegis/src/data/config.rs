@@ -13,6 +13,7 @@ use aegis_model::ids::TenantId;
 use serde::{Deserialize, Serialize};
 
 use crate::config_file;
+use crate::state::AUDIT_DIR;
 
 /// What a data node runs with. Every path is absolute once it is read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,9 +23,12 @@ pub(crate) struct Config {
     pub(crate) node: NodeName,
     /// Where the node keeps its numbers.
     pub(crate) data_dir: PathBuf,
-    /// The decision log.
+    /// The audit journal's folder.
     #[serde(default)]
-    pub(crate) record_file: Option<PathBuf>,
+    pub(crate) audit_dir: Option<PathBuf>,
+    /// Where the decision log was, before there was a journal.
+    #[serde(default, skip_serializing)]
+    record_file: Option<toml::Value>,
     /// How clients reach HTTP, e.g. `https://aegis.example.com`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) public_url: Option<String>,
@@ -180,9 +184,9 @@ impl Config {
     fn anchor(&mut self, folder: &Path) {
         let at = |path: &mut PathBuf| *path = folder.join(&*path);
         at(&mut self.data_dir);
-        match &mut self.record_file {
-            Some(record_file) => at(record_file),
-            none => *none = Some(self.data_dir.join("decisions.jsonl")),
+        match &mut self.audit_dir {
+            Some(audit_dir) => at(audit_dir),
+            none => *none = Some(self.data_dir.join(AUDIT_DIR)),
         }
         if let Some(tls) = &mut self.tls {
             at(&mut tls.certificate);
@@ -200,6 +204,12 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), String> {
+        if self.record_file.is_some() {
+            return Err(
+                "`record_file` is no more: decisions are recorded in the audit journal, whose folder `audit_dir` names; read it with `aegis audit tail`"
+                    .to_owned(),
+            );
+        }
         let within = |key: &str, value: usize, most: usize| match value {
             value if (1..=most).contains(&value) => Ok(()),
             _ => Err(format!("`{key}` is {value}; it has to be from 1 to {most}")),
@@ -259,7 +269,7 @@ mod tests {
     fn paths_begin_at_the_file_and_defaults_are_filled_in() {
         let config = Config::parse(WHOLE, Path::new("/etc/aegis")).unwrap();
         assert_eq!(config.data_dir, Path::new("/etc/aegis/state"));
-        assert_eq!(config.record_file.as_deref(), Some(Path::new("/etc/aegis/state/decisions.jsonl")));
+        assert_eq!(config.audit_dir.as_deref(), Some(Path::new("/etc/aegis/state/audit")));
         assert_eq!(config.trust[0].key, Path::new("/etc/aegis/i.pem"));
         assert_eq!(config.tenants[0].policies, Path::new("/p"));
         assert_eq!(config.listen.metrics.port(), 7090);
@@ -305,6 +315,7 @@ mod tests {
         );
         assert!(problem(&fed.replace("'https://control-1:7071'", "")).contains("names no control node"));
         assert!(problem(&fed.replace("region", "regoin")).contains("unknown field `regoin`"));
+        assert!(problem(&format!("record_file = 'x.jsonl'\n{WHOLE}")).contains("`audit_dir`"));
         assert!(problem(&format!("body_bytes_max = 0\n{WHOLE}")).contains("body_bytes_max"));
         assert!(problem(&format!("{WHOLE}[listen]\nhttp = 'localhost'\n")).contains("line 10"));
     }

@@ -124,7 +124,7 @@ fn trusted_keys(config: &Config) -> anyhow::Result<Vec<TrustedKey>> {
 }
 
 fn node_config(config: &Config, data_dir: &DataDir, incarnation: u64) -> anyhow::Result<NodeConfig> {
-    let log = config.record_file.clone().unwrap_or_else(|| data_dir.decision_log());
+    let journal = config.audit_dir.clone().unwrap_or_else(|| data_dir.audit());
     Ok(NodeConfig {
         http: Some(config.listen.http),
         grpc: Some(config.listen.grpc),
@@ -133,12 +133,12 @@ fn node_config(config: &Config, data_dir: &DataDir, incarnation: u64) -> anyhow:
         public_url: config.public_url.clone(),
         body_bytes_max: config.body_bytes_max,
         calls_in_progress_max: config.calls_in_progress_max,
-        ..NodeConfig::new(config.node.clone(), incarnation, digest_key(), log)
+        ..NodeConfig::new(config.node.clone(), incarnation, secret(), journal)
     })
 }
 
-/// The key of the digests in records: new at every start, known to nobody.
-pub(crate) fn digest_key() -> Secret<[u8; 32]> {
+/// What a node makes keys, ids and digests of records from: new at every start, known to nobody.
+pub(crate) fn secret() -> Secret<[u8; 32]> {
     let mut key = [0; 32];
     rand::rng().fill_bytes(&mut key);
     Secret::new(key)
@@ -218,7 +218,7 @@ async fn serve(
             "connections were cut off, unanswered, when the time to drain was over"
         );
     }
-    ended.log.context("closing the decision log")?;
+    ended.log.context("closing the audit log")?;
     match fault {
         Some(task) => bail!("the node stopped, since {task} ended"),
         None => Ok(Ended::Done),

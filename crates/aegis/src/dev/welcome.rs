@@ -35,6 +35,8 @@ pub(super) struct Welcome {
     mint: String,
     /// How this program is called.
     program: String,
+    /// The command that shows what was decided.
+    tail: String,
     /// Whether a shell finds this program by its name.
     by_name: bool,
 }
@@ -44,14 +46,16 @@ impl Welcome {
     pub(super) fn prepare(first: &First, addresses: Addresses, plane: &Plane, data_dir: &DataDir) -> Self {
         let samples = samples::find(&first.set, &first.tests, Clock::System.now());
         let (program, by_name) = program();
+        let audit = data_dir.audit();
         let data_dir = quoted_path(data_dir.root());
         let agent =
             samples.iter().flatten().next().map_or_else(|| any_agent(first), |case| case.agent.clone());
         let mint = format!("{program} token mint --data-dir {data_dir} --agent {}", quoted(agent.as_str()));
+        let tail = format!("{program} audit tail {}", quoted_path(&audit));
         let commands = samples.map(|case| case.map(|case| command(&case, &program, &data_dir)));
         let (place, policy) = (first.place.clone(), first.policy.clone());
         let (control, token_file) = (plane.node.addresses().http, plane.token_file.clone());
-        Self { agent, place, policy, addresses, control, token_file, commands, mint, program, by_name }
+        Self { agent, place, policy, addresses, control, token_file, commands, mint, program, tail, by_name }
     }
 
     /// The agent that the token is for.
@@ -80,7 +84,7 @@ impl Welcome {
             "event": "ready", "http": url(self.addresses.http), "grpc": url(self.addresses.grpc),
             "metrics": url(self.addresses.metrics), "control": url(self.control), "admin_token_file": self.token_file,
             "policies": self.place, "policy": self.policy,
-            "data_dir": data_dir.root(), "agent": self.agent, "token": token, "mint": self.mint, "commands": commands,
+            "data_dir": data_dir.root(), "agent": self.agent, "token": token, "mint": self.mint, "tail": self.tail, "commands": commands,
         })
     }
 
@@ -123,6 +127,10 @@ impl Welcome {
                 tenant()
             ));
         }
+        text.push_str(&format!(
+            "\nWhat was decided is in the audit log, tamper-evident: {} (add --follow), or `audit verify`.\n",
+            self.tail
+        ));
         if !self.by_name {
             text.push_str("\n`aegis` is not on your PATH, so the commands name it in full.\n");
         }

@@ -1,4 +1,4 @@
-//! The data directory of a node: numbers and decision log, and for `aegis dev` its signing key and what it says of itself.
+//! The data directory of a node: numbers and audit journal, and for `aegis dev` its signing key and what it says of itself.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -18,6 +18,9 @@ const KEY_BYTES_MAX: usize = 4 << 10;
 
 /// Larger than any description of a node.
 const DEV_NODE_BYTES_MAX: usize = 64 << 10;
+
+/// The folder of the audit journal in a data directory.
+pub(crate) const AUDIT_DIR: &str = "audit";
 
 /// A data directory. All of it belongs to its owner alone.
 #[derive(Debug, Clone)]
@@ -107,9 +110,9 @@ impl DataDir {
         }
     }
 
-    /// The decision log.
-    pub(crate) fn decision_log(&self) -> PathBuf {
-        self.root.join("decisions.jsonl")
+    /// The folder of the audit journal.
+    pub(crate) fn audit(&self) -> PathBuf {
+        self.root.join(AUDIT_DIR)
     }
 
     /// Where `aegis dev` keeps the token of its administrator.

@@ -9,7 +9,7 @@ use aegis_testkit::{TestProcess, root};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{LONG, aegis, finish, run, wait_for_error_line};
+use crate::support::{LONG, aegis, finish, run, text_below, wait_for_error_line};
 
 /// A folder with everything that `examples/managed-security/aegis.toml` names, and more if asked for.
 struct Site {
@@ -127,8 +127,8 @@ fn tenants_are_judged_apart() {
     assert_eq!(outcome("globex-health", "balance.json"), json!("deny"));
     assert_eq!(outcome("globex-health", "appointment.json"), json!("allow"));
     assert_eq!(outcome("acme-bank", "appointment.json"), json!("deny"));
-    let log = fs::read_to_string(site.path("state/decisions.jsonl")).expect("a log");
-    assert_eq!(log.matches("\"tenant\":\"acme-bank\"").count(), 2, "{log}");
+    let log = text_below(&site.path("state/audit"));
+    assert_eq!(log.matches("\"chain\":\"tenant/acme-bank\"").count(), 2, "{log}");
     node.stop();
 }
 
@@ -192,7 +192,7 @@ fn the_effective_configuration_has_every_default() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let shown: toml::Table = ran.stdout.parse().expect("TOML");
     assert_eq!(shown["body_bytes_max"].as_integer(), Some(1 << 20));
-    assert!(shown["record_file"].as_str().expect("a path").ends_with("/state/decisions.jsonl"));
+    assert!(shown["audit_dir"].as_str().expect("a path").ends_with("/state/audit"));
 }
 
 #[test]

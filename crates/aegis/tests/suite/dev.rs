@@ -8,7 +8,9 @@ use std::process::Command;
 use aegis_testkit::TestProcess;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Dev, LONG, clean, decide, dev_command, dev_command_at, finish, payment, run};
+use crate::support::{
+    Answer, Dev, LONG, clean, decide, dev_command, dev_command_at, finish, payment, run, text_below,
+};
 
 fn check(answer: &Answer, outcome: &str, codes: &[&str]) {
     let mut found = answer.codes();
@@ -63,14 +65,14 @@ fn every_decision_is_in_the_log_when_it_is_answered_and_no_parameter_is() {
         "tool": "stripe-payments", "action": "create_payment", "params": {"amount": 4999, "note": "KEEP OUT"},
     }));
     let id = answer.body["decision_id"].as_str().expect("an id");
-    let log = fs::read_to_string(dev.data_dir.path().join("decisions.jsonl")).expect("a log");
-    assert!(log.lines().any(|line| line.contains(id)), "{log}");
+    let log = text_below(&dev.data_dir.path().join("audit"));
+    assert!(log.contains(id), "{log}");
     assert!(!log.contains("KEEP OUT"), "{log}");
     let mode = |name: &str| {
         let metadata = fs::metadata(dev.data_dir.path().join(name)).expect(name);
         metadata.permissions().mode() & 0o777
     };
-    assert_eq!((mode("signing-key.pem"), mode("decisions.jsonl")), (0o600, 0o600));
+    assert_eq!((mode("signing-key.pem"), mode("audit/1/key"), mode("audit")), (0o600, 0o600, 0o700));
     dev.stop();
 }
 

@@ -11,6 +11,7 @@ mod data;
 mod dev;
 mod examples;
 mod faults;
+mod kills;
 mod limits;
 mod policy;
 mod reload;

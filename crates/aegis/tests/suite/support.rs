@@ -38,6 +38,20 @@ pub(crate) fn clean(command: &mut Command) {
     command.env("NO_COLOR", "1").stdin(Stdio::null());
 }
 
+/// All that stands in the files below a folder, as far as it is text.
+pub(crate) fn text_below(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            text.push_str(&text_below(&path));
+        } else {
+            text.push_str(&String::from_utf8_lossy(&std::fs::read(&path).expect("a file")));
+        }
+    }
+    text
+}
+
 /// What a command ended with.
 #[derive(Debug)]
 pub(crate) struct Ran {
@@ -200,13 +214,17 @@ pub(crate) fn decide(http: SocketAddr, token: &str, call: &Value) -> Answer {
 
 /// What is answered to `body` at `path`, over HTTP/1.1 on a connection of its own.
 pub(crate) fn post(http: SocketAddr, path: &str, token: &str, body: &Value) -> Answer {
+    exchange(http, &request(http, path, token, body))
+}
+
+fn request(http: SocketAddr, path: &str, token: &str, body: &Value) -> String {
     let body = body.to_string();
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: {http}\r\nAuthorization: Bearer {token}\r\n\
          Content-Type: application/json\r\nContent-Length: {}",
         body.len()
     );
-    exchange(http, &format!("{head}\r\nConnection: close\r\n\r\n{body}"))
+    format!("{head}\r\nConnection: close\r\n\r\n{body}")
 }
 
 /// What is at `path`, over HTTP/1.1 on a connection of its own.
@@ -220,14 +238,24 @@ pub(crate) fn get_with_token(http: SocketAddr, path: &str, token: &str) -> Answe
     exchange(http, &format!("{head}\r\nConnection: close\r\n\r\n"))
 }
 
+/// The same of a node that may be gone.
+pub(crate) fn try_decide(http: SocketAddr, token: &str, call: &Value) -> std::io::Result<Answer> {
+    try_exchange(http, &request(http, "/v1/decide", token, call))
+}
+
 fn exchange(http: SocketAddr, request: &str) -> Answer {
-    let mut stream = TcpStream::connect(http).expect("it listens");
-    stream.write_all(request.as_bytes()).expect("it reads");
+    try_exchange(http, request).expect("it answers")
+}
+
+fn try_exchange(http: SocketAddr, request: &str) -> std::io::Result<Answer> {
+    let cut_off = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+    let mut stream = TcpStream::connect(http)?;
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("it answers");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    Answer { status, body: serde_json::from_str(body).expect("JSON") }
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(cut_off)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(cut_off)?;
+    Ok(Answer { status, body: serde_json::from_str(body).map_err(|_cut_off| cut_off())? })
 }
 
 /// A payment of the demo policy.

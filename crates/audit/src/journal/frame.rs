@@ -83,7 +83,12 @@ impl Place {
 
     /// The frame at `at`, if a whole one stands there.
     fn frame<'b>(&self, file: &'b [u8], at: usize) -> Option<Frame<'b>> {
-        let (header, rest) = file.get(at..)?.split_first_chunk::<HEADER_BYTES>()?;
+        self.first(file.get(at..)?, at as u64)
+    }
+
+    /// The frame that `bytes` begin with, which stand at `place` of the file, if it is whole.
+    pub(super) fn first<'b>(&self, bytes: &'b [u8], place: u64) -> Option<Frame<'b>> {
+        let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
         if header[..4] != MAGIC || header[5] > 1 || header[6..8] != [0, 0] {
             return None;
         }
@@ -92,7 +97,7 @@ impl Place {
         let body = rest.get(..length)?;
         let synced = u64::from_be_bytes(*header[12..].first_chunk()?);
         let hash = Hash::of(body);
-        let sound = self.checksum(at as u64, &header[..20], &hash) == header[20..];
+        let sound = self.checksum(place, &header[..20], &hash) == header[20..];
         sound.then_some(Frame { kind, relaxed: header[5] == 1, synced, body, hash })
     }
 
@@ -103,7 +108,7 @@ impl Place {
     pub(super) fn read<'b>(&self, file: &'b [u8]) -> Result<(Vec<Frame<'b>>, usize), Damage> {
         let (mut frames, mut at) = (Vec::new(), 0);
         while let Some(frame) = self.frame(file, at) {
-            at += HEADER_BYTES + frame.body.len();
+            at += frame.bytes();
             frames.push(frame);
         }
         let beyond = (at + 1..file.len().saturating_sub(HEADER_BYTES - 1))
@@ -177,6 +182,13 @@ impl Standing {
     pub(super) fn after(before: Option<Self>, record: &Encoded, relaxed: bool) -> Self {
         let (seq, was) = before.map_or((0, false), |before| (before.seq, before.relaxed));
         Self { seq: seq + 1, entry: record.entry, relaxed: was || relaxed }
+    }
+}
+
+impl Frame<'_> {
+    /// Bytes that it takes in its file.
+    pub(super) fn bytes(&self) -> usize {
+        HEADER_BYTES + self.body.len()
     }
 }
 

@@ -35,7 +35,8 @@ use crate::tree;
 pub struct Home {
     disk: Arc<dyn Disk>,
     root: PathBuf,
-    cluster: ClusterId,
+    /// Nothing until it is known.
+    cluster: Option<ClusterId>,
     node: String,
     lock: Lock,
 }
@@ -65,33 +66,59 @@ impl Home {
         cluster: &ClusterId,
         node: &str,
     ) -> Result<Self, JournalError> {
+        let mut home = Self::of_node(disk, root, node)?;
+        home.belong_to(cluster)?;
+        Ok(home)
+    }
+
+    /// The same for a node that does not know its cluster yet: the folder may say, and otherwise [`Home::belong_to`] does.
+    ///
+    /// # Errors
+    /// As for [`Home::open`].
+    pub fn of_node(disk: Arc<dyn Disk>, root: &Path, node: &str) -> Result<Self, JournalError> {
         let cannot = |what| file(root, what);
         make_root(&*disk, root).map_err(cannot("cannot be made"))?;
         let lock = disk.lock(&root.join("lock")).map_err(cannot("cannot be locked"))?;
         let lock = lock.ok_or_else(|| JournalError::Locked { path: root.to_owned() })?;
-        let wanted = format!("{cluster}/{node}\n");
-        match disk.read(&root.join("node")) {
-            Ok(found) if found == wanted.as_bytes() => {}
-            Ok(found) => {
-                return Err(JournalError::OtherNode {
-                    path: root.to_owned(),
-                    found: String::from_utf8_lossy(&found).trim().escape_debug().to_string(),
-                    wanted: wanted.trim().to_owned(),
-                });
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let written = write_whole(&*disk, &root.join("node"), wanted.as_bytes());
-                written.and_then(|()| disk.sync_dir(root)).map_err(cannot("cannot be written"))?;
-            }
+        let cluster = match disk.read(&root.join("node")) {
+            Ok(found) => Some(owner(&found, node).ok_or_else(|| JournalError::OtherNode {
+                path: root.to_owned(),
+                found: String::from_utf8_lossy(&found).trim().escape_debug().to_string(),
+                wanted: node.to_owned(),
+            })?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(cannot("cannot be read")(error)),
+        };
+        Ok(Self { disk, root: root.to_owned(), cluster, node: node.to_owned(), lock: lock.into() })
+    }
+
+    /// The cluster of the node, if it is known.
+    pub fn cluster(&self) -> Option<&ClusterId> {
+        self.cluster.as_ref()
+    }
+
+    /// Says, for ever, which cluster the node is of.
+    ///
+    /// # Errors
+    /// [`JournalError::OtherNode`]: the folder is of another one. [`JournalError::File`].
+    pub fn belong_to(&mut self, cluster: &ClusterId) -> Result<(), JournalError> {
+        let wanted = format!("{cluster}/{}", self.node);
+        match &self.cluster {
+            Some(known) if known == cluster => Ok(()),
+            Some(known) => Err(JournalError::OtherNode {
+                path: self.root.clone(),
+                found: format!("{known}/{}", self.node),
+                wanted,
+            }),
+            None => {
+                let path = self.root.join("node");
+                let written = write_whole(&*self.disk, &path, format!("{wanted}\n").as_bytes());
+                let written = written.and_then(|()| self.disk.sync_dir(&self.root));
+                written.map_err(file(&self.root, "cannot be written"))?;
+                self.cluster = Some(cluster.clone());
+                Ok(())
+            }
         }
-        Ok(Self {
-            disk,
-            root: root.to_owned(),
-            cluster: cluster.clone(),
-            node: node.to_owned(),
-            lock: lock.into(),
-        })
     }
 
     /// The lives that have a log here, and whether it is closed.
@@ -127,7 +154,7 @@ impl Home {
         boot: &str,
         means: Means,
     ) -> Result<Journal, JournalError> {
-        let ours = *origin.cluster() == self.cluster && origin.node() == self.node;
+        let ours = Some(origin.cluster()) == self.cluster.as_ref() && origin.node() == self.node;
         let named =
             *key.verifying_key().name() == origin.key_name() && key.verifying_key().kind() == KeyKind::Note;
         if !ours || !named {
@@ -190,8 +217,8 @@ impl Home {
     }
 
     fn close(&self, life: u64, boot: &str, means: Means) -> Result<Closed, JournalError> {
-        let origin =
-            Origin::new(self.cluster.clone(), &self.node, life).map_err(|_withheld| JournalError::Key)?;
+        let cluster = self.cluster.clone().ok_or(JournalError::Key)?;
+        let origin = Origin::new(cluster, &self.node, life).map_err(|_withheld| JournalError::Key)?;
         let folder = self.folder(life);
         let key = self.key(&folder, &origin)?;
         let same_boot =
@@ -233,6 +260,13 @@ impl Home {
             Err(damaged("its key is of another log"))
         }
     }
+}
+
+/// The cluster that the file `node` names, if it names this node.
+fn owner(found: &[u8], node: &str) -> Option<ClusterId> {
+    let text = std::str::from_utf8(found).ok()?.strip_suffix('\n')?;
+    let (cluster, name) = text.split_once('/')?;
+    cluster.parse().ok().filter(|_| name == node)
 }
 
 /// Makes the folder and those above it that are not there, and syncs the names of all: a folder that a power cut takes away

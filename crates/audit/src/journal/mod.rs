@@ -9,6 +9,7 @@
 mod disk;
 mod error;
 mod frame;
+mod grown;
 mod home;
 mod live;
 mod seal;
@@ -30,6 +31,8 @@ pub(crate) use disk::write_whole;
 pub use disk::{Disk, DiskFile, SystemDisk};
 use error::Failure;
 pub use error::{JournalError, NotKept};
+pub use grown::Follower;
+pub(crate) use grown::{Grown, Step, grown};
 pub(crate) use home::make_root;
 pub use home::{Closed, Home};
 pub use live::{Proof, Signed};
@@ -97,6 +100,8 @@ struct Shared {
     closed: AtomicBool,
     /// Bytes of the records in the queue.
     bytes: AtomicUsize,
+    /// Records whose tickets have not resolved.
+    waiting: AtomicUsize,
     _lock: home::Lock,
 }
 
@@ -115,6 +120,7 @@ impl Journal {
             failure: Failure::default(),
             closed: AtomicBool::new(false),
             bytes: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             _lock: lock,
         });
         let for_thread = Arc::clone(&shared);
@@ -145,11 +151,18 @@ impl Journal {
             return Err(NotKept::Busy);
         }
         let (ticket, promise) = Ticket::new();
+        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
         let sent = self.send(Order::Record(draft, durability, promise));
         if sent.is_err() {
             self.shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
         }
         sent.map(|()| ticket)
+    }
+
+    /// How many records wait for the disk.
+    pub fn waiting(&self) -> usize {
+        self.shared.waiting.load(Ordering::Relaxed)
     }
 
     /// Signs a checkpoint over everything taken before, now. Blocks.
@@ -268,6 +281,12 @@ impl Shared {
         kept
     }
 
+    /// Tells what became of a record.
+    fn settle(&self, promise: Promise, outcome: Result<Placed, NotKept>) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        promise.settle(outcome);
+    }
+
     fn check(&self) -> Result<(), NotKept> {
         match self.failure.get() {
             Some(what) => Err(NotKept::Failed(what)),
@@ -374,13 +393,13 @@ fn turn(
             Order::Record(draft, durability, promise) => {
                 shared.bytes.fetch_sub(draft.bytes(), Ordering::Relaxed);
                 match &failed {
-                    Some(what) => promise.settle(Err(NotKept::Failed(Arc::clone(what)))),
+                    Some(what) => shared.settle(promise, Err(NotKept::Failed(Arc::clone(what)))),
                     None => match writer.put(&draft, durability) {
                         Ok((placed, early)) => {
                             strict |= !early;
                             kept.push((placed, promise));
                         }
-                        Err(refusal) => promise.settle(Err(refusal)),
+                        Err(refusal) => shared.settle(promise, Err(refusal)),
                     },
                 }
             }
@@ -397,9 +416,10 @@ fn turn(
     let written = if strict { writer.sync() } else { writer.write() };
     let done = written.map_err(|error| shared.fail(&format!("the journal cannot be written: {error}")));
     match &done {
-        Ok(()) => kept.into_iter().for_each(|(placed, promise)| promise.settle(Ok(placed))),
+        Ok(()) => kept.into_iter().for_each(|(placed, promise)| shared.settle(promise, Ok(placed))),
         Err(what) => {
-            kept.into_iter().for_each(|(_, promise)| promise.settle(Err(NotKept::Failed(Arc::clone(what)))))
+            let failed = || Err(NotKept::Failed(Arc::clone(what)));
+            kept.into_iter().for_each(|(_, promise)| shared.settle(promise, failed()));
         }
     }
     let followed = done.and_then(|()| {

@@ -33,8 +33,8 @@ impl Placed {
 }
 
 /// The promise that a record is kept. Resolves when the sync that covers it returned, or, where its chain asked for no
-/// more, when it was written. A future of any runtime, or waited for in a thread.
-#[derive(Debug)]
+/// more, when it was written. A future of any runtime, or waited for in a thread. Every clone tells the same.
+#[derive(Debug, Clone)]
 pub struct Ticket(Arc<Fate>);
 
 #[derive(Debug, Default)]
@@ -46,7 +46,8 @@ struct Fate {
 #[derive(Debug, Default)]
 struct State {
     outcome: Option<Result<Placed, NotKept>>,
-    waker: Option<Waker>,
+    /// Of everybody who waits: nearly always one.
+    wakers: Vec<Waker>,
 }
 
 /// The writer's end of a [`Ticket`]. Dropped unkept, it tells that the record is not kept.
@@ -59,6 +60,11 @@ impl Ticket {
         (Self(Arc::clone(&fate)), Promise(Some(fate)))
     }
 
+    /// One whose record will never be kept.
+    pub fn lost() -> Self {
+        Self::new().0
+    }
+
     /// Waits in this thread, at most so long.
     ///
     /// # Errors
@@ -67,6 +73,11 @@ impl Ticket {
         let waiting = self.0.told.wait_timeout_while(self.0.lock(), at_most, |state| state.outcome.is_none());
         let (state, _) = waiting.unwrap_or_else(PoisonError::into_inner);
         state.outcome.clone().unwrap_or(Err(NotKept::Busy))
+    }
+
+    /// Where the record stands, once it is known to be kept.
+    pub fn placed(&self) -> Option<Placed> {
+        self.0.lock().outcome.as_ref().and_then(|outcome| outcome.as_ref().ok().copied())
     }
 }
 
@@ -77,7 +88,9 @@ impl Future for Ticket {
         match &state.outcome {
             Some(outcome) => Poll::Ready(outcome.clone()),
             None => {
-                state.waker = Some(ctx.waker().clone());
+                if !state.wakers.iter().any(|known| known.will_wake(ctx.waker())) {
+                    state.wakers.push(ctx.waker().clone());
+                }
                 Poll::Pending
             }
         }
@@ -92,10 +105,10 @@ impl Fate {
     fn tell(&self, outcome: Result<Placed, NotKept>) {
         let mut state = self.lock();
         state.outcome.get_or_insert(outcome);
-        let waker = state.waker.take();
+        let wakers = std::mem::take(&mut state.wakers);
         drop(state);
         self.told.notify_all();
-        waker.into_iter().for_each(Waker::wake);
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 

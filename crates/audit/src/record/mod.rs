@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 pub use chain::{BadChain, Chain};
 pub use scan::{Envelope, envelope};
 pub use what::{
-    Approval, CallResult, Completion, Decision, Finding, Gap, GapCause, LimitUse, Link, Policy, Reason,
-    Refusals, SegmentEnd, Shadow, What,
+    Approval, CallResult, Charged, Completion, Decision, Finding, Gap, GapCause, LimitUse, Link, Policy,
+    Reason, Refusals, SegmentEnd, Settled, Shadow, What,
 };
 
 use crate::hash::{BadHash, Hash, from_hex, to_hex};
@@ -241,8 +241,8 @@ fn check(what: &What) -> Result<(), RecordError> {
         What::Decision(it) => {
             let approvers = it.approval.as_ref().map_or(0, |approval| approval.approvers.len());
             lists(&[it.callers.len(), it.findings.len(), it.latency_ns.len(), it.limits.len(), approvers])?;
-            lists(&[it.reasons.len(), it.rules.len(), it.unverified.len()])?;
-            numbers([it.left_out, it.snapshot])?;
+            lists(&[it.charged.len(), it.reasons.len(), it.rules.len(), it.unverified.len()])?;
+            numbers([it.left_out, it.snapshot, it.params_key.unwrap_or(0)])?;
             numbers(it.latency_ns.values().copied())?;
             numbers(it.findings.iter().map(|finding| finding.count))?;
             numbers(it.policy.iter().flat_map(|policy| [policy.activation, policy.version]))?;
@@ -251,7 +251,7 @@ fn check(what: &What) -> Result<(), RecordError> {
             if plain { Ok(()) } else { Err(RecordError::Malformed) }
         }
         What::Completion(it) => {
-            lists(&[it.findings.len()])?;
+            lists(&[it.findings.len(), it.settled.len()])?;
             numbers(it.findings.iter().map(|finding| finding.count))
         }
         What::Shadow(it) => {

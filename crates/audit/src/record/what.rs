@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use aegis_model::completion::Status;
 use aegis_model::decision::{Outcome, PolicyRef};
 use aegis_model::ids::{ActionName, AgentId, OrgId, PersonId, RequestId, ToolName};
 use aegis_model::money::Micros;
@@ -45,6 +46,9 @@ pub struct Decision {
     /// Who called the agent, nearest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub callers: Vec<AgentId>,
+    /// What the call was charged, budget by budget.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub charged: Vec<Charged>,
     /// The id in the answer.
     pub decision_id: String,
     /// Judged only: nothing was spent.
@@ -70,9 +74,13 @@ pub struct Decision {
     /// writing decimals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params: Option<String>,
-    /// The digest of the canonical parameters under the tenant's key.
+    /// The digest of the canonical parameters under a secret key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params_digest: Option<KeyedDigest>,
+    /// The version of the tenant's key that this key comes from; nothing if it is one that the node made at its start and
+    /// forgets at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params_key: Option<u64>,
     /// The policy that judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
@@ -124,6 +132,38 @@ pub struct Finding {
     pub path: String,
 }
 
+/// What a call was charged at one budget.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Charged {
+    /// How much.
+    pub amount: Micros,
+    /// The entry's name, as the policy writes it, where the budget is an entry's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
+    /// Whose budget: `organization`, `tenant`, `agent` or `entry`.
+    pub level: String,
+    /// The budget's unit.
+    pub unit: String,
+}
+
+/// What the end of a call settles at one budget.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settled {
+    /// What was charged when the call was allowed.
+    pub charged: Micros,
+    /// What it is charged now.
+    pub cost: Micros,
+    /// As in [`Charged`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
+    /// As in [`Charged`].
+    pub level: String,
+    /// The budget's unit.
+    pub unit: String,
+}
+
 /// One limit, before and after the call was counted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -146,6 +186,16 @@ pub struct Policy {
     pub digest: String,
     /// Its version.
     pub version: u64,
+}
+
+impl From<Status> for CallResult {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Succeeded => Self::Succeeded,
+            Status::Failed => Self::Failed,
+            Status::NotRun => Self::NotRun,
+        }
+    }
 }
 
 impl From<&PolicyRef> for Policy {
@@ -199,11 +249,19 @@ pub struct Link {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Completion {
-    /// What it really cost.
+    /// What was to be done with the tool.
+    pub action: ActionName,
+    /// Whose call it was.
+    pub agent: AgentId,
+    /// Who says how it ended.
+    pub by: AgentId,
+    /// What it really cost, as it was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Micros>,
-    /// The decision that it completes.
+    /// The record of the decision that it completes.
     pub decision: Link,
+    /// The id of that decision.
+    pub decision_id: String,
     /// Sensitive data found in the result.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
@@ -212,14 +270,21 @@ pub struct Completion {
     /// The digest of the canonical result under the tenant's key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result_digest: Option<KeyedDigest>,
+    /// What that means, budget by budget.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settled: Vec<Settled>,
+    /// The id of the token that proved who says so.
+    pub token_id: String,
+    /// The tool.
+    pub tool: ToolName,
 }
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallResult {
-    /// The tool did it.
-    Done,
+    /// The tool did what was asked.
+    Succeeded,
     /// The tool failed.
     Failed,
     /// The tool was never asked.

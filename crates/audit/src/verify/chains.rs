@@ -17,6 +17,8 @@ use crate::segment::{self, Segment};
 pub(super) struct Found {
     pub(super) records: u64,
     pub(super) chains: BTreeMap<Chain, u64>,
+    /// The entry of the newest record of each chain.
+    pub(super) newest: BTreeMap<Chain, Hash>,
     pub(super) gaps: Vec<(Chain, u64)>,
     /// The newest end of a segment: its index, and whether it is the log's.
     pub(super) last_end: Option<(u64, bool)>,
@@ -27,13 +29,15 @@ pub(super) struct Found {
     seen: Vec<bool>,
 }
 
-/// Reads every record of the scope.
+/// Reads every sealed record of the scope. The segment `growing` and those after it are not sealed, though some of their files
+/// may be there.
 pub(super) fn verify(
     disk: &dyn Disk,
     folder: &Path,
     origin: &KeyName,
     entries: &[Hash],
     scope: &Scope,
+    growing: Option<u64>,
 ) -> Result<Found, Problem> {
     let mut found = Found { seen: vec![false; entries.len()], ..Found::default() };
     let folders = folders(disk, folder, scope)?;
@@ -42,7 +46,8 @@ pub(super) fn verify(
     let log = segment::folder(&Chain::Log).to_string_lossy().into_owned();
     for name in std::iter::once(&log).chain(folders.iter().filter(|name| **name != log)) {
         if folders.contains(name) {
-            problems.extend(Walk::new(disk, folder, origin, entries, &mut found).chain(name).err());
+            let walk = Walk::new(disk, folder, origin, entries, &mut found);
+            problems.extend(walk.chain(name, growing).err());
             found.log_is_broken |= *name == log && !problems.is_empty();
         }
     }
@@ -84,6 +89,30 @@ impl Found {
             file: Some(file),
         })
     }
+
+    /// A record whose content matters here.
+    pub(super) fn special(&mut self, segment: u64, index: u64, bytes: &[u8]) -> Result<(), Problem> {
+        let problem = |kind| Err(Problem::at(kind, index));
+        let Ok(record) = Record::read(bytes) else { return problem(ProblemKind::NotARecord) };
+        match record.what {
+            What::Gap(gap) if gap.after + 1 != record.seq => problem(ProblemKind::Broken),
+            What::Gap(_) => {
+                self.gaps.push((record.chain, index));
+                Ok(())
+            }
+            What::SegmentEnd(end) => {
+                let fits = record.chain == Chain::Log && end.at == index && end.segment == segment;
+                let follows = self.last_end.is_none_or(|(_, last)| !last);
+                if !fits || !follows {
+                    return problem(ProblemKind::Broken);
+                }
+                self.last_end = Some((index, end.last));
+                self.ends.insert(index, end);
+                Ok(())
+            }
+            What::Decision(_) | What::Completion(_) | What::Shadow(_) | What::Refusals(_) => Ok(()),
+        }
+    }
 }
 
 /// The folders of chains that are there, and may be.
@@ -122,9 +151,13 @@ impl<'a> Walk<'a> {
         Self { disk, folder, origin, entries, found, seq: 0, prev: None, next: 0 }
     }
 
-    fn chain(&mut self, name: &str) -> Result<(), Problem> {
+    fn chain(mut self, name: &str, growing: Option<u64>) -> Result<(), Problem> {
         let files = self.disk.list(&self.folder.join(name));
+        let unsealed = growing.map(segment::file_name);
         for file in files.map_err(|_reported| Problem::of_file(ProblemKind::Missing, name))? {
+            if unsealed.as_ref().is_some_and(|first| file >= *first) {
+                continue;
+            }
             let path = format!("{name}/{file}");
             let bytes = self.disk.read(&self.folder.join(&path));
             let bytes = bytes.map_err(|_reported| Problem::of_file(ProblemKind::Missing, &path))?;
@@ -146,6 +179,9 @@ impl<'a> Walk<'a> {
             self.record(segment, &name, *index, bytes)?;
         }
         self.found.chains.insert(segment.chain.clone(), self.seq);
+        if let Some(entry) = self.prev {
+            self.found.newest.insert(segment.chain.clone(), entry);
+        }
         match (&segment.chain, &segment.opening) {
             (Chain::Log, None) => Ok(()),
             (Chain::Log, Some(_)) | (_, None) => Err(Problem::at(ProblemKind::Head, self.next)),
@@ -172,35 +208,11 @@ impl<'a> Walk<'a> {
             return problem(ProblemKind::Broken);
         }
         if matches!(envelope.kind, "gap" | "segment_end") {
-            self.special(segment, index, bytes)?;
+            self.found.special(segment.number, index, bytes)?;
         }
         (self.seq, self.prev, self.next) = (envelope.seq, Some(self.entries[place]), index + 1);
         self.found.records += 1;
         Ok(())
-    }
-
-    /// A record whose content matters here.
-    fn special(&mut self, segment: &Segment<'_>, index: u64, bytes: &[u8]) -> Result<(), Problem> {
-        let problem = |kind| Err(Problem::at(kind, index));
-        let Ok(record) = Record::read(bytes) else { return problem(ProblemKind::NotARecord) };
-        match record.what {
-            What::Gap(gap) if gap.after + 1 != record.seq => problem(ProblemKind::Broken),
-            What::Gap(_) => {
-                self.found.gaps.push((record.chain, index));
-                Ok(())
-            }
-            What::SegmentEnd(end) => {
-                let fits = record.chain == Chain::Log && end.at == index && end.segment == segment.number;
-                let follows = self.found.last_end.is_none_or(|(_, last)| !last);
-                if !fits || !follows {
-                    return problem(ProblemKind::Broken);
-                }
-                self.found.last_end = Some((index, end.last));
-                self.found.ends.insert(index, end);
-                Ok(())
-            }
-            What::Decision(_) | What::Completion(_) | What::Shadow(_) | What::Refusals(_) => Ok(()),
-        }
     }
 
     /// Whether the log says that the chain ended here, at the end of this segment.

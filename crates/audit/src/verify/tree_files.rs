@@ -10,12 +10,14 @@ use crate::journal::Disk;
 use crate::tiles::{Maker, Tile, WIDTH, read_bundle, read_tile};
 use crate::tree;
 
-/// The entries of the log, once it is certain that they are those that were signed.
+/// The sealed entries of the log, once it is certain that they are those that were signed. While it is `growing`, there may be
+/// tiles of a segment that is just being sealed.
 pub(super) fn entries(
     disk: &dyn Disk,
     folder: &Path,
     checkpoint: &Checkpoint,
     trusted: Option<&Checkpoint>,
+    growing: bool,
 ) -> Result<Vec<Hash>, Problem> {
     let entries = read_entries(disk, folder, checkpoint.size)?;
     let (mut maker, mut wanted) = (Maker::default(), BTreeMap::new());
@@ -29,7 +31,7 @@ pub(super) fn entries(
     if trusted.is_some_and(|trusted| trusted.root != root_at(&maker, &entries, trusted.size)) {
         return Err(Problem { kind: ProblemKind::Forked, index: None, file: None });
     }
-    check_tiles(disk, folder, &entries, &wanted)?;
+    check_tiles(disk, folder, &entries, &wanted, growing)?;
     Ok(entries)
 }
 
@@ -79,6 +81,7 @@ fn check_tiles(
     folder: &Path,
     entries: &[Hash],
     wanted: &BTreeMap<Tile, Vec<u8>>,
+    growing: bool,
 ) -> Result<(), Problem> {
     for (tile, bytes) in wanted {
         let problem = |kind| {
@@ -92,6 +95,7 @@ fn check_tiles(
         }
     }
     match disk.list(&folder.join("tile")) {
+        _ if growing => Ok(()),
         Ok(_) => check_names(disk, folder, "tile", wanted),
         Err(_) if entries.is_empty() => Ok(()),
         Err(_) => Err(Problem::of_file(ProblemKind::Missing, "tile")),

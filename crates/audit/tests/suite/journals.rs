@@ -10,9 +10,10 @@ use aegis_audit::checkpoint::Checkpoint;
 use aegis_audit::export::export;
 use aegis_audit::hash::Hash;
 use aegis_audit::journal::*;
+use aegis_audit::read;
 use aegis_audit::record::{Chain, Draft, GapCause, Record, RecordId, What};
 use aegis_audit::tree::{verify_consistency, verify_inclusion};
-use aegis_audit::verify::{Scope, verify};
+use aegis_audit::verify::{ProblemKind, Scope, verify};
 use aegis_testkit::eventually;
 
 use crate::node::{Memory, key_of, means, origin};
@@ -280,6 +281,92 @@ fn a_gap_says_after_which_record_and_why() {
     let record = Record::read(line.split_once(' ').unwrap().1.as_bytes()).unwrap();
     let What::Gap(gap) = record.what else { panic!("{line}") };
     assert_eq!((gap.after, gap.cause, record.seq), (1, GapCause::PowerLoss, 2));
+}
+
+/// A log in its first segment or later, as it runs and as a crash leaves it.
+#[test]
+fn a_log_that_grows_is_verified_with_what_is_not_sealed_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = home(folder.path(), "n1").unwrap();
+    let journal = begin(&home, 1).unwrap();
+    let (log, key) = (home.folder(1), key_of(1).verifying_key().clone());
+    let judge = |trusted: Option<&Checkpoint>| verify(&SystemDisk, &log, &key, trusted, &Scope::Whole);
+    let mut follower = Follower::new(&log, key.name().as_str()).unwrap();
+    let (mut followed, mut segments) = (Vec::new(), 0);
+    for round in 1..=12 {
+        Memory::default().append(&journal, round, 3).unwrap();
+        let signed = journal.checkpoint().unwrap();
+        // Segments are sealed meanwhile: who meets that looks again.
+        let verified = eventually("a quiet moment", WAIT, || judge(Some(&signed.checkpoint)).ok()).unwrap();
+        assert!(!verified.ended && verified.size >= signed.checkpoint.size);
+        assert_eq!(verified.records, verified.size + verified.unsigned);
+        assert_eq!(verified.complete_to, Some(verified.size));
+        followed.extend(follower.more().unwrap());
+        segments = std::fs::read_dir(log.join("segments")).map_or(0, |it| it.count());
+    }
+    assert!(segments > 0, "some were sealed meanwhile");
+    let last = journal.checkpoint().unwrap();
+    drop(journal);
+    let cut_off = judge(Some(&last.checkpoint)).unwrap();
+    let newest = read::newest(&SystemDisk, &log, usize::MAX).unwrap();
+    assert_eq!(newest.len() as u64, cut_off.records);
+    assert!(newest.iter().zip(0..).all(|((index, _), number)| *index == number));
+    let first = followed.first().unwrap().0 as usize;
+    assert_eq!(followed[..], newest[first..first + followed.len()], "a follower misses nothing");
+    assert!(followed.len() >= 36);
+}
+
+#[test]
+fn what_is_wrong_with_a_log_that_grows_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { segment_bytes: u64::MAX, ..Settings::default() };
+    let home = home(folder.path(), "n1").unwrap();
+    let journal = home.begin(&origin(1), key_of(1), "boot-1", Means { settings, ..means(1) }).unwrap();
+    Memory::default().append(&journal, 1, 20).unwrap();
+    let last = journal.checkpoint().unwrap();
+    drop(journal);
+    let (log, key) = (home.folder(1), key_of(1).verifying_key().clone());
+    let judge = |trusted: Option<&Checkpoint>| verify(&SystemDisk, &log, &key, trusted, &Scope::Whole);
+    let whole = judge(Some(&last.checkpoint)).unwrap();
+    assert_eq!((whole.size, whole.unsigned, whole.ended), (20, 0, false));
+    let wal = log.join("wal/00000000.wal");
+    let sound = std::fs::read(&wal).unwrap();
+    // The end is torn off: nothing is wrong in itself, and the checkpoint from elsewhere tells.
+    std::fs::write(&wal, &sound[..sound.len() / 2]).unwrap();
+    assert!(judge(None).is_ok());
+    assert_eq!(judge(Some(&last.checkpoint)).unwrap_err().kind, ProblemKind::RolledBack);
+    for place in [40, sound.len() / 3, sound.len() / 2] {
+        let mut changed = sound.clone();
+        changed[place] ^= 1;
+        std::fs::write(&wal, &changed).unwrap();
+        assert_eq!(judge(None).unwrap_err().kind, ProblemKind::Segment, "byte {place}");
+    }
+    std::fs::write(&wal, &sound).unwrap();
+    assert_eq!(judge(Some(&last.checkpoint)).unwrap(), whole);
+    std::fs::remove_file(&wal).unwrap();
+    assert_eq!(judge(None).unwrap_err().kind, ProblemKind::Missing);
+}
+
+/// Who has the key can write another log from its start; a checkpoint from elsewhere tells, also within what is not sealed.
+#[test]
+fn another_log_under_the_same_key_is_found_while_it_grows() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let begun = |folder: &Path| {
+        let settings = Settings { checkpoint_after: Duration::from_secs(3_600), ..Settings::default() };
+        home(folder, "n1")
+            .unwrap()
+            .begin(&origin(1), key_of(1), "boot-1", Means { settings, ..means(1) })
+            .unwrap()
+    };
+    let (true_log, false_log) = (begun(one.path()), begun(other.path()));
+    Memory::default().append(&true_log, 1, 9).unwrap();
+    Memory::default().append(&false_log, 2, 12).unwrap();
+    let (seen, _) = (true_log.checkpoint().unwrap(), false_log.checkpoint().unwrap());
+    let key = key_of(1).verifying_key().clone();
+    let judge =
+        |folder: &Path| verify(&SystemDisk, &folder.join("1"), &key, Some(&seen.checkpoint), &Scope::Whole);
+    assert!(judge(one.path()).is_ok());
+    assert_eq!(judge(other.path()).unwrap_err().kind, ProblemKind::Forked);
 }
 
 #[test]

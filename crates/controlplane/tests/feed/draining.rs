@@ -21,8 +21,8 @@ const IDS: [u64; 3] = [11, 12, 13];
 /// A data node that is reached by gRPC, and says so.
 async fn start(world: &World, control: &ControlNode, folder: &std::path::Path, id: u64) -> DataNode {
     let name = format!("data-{id}");
-    let log = folder.join("decisions.jsonl");
-    let mut config = NodeConfig::new(name.parse().unwrap(), 0, Secret::new([1; 32]), log);
+    let journal = folder.join("audit");
+    let mut config = NodeConfig::new(name.parse().unwrap(), 0, Secret::new([1; 32]), journal);
     config.clock = world.clock.clone();
     config.grpc = Some(([127, 0, 0, 1], 0).into());
     let mut node = Node::start(config, Snapshot::awaiting()).await.unwrap();

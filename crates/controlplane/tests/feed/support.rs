@@ -260,7 +260,7 @@ impl DataNode {
         let clock = world.clock.clone();
         let name = feed.node.clone();
         let feed = Feed::open(feed, clock.clone()).unwrap();
-        let mut config = NodeConfig::new(name, 0, Secret::new([1; 32]), folder.join("decisions.jsonl"));
+        let mut config = NodeConfig::new(name, 0, Secret::new([1; 32]), folder.join("audit"));
         config.clock = clock.clone();
         let mut node = Node::start(config, Snapshot::awaiting()).await.unwrap();
         node.follow(feed);

@@ -100,7 +100,7 @@ async fn begin(keeper: &mut Keeper, connector: &Connector, address: &ControlAddr
     let first = down.message().await?.ok_or(Cut::Closed)?;
     let history = first.history;
     match rounds.take(first)? {
-        Step::Welcomed(welcome) => keeper.welcomed(&welcome, history, client)?,
+        Step::Welcomed(welcome) => keeper.welcomed(&welcome, history, client).await?,
         Step::Farewell(farewell) => return Err(farewell_cut(&farewell)),
         // A stream that was not welcomed gives nothing else.
         Step::Gathered | Step::Complete(_) | Step::Confirmed { .. } => return Err(Cut::Closed),

@@ -93,6 +93,9 @@ pub(super) enum NotWelcome {
     /// It gave a number that cannot be this process'.
     #[error("it gave this process another incarnation than it has")]
     Incarnation,
+    /// The audit log of the incarnation that it gave cannot be begun. Nothing is decided without.
+    #[error("it is not to blame: the audit journal cannot be begun: {0}")]
+    Journal(String),
 }
 
 impl Keeper {
@@ -155,7 +158,7 @@ impl Keeper {
     }
 
     /// A control node took this node on.
-    pub(super) fn welcomed(
+    pub(super) async fn welcomed(
         &mut self,
         welcome: &v1::Welcome,
         history: u64,
@@ -167,6 +170,12 @@ impl Keeper {
             return Err(NotWelcome::Incarnation);
         }
         let (node_id, incarnation) = (self.floor.node_id(), welcome.incarnation);
+        let (decider, of) = (Arc::clone(&self.decider), cluster.clone());
+        // Done to its end even if the welcome takes too long for whoever waits here.
+        let begun = tokio::task::spawn_blocking(move || decider.records.begin(&of, incarnation)).await;
+        let begun =
+            begun.map_err(|panic| panic.to_string()).and_then(|it| it.map_err(|error| error.to_string()));
+        begun.map_err(NotWelcome::Journal)?;
         // Only the first one counts: the history in which this process got its incarnation.
         self.decider.book.begin(Identity { cluster: cluster.clone(), node_id, incarnation, history });
         self.cluster = Some(cluster);

@@ -19,8 +19,8 @@ pub(super) fn ready(readiness: &Readiness) -> Result<Response<Full<Bytes>>, Prob
     if readiness.is_leaving() || readiness.is_stopping() {
         return Err(Refused::new(ReasonCode::Overloaded, "the node is stopping").into());
     }
-    if !readiness.is_log_healthy() {
-        return Err(Refused::plain(ReasonCode::AuditUnavailable).into());
+    if let Some(trouble) = readiness.trouble() {
+        return Err(Refused::new(ReasonCode::AuditUnavailable, trouble.to_string()).into());
     }
     match readiness.policies() {
         PolicyStanding::Awaiting => {

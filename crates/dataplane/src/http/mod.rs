@@ -8,6 +8,7 @@ pub mod decide;
 mod headers;
 mod health;
 mod problem;
+mod proof;
 pub(crate) mod reply;
 
 use std::net::IpAddr;
@@ -33,6 +34,9 @@ pub const DECIDE_PATH: &str = "/v1/decide";
 
 /// Where the end of a call is told.
 pub const COMPLETE_PATH: &str = "/v1/complete";
+
+/// Where the proof is asked for that a decision's record is in the audit log.
+pub const PROOF_PATH: &str = "/v1/proof";
 
 /// What the HTTP surface needs. Shared by all requests.
 #[derive(Debug)]
@@ -94,6 +98,10 @@ impl HttpSurface {
             path if path.starts_with(APPROVALS_PATH) => {
                 only(head, &[Method::GET])?;
                 approvals::answer(self, source, head).await
+            }
+            PROOF_PATH => {
+                only(head, &[Method::POST])?;
+                proof::answer(self, source, head, body).await
             }
             EVALUATION_PATH => {
                 only(head, &[Method::POST])?;

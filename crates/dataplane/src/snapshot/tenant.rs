@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aegis_audit::hash::DigestKey;
 use aegis_model::caps;
 use aegis_model::decision::PolicyRef;
 use aegis_model::ids::{AgentId, TenantId};
@@ -19,6 +20,9 @@ use super::revoked::Revoked;
 use super::version::Version;
 use crate::room::Room;
 
+/// The purpose of the keys of digests in records.
+const RECORD_PURPOSE: &str = "record";
+
 /// One tenant of a snapshot.
 #[derive(Clone)]
 pub struct Tenant {
@@ -30,6 +34,8 @@ pub struct Tenant {
     staleness: Staleness,
     organization_limits: Option<Arc<OrganizationLimits>>,
     keys: Option<Arc<TenantKeys>>,
+    /// What digests in records are made under, and the version of the key that it comes from.
+    record_key: Option<Arc<(u32, DigestKey)>>,
     room: Room,
     /// Its name in metrics; nothing if it is summed up with others.
     label: Option<TenantId>,
@@ -72,6 +78,7 @@ impl Tenant {
             staleness: Staleness::default(),
             organization_limits: None,
             keys: None,
+            record_key: None,
             room: Room::new(0),
             label: None,
         }
@@ -132,7 +139,11 @@ impl Tenant {
     /// The same, with its secret keys.
     #[must_use]
     pub fn with_keys(self, keys: Option<Arc<TenantKeys>>) -> Self {
-        Self { keys, ..self }
+        let record_key = keys.as_deref().map(|keys| {
+            let key = keys.current();
+            Arc::new((key.version(), DigestKey::new(&key.derive(RECORD_PURPOSE))))
+        });
+        Self { keys, record_key, ..self }
     }
 
     /// The same, with its seats and its label.
@@ -177,6 +188,11 @@ impl Tenant {
     /// what needs one is refused then.
     pub fn keys(&self) -> Option<&TenantKeys> {
         self.keys.as_deref()
+    }
+
+    /// The key of digests in records, and its version.
+    pub(crate) fn record_key(&self) -> Option<(u32, &DigestKey)> {
+        self.record_key.as_deref().map(|(version, key)| (*version, key))
     }
 
     pub(crate) fn staleness(&self) -> Staleness {

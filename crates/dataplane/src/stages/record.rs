@@ -1,7 +1,12 @@
-//! `Result<Cleared, Refusal>` → `Recorded`: nothing is answered before its record is written (WALK-2).
+//! `Result<Cleared, Refusal>` → `Recorded`: nothing is answered before its record is on disk (WALK-2).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use aegis_audit::hash::KeyedDigest;
+use aegis_audit::journal::Ticket;
+use aegis_audit::record::{self, Chain, Charged, What};
+use aegis_model::caps;
 use aegis_model::decision::{Decision, Outcome, Reason};
 use aegis_model::reason::ReasonCode;
 
@@ -13,17 +18,15 @@ use crate::charges::Open;
 use crate::decider::Decider;
 use crate::digest;
 use crate::laps::{Laps, Stage};
-use crate::log::Ack;
-use crate::log::line::{ApprovalPart, ChargedPart, DecisionLine, Latency, Line};
 use crate::replay::{Kept, ReplayKey, Slot};
-use crate::snapshot::{Tenant, Version};
+use crate::snapshot::Tenant;
 use crate::tally::Source;
 
 /// A finished judgement whose record is on its way.
 pub(crate) struct Recording {
     answer: Answer,
-    /// Tells when the record is written; nothing if there is none to wait for.
-    ack: Option<Ack>,
+    /// Tells when the record is kept; nothing if there is none to wait for.
+    ticket: Option<Ticket>,
     laps: Laps,
     surface: Surface,
     tenant: Option<Arc<Tenant>>,
@@ -32,7 +35,7 @@ pub(crate) struct Recording {
     approved: Option<Held>,
 }
 
-/// A finished judgement whose record is written, or the refusal to answer without one.
+/// A finished judgement whose record is kept, or the refusal to answer without one.
 pub(crate) struct Recorded {
     pub(crate) answer: Answer,
     pub(crate) laps: Laps,
@@ -40,9 +43,9 @@ pub(crate) struct Recorded {
     pub(crate) tenant: Option<Arc<Tenant>>,
 }
 
-/// Makes the record of a walk, however it ended, and hands it to the log.
+/// Makes the record of a walk, however it ended, and hands it to the journal.
 ///
-/// Refuses for: the log takes no more.
+/// Refuses for: the journal takes no more.
 pub(crate) fn record(decider: &Decider, end: Result<Cleared, Refusal>) -> Recording {
     let (mut case, outcome, reasons, admission, redemption) = match end {
         Ok(Cleared { case, reasons, admission, redemption }) => {
@@ -55,26 +58,26 @@ pub(crate) fn record(decider: &Decider, end: Result<Cleared, Refusal>) -> Record
     let written = write(decider, &mut case, outcome, &reasons, admission.as_ref(), refused.as_ref());
     // Where no record is on its way nobody will be told, and the approval goes back.
     let approved = redemption.filter(|_| written.is_ok()).map(Redemption::hold);
-    let (answer, ack) = match (written, refused) {
+    let (answer, ticket) = match (written, refused) {
         (Err(unavailable), _) => {
             if let Some(admission) = admission {
                 admission.refund(decider.clock.monotonic());
             }
             (Answer::Refused(unavailable), None)
         }
-        (Ok((_, ack)), Some(refused)) => (Answer::Refused(refused), ack),
-        (Ok((decision_id, ack)), None) => {
-            if let Some(admission) = admission {
-                charge(decider, &case, &decision_id, admission);
+        (Ok((_, ticket)), Some(refused)) => (Answer::Refused(refused), ticket),
+        (Ok((decision_id, ticket)), None) => {
+            if let Some((admission, ticket)) = admission.zip(ticket.as_ref()) {
+                charge(decider, &case, &decision_id, ticket, admission);
             }
-            (Answer::Decided(Box::new(decision(*case, decision_id, outcome, reasons))), ack)
+            (Answer::Decided(Box::new(decision(*case, decision_id, outcome, reasons))), ticket)
         }
     };
-    Recording { answer, ack, laps, surface, tenant, remembered: None, approved }
+    Recording { answer, ticket, laps, surface, tenant, remembered: None, approved }
 }
 
 /// The call is allowed: it stays charged, and can be completed.
-fn charge(decider: &Decider, case: &Case, decision_id: &str, admission: Admission) {
+fn charge(decider: &Decider, case: &Case, decision_id: &str, record: &Ticket, admission: Admission) {
     let (Some(principal), Some(tenant)) = (&case.principal, &case.tenant) else { return };
     decider.metrics.admitted(tenant, &principal.agent, &case.call.tool, &admission);
     let charged = admission.commit();
@@ -87,6 +90,7 @@ fn charge(decider: &Decider, case: &Case, decision_id: &str, admission: Admissio
         tool: case.call.tool.clone(),
         action: case.call.action.clone(),
         charged: charged.map(Box::new),
+        record: record.clone(),
     };
     decider.charges.keep(decision_id, open, case.now);
 }
@@ -103,7 +107,7 @@ fn refused(case: &Case, outcome: Outcome, reasons: &[Reason]) -> Option<Refused>
     }
 }
 
-/// Writes what the end of the walk asks for: a line of its own, or one for all such calls of its source and second.
+/// Writes what the end of the walk asks for: a record of its own, or one for all such calls of its source and second.
 fn write(
     decider: &Decider,
     case: &mut Case,
@@ -111,73 +115,99 @@ fn write(
     reasons: &[Reason],
     admission: Option<&Admission>,
     refused: Option<&Refused>,
-) -> Result<(String, Option<Ack>), Refused> {
+) -> Result<(String, Option<Ticket>), Refused> {
     let decision_id = decider.ids.next();
-    let line = match (&case.principal, refused) {
-        (None, Some(refused)) => decider.count_refusal(Source::of(case.source), refused.code, case.now),
+    let taken = match (&case.principal, refused) {
+        (None, Some(refused)) => decider.note_refusal(Source::of(case.source), refused.code, case.now),
         (Some(principal), Some(refused)) if refused.code == ReasonCode::Overloaded => {
-            decider.count_refusal(Source::Tenant(principal.tenant.clone()), refused.code, case.now)
+            decider.note_refusal(Source::Tenant(principal.tenant.clone()), refused.code, case.now)
         }
-        _ => Some(decision_line(decider, case, &decision_id, outcome, reasons, admission)),
+        _ => {
+            let (chain, what) = what(decider, case, &decision_id, outcome, reasons, admission);
+            decider.records.append(case.now, chain, &what).map(Some)
+        }
     };
-    let ack = match line.map(|line| decider.log.append(line)) {
-        None => None,
-        Some(Ok(ack)) => Some(ack),
-        Some(Err(_not_taken)) => return Err(Refused::plain(ReasonCode::AuditUnavailable)),
-    };
-    Ok((decision_id, ack))
+    match taken {
+        Ok(ticket) => Ok((decision_id, ticket)),
+        Err(_not_taken) => Err(Refused::plain(ReasonCode::AuditUnavailable)),
+    }
 }
 
-fn decision_line(
+/// What is written down of a call of a proven principal. No token, no parameter and no other value of the call stands in it.
+fn what(
     decider: &Decider,
     case: &mut Case,
     decision_id: &str,
     outcome: Outcome,
     reasons: &[Reason],
     admission: Option<&Admission>,
-) -> Vec<u8> {
+) -> (Chain, What) {
     let params = digest::canonical(&mut case.call.params);
-    let params_digest = format!("hmac-sha256:{}", digest::hex(&decider.digest_key.of(&params)));
     let principal = case.principal.as_deref().expect("a call of nobody proven is refused, not decided");
-    let charged = admission.into_iter().flat_map(Admission::paid).map(|(limit, unit, amount)| ChargedPart {
-        level: limit.level.name(),
-        entry: limit.entry.as_deref(),
-        unit,
+    let charged = admission.into_iter().flat_map(Admission::paid).map(|(limit, unit, amount)| Charged {
         amount,
+        entry: limit.entry.as_deref().map(str::to_owned),
+        level: limit.level.name().to_owned(),
+        unit: unit.to_string(),
     });
-    let line = DecisionLine {
-        decision_id,
-        request_id: case.call.request_id.as_ref(),
-        at: case.now,
-        surface: case.surface.as_str(),
-        tenant: &principal.tenant,
-        org: &principal.org,
-        agent: &principal.agent,
-        callers: &principal.callers,
-        token_id: &principal.token_id,
-        tool: &case.call.tool,
-        action: &case.call.action,
-        params_digest,
-        outcome,
-        reasons,
-        rules: &case.rules,
-        left_out: 0,
-        unverified: &case.unverified,
-        policy: case.version.as_deref().map(Version::policy),
-        snapshot: case.snapshot.version(),
-        dry_run: case.call.dry_run,
-        charged: charged.collect(),
-        approval: approval_part(case),
-        latency_ns: Latency(case.laps),
+    let (params_key, params_digest) = match case.tenant.as_deref().and_then(Tenant::record_key) {
+        Some((version, key)) => (Some(u64::from(version)), key.digest(&params)),
+        None => (None, KeyedDigest(decider.digest_key.of(&params))),
     };
-    Line::Decision(Box::new(line.bounded())).to_bytes()
+    let (shown_reasons, shown_rules) = (bounded(reasons), bounded(&case.rules));
+    let left_out = reasons.len() - shown_reasons.len() + case.rules.len() - shown_rules.len();
+    let what = record::Decision {
+        action: case.call.action.clone(),
+        agent: principal.agent.clone(),
+        approval: approval(case),
+        callers: principal.callers.clone(),
+        charged: charged.collect(),
+        decision_id: decision_id.to_owned(),
+        dry_run: case.call.dry_run,
+        findings: Vec::new(),
+        latency_ns: latency(case.laps),
+        left_out: left_out as u64,
+        limits: Vec::new(),
+        org: principal.org.clone(),
+        outcome,
+        params: None,
+        params_digest: Some(params_digest),
+        params_key,
+        policy: case.version.as_deref().map(|version| version.policy().into()),
+        reasons: shown_reasons.iter().map(record::Reason::from).collect(),
+        request_id: case.call.request_id.clone(),
+        rules: shown_rules.to_vec(),
+        snapshot: case.snapshot.version(),
+        surface: case.surface.as_str().to_owned(),
+        token_id: principal.token_id.to_string(),
+        tool: case.call.tool.clone(),
+        trace_id: None,
+        unverified: case.unverified.clone(),
+    };
+    (Chain::Tenant(principal.tenant.clone()), What::Decision(Box::new(what)))
+}
+
+/// As many items as a record may have.
+fn bounded<T>(items: &[T]) -> &[T] {
+    &items[..items.len().min(caps::RECORD_REASONS_MAX)]
+}
+
+/// Time per stage, as known when the record is made: the stage `record` ends later.
+fn latency(laps: Laps) -> BTreeMap<String, u64> {
+    let taken = Stage::ALL.iter().filter(|&&stage| stage != Stage::Record);
+    // A record holds whole numbers within 2^53: 104 days.
+    let nanos = |stage: Stage| laps.nanos(stage).min(caps::JSON_INTEGER_MAX as u64);
+    taken.map(|&stage| (stage.as_str().to_owned(), nanos(stage))).collect()
 }
 
 /// The approval that was redeemed, and by whom it was given; else the request that is open.
-fn approval_part(case: &Case) -> Option<ApprovalPart<'_>> {
-    let open = case.approval.as_ref().map(|open| ApprovalPart { id: &open.id, approvers: &[] });
-    let redeemed = case.approved.as_ref();
-    redeemed.map(|approved| ApprovalPart { id: &approved.id, approvers: &approved.approvers }).or(open)
+fn approval(case: &Case) -> Option<record::Approval> {
+    if let Some(approved) = &case.approved {
+        // Who agreed was a person when that was told, so every name is one.
+        let approvers = approved.approvers.iter().filter_map(|name| name.parse().ok()).collect();
+        return Some(record::Approval { approvers, id: approved.id.clone() });
+    }
+    case.approval.as_ref().map(|open| record::Approval { approvers: Vec::new(), id: open.id.clone() })
 }
 
 fn decision(mut case: Case, decision_id: String, outcome: Outcome, reasons: Vec<Reason>) -> Decision {
@@ -189,6 +219,7 @@ fn decision(mut case: Case, decision_id: String, outcome: Outcome, reasons: Vec<
         approval: case.approval.take(),
         policy: case.version.as_deref().map(|version| version.policy().clone()),
         limits: case.limits,
+        receipt: None,
         replayed: false,
         owner: owner(&case),
         explanation: case.explanation,
@@ -214,12 +245,13 @@ impl Recording {
                 approval: decision.approval.clone(),
                 policy: decision.policy.clone(),
                 limits: decision.limits,
+                receipt: None,
                 replayed: true,
                 owner: None,
                 explanation: decision.explanation.clone(),
             })),
         };
-        Kept { end, ack: self.ack.clone() }
+        Kept { end, ticket: self.ticket.clone() }
     }
 
     /// An earlier judgement, answered again to the retry of `case`, whose parameters are the same.
@@ -237,7 +269,7 @@ impl Recording {
         };
         Self {
             answer,
-            ack: kept.ack.clone(),
+            ticket: kept.ticket.clone(),
             laps: case.laps,
             surface: case.surface,
             tenant: case.tenant,
@@ -252,20 +284,26 @@ impl Recording {
         self
     }
 
-    /// Waits until the record is written. Only a decision stays remembered: what could not be answered is judged
+    /// Waits until the record is kept. Only a decision stays remembered: what could not be answered is judged
     /// anew when it is asked again.
     pub(crate) async fn settled(mut self, decider: &Decider) -> Recorded {
-        if let Some(ack) = &self.ack
-            && !ack.written().await
-        {
-            if let Answer::Decided(decision) = &self.answer {
-                // Nobody is told that it may go on, so it must not cost anything.
-                decider.charges.undo(&decision.decision_id);
+        if let Some(ticket) = self.ticket.take() {
+            match (decider.records.kept(ticket).await, &mut self.answer) {
+                (Ok(placed), Answer::Decided(decision)) => {
+                    decision.receipt = decider.records.receipt(&placed)
+                }
+                (Ok(_), Answer::Refused(_)) => {}
+                (Err(_not_kept), answer) => {
+                    if let Answer::Decided(decision) = answer {
+                        // Nobody is told that it may go on, so it must not cost anything.
+                        decider.charges.undo(&decision.decision_id);
+                    }
+                    if let Some(approved) = self.approved.take() {
+                        approved.release();
+                    }
+                    *answer = Answer::Refused(Refused::plain(ReasonCode::AuditUnavailable));
+                }
             }
-            if let Some(approved) = self.approved.take() {
-                approved.release();
-            }
-            self.answer = Answer::Refused(Refused::plain(ReasonCode::AuditUnavailable));
         }
         self.laps.lap(Stage::Record);
         if let (Some((key, slot)), Answer::Refused(_)) = (&self.remembered, &self.answer) {

@@ -10,6 +10,7 @@ use aegis_model::clock::UnixNanos;
 use aegis_model::decision::{Decision, Outcome};
 use aegis_model::reason::ReasonCode;
 use aegis_model::secret::Secret;
+use aegis_model::tenant_key::{TenantKey, TenantKeys};
 use aegis_policy::ast::{ApprovalTerms, Span};
 use aegis_policy::judge::{Question, Verdict};
 use aegis_policy::obligation::Obligation;
@@ -18,6 +19,7 @@ use serde_json::json;
 use super::*;
 use crate::answer::Refused;
 use crate::snapshot::{Revoked, Staleness};
+use crate::testing::disk::{Fault, FaultyDisk};
 use crate::testing::{Bench, NOW, by_amount, call, call_again};
 
 fn decided(answer: Answer) -> Decision {
@@ -160,7 +162,7 @@ async fn nobody_unproven_is_answered_with_a_decision() {
     assert_eq!((&lines[0]["kind"], &lines[0]["count"]), (&json!("refusals"), &json!(1)));
     assert_eq!(lines[0]["source"], "address:127.0.0.1");
     bench.decider.tell_overdue_refusals();
-    bench.decider.log.close().unwrap();
+    bench.decider.records.close().unwrap();
     assert_eq!(bench.lines()[2]["count"], 1, "the one that was not told yet");
 }
 
@@ -246,9 +248,20 @@ async fn a_request_id_stands_for_one_call_of_one_principal_for_a_minute() {
 }
 
 #[tokio::test]
+async fn an_answer_says_where_its_record_stands_and_a_retry_says_the_same() {
+    let bench = Bench::new(by_amount);
+    let token = bench.token("acme", "finance", "*:*");
+    let first = decided(bench.ask(&token, call_again(1, "r-1")).await);
+    let denied = decided(bench.ask(&token, call(20_000)).await);
+    let again = decided(bench.ask(&token, call_again(1, "r-1")).await);
+    let receipt = first.receipt.unwrap();
+    assert_eq!((&*receipt.log, receipt.index, receipt.leaf.len()), ("standalone/n1/1", 0, 64));
+    assert_eq!((again.receipt.as_ref(), denied.receipt.unwrap().index), (Some(&receipt), 1));
+}
+
+#[tokio::test]
 async fn a_retry_after_a_lost_answer_gets_that_answer() {
     let bench = Bench::new(by_amount);
-    bench.decider.log.queue_every_line();
     let token = bench.token("acme", "finance", "*:*");
     // The client goes away at the first pause, which is the wait for the record.
     {
@@ -262,18 +275,64 @@ async fn a_retry_after_a_lost_answer_gets_that_answer() {
     assert_eq!(bench.lines()[0]["decision_id"], json!(retry.decision_id));
 }
 
+/// Whoever has the tenant's key can hold parameters against records of every node and start; nobody else can guess them.
+#[tokio::test]
+async fn parameters_are_recorded_under_the_tenants_key_once_there_is_one() {
+    let keys = |byte| {
+        let key = TenantKey::new(3, Secret::new([byte; 32]));
+        Some(Arc::new(TenantKeys::new(vec![key]).unwrap()))
+    };
+    let bench = Bench::new(by_amount);
+    let token = bench.token("acme", "finance", "*:*");
+    decided(bench.ask(&token, call(1)).await);
+    for (version, byte) in [(2, 1), (3, 1), (4, 2)] {
+        bench.decider.swap(bench.snapshot_with(version, |acme| acme.with_keys(keys(byte)))).unwrap();
+        decided(bench.ask(&token, call(1)).await);
+    }
+    let lines = bench.lines();
+    let key: Vec<_> = lines.iter().map(|line| line.get("params_key")).collect();
+    assert_eq!(key, [None, Some(&json!(3)), Some(&json!(3)), Some(&json!(3))]);
+    let digest = |at: usize| lines[at]["params_digest"].as_str().unwrap();
+    assert_ne!(digest(0), digest(1));
+    assert_eq!(digest(1), digest(2));
+    assert_ne!(digest(2), digest(3));
+}
+
 /// WALK-2: no record, no answer.
 #[tokio::test]
 async fn nothing_is_answered_that_cannot_be_recorded() {
-    let folder = tempfile::tempdir().unwrap();
-    let bench = Bench::with_log(by_amount, 10, folder, std::path::Path::new("/dev/full"));
+    let fault = Arc::new(Fault::default());
+    let bench = Bench::with_disk(by_amount, 10, Arc::new(FaultyDisk(Arc::clone(&fault))));
     let token = bench.token("acme", "finance", "*:*");
+    assert_eq!(decided(bench.ask(&token, call(1)).await).outcome, Outcome::Allow);
+    fault.fill();
     assert_eq!(refused(bench.ask(&token, call(1)).await).code, ReasonCode::AuditUnavailable);
+    assert_eq!(refused(bench.ask("", call(1)).await).code, ReasonCode::AuditUnavailable, "nobody proven");
     for _ in 0..2 {
         let refusal = refused(bench.ask(&token, call_again(1, "r-1")).await);
         assert_eq!(refusal.code, ReasonCode::AuditUnavailable);
         assert_eq!(bench.decider.replays.len(), 0, "what was not answered is not remembered");
     }
+    assert_eq!(bench.lines().len(), 1);
+}
+
+/// WALK-2: the answer waits for the sync.
+#[tokio::test]
+async fn nothing_is_answered_before_its_record_is_on_disk() {
+    let fault = Arc::new(Fault::default());
+    let bench = Bench::with_disk(by_amount, 10, Arc::new(FaultyDisk(Arc::clone(&fault))));
+    let token = bench.token("acme", "finance", "*:*");
+    fault.hang(true);
+    let mut asked = std::pin::pin!(bench.ask(&token, call(1)));
+    while bench.lines().is_empty() {
+        let mut ctx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(Future::poll(asked.as_mut(), &mut ctx).is_pending());
+        tokio::task::yield_now().await;
+    }
+    let mut ctx = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(Future::poll(asked.as_mut(), &mut ctx).is_pending(), "it is written, but not synced");
+    fault.hang(false);
+    assert_eq!(decided(asked.await).outcome, Outcome::Allow);
 }
 
 #[tokio::test]
@@ -311,6 +370,9 @@ async fn nothing_is_judged_before_there_are_news_and_by_none_that_are_too_old() 
     for token in [token.as_str(), "no token"] {
         assert_eq!(refused(bench.ask(token, call(1)).await).code, ReasonCode::PolicyUnavailable);
     }
+    assert!(bench.lines().is_empty(), "there is no log yet, and whom it refused is told once there is");
+    bench.decider.records.begin(&"test".parse().unwrap(), 1).unwrap();
+    bench.decider.tell_overdue_refusals();
     bench.decider.swap(bench.snapshot(1, by_amount)).unwrap();
     let code = async || refused(bench.ask(&token, call(1)).await).code;
     assert_eq!(code().await, ReasonCode::PolicyStale, "no moment was confirmed");
@@ -321,6 +383,7 @@ async fn nothing_is_judged_before_there_are_news_and_by_none_that_are_too_old() 
     bench.decider.swap(bench.snapshot_with(2, |acme| acme.with_staleness(Staleness::Never))).unwrap();
     assert_eq!(decided(bench.ask(&token, call(1)).await).outcome, Outcome::Allow);
     let lines = bench.lines();
+    assert_eq!((&lines[0]["kind"], &lines[0]["count"]), (&json!("refusals"), &json!(2)));
     let stale = lines.iter().find(|line| line["reasons"][0]["code"] == "PolicyStale");
     let stale = stale.expect("who asks is proven, so the refusal is recorded");
     assert_eq!((&stale["tenant"], &stale["outcome"]), (&json!("acme"), &json!("deny")));

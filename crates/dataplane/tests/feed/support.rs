@@ -144,6 +144,8 @@ pub(crate) fn config(folder: &Path, controls: &[&Control]) -> FeedConfig {
     config
 }
 
+static STARTS: AtomicU64 = AtomicU64::new(0);
+
 impl TestNode {
     pub(crate) async fn start(folder: &Path, controls: &[&Control]) -> Self {
         Self::start_with(folder, config(folder, controls)).await.unwrap()
@@ -152,8 +154,9 @@ impl TestNode {
     pub(crate) async fn start_with(folder: &Path, feed: FeedConfig) -> Result<Self, OpenError> {
         let clock = Clock::manual(UnixNanos(NOW_MS * 1_000_000));
         let feed = Feed::open(feed, clock.clone())?;
-        let log = folder.join("decisions.jsonl");
-        let mut config = NodeConfig::new("data-1".parse().unwrap(), 0, Secret::new([1; 32]), log);
+        // A control node of these tests gives every start the same incarnation, whose log may be begun once.
+        let journal = folder.join(format!("audit-{}", STARTS.fetch_add(1, Ordering::Relaxed)));
+        let mut config = NodeConfig::new("data-1".parse().unwrap(), 0, Secret::new([1; 32]), journal);
         config.clock = clock.clone();
         config.http = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         let mut node = Node::start(config, Snapshot::awaiting()).await.unwrap();

@@ -14,7 +14,7 @@ use tokio_stream::StreamExt;
 use tonic::transport::Endpoint;
 use tonic::{Code, Request};
 
-use crate::support::{TestNode, body, read_lines};
+use crate::support::{TestNode, body, lines};
 
 fn message() -> DecideRequest {
     DecideRequest {
@@ -28,7 +28,7 @@ fn message() -> DecideRequest {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_drain_under_load_loses_no_answered_record() {
     let node = TestNode::start().await;
-    let (log, token) = (node.log.clone(), node.token());
+    let (log, token) = (node.journal.clone(), node.token());
     let answered = Arc::new(AtomicUsize::new(0));
     let mut clients = tokio::task::JoinSet::new();
     let endpoint = Endpoint::from_shared(format!("http://{}", node.grpc())).unwrap();
@@ -58,7 +58,7 @@ async fn a_drain_under_load_loses_no_answered_record() {
     ended.log.unwrap();
     let answered: Vec<String> = clients.join_all().await.concat();
     let recorded: BTreeSet<String> =
-        read_lines(&log).iter().map(|line| line["decision_id"].as_str().unwrap().to_owned()).collect();
+        lines(&log).iter().map(|line| line["decision_id"].as_str().unwrap().to_owned()).collect();
     let lost: Vec<_> = answered.iter().filter(|id| !recorded.contains(*id)).collect();
     assert!(answered.len() >= 500 && lost.is_empty(), "of {} answered, lost: {lost:?}", answered.len());
 }

@@ -1,5 +1,10 @@
 //! A node with a real policy on loopback, and clients for it.
 
+#[path = "../../src/testing/disk.rs"]
+pub(crate) mod disk;
+#[path = "../../src/testing/lines.rs"]
+mod flat;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +35,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
+pub(crate) use flat::lines;
+
 /// The policy of the documentation.
 pub(crate) const POLICY: &str = "\
 agent: finance-agent
@@ -45,7 +52,7 @@ allowed_tools:
 /// A running node, whose tenant `acme` has [`POLICY`].
 pub(crate) struct TestNode {
     pub(crate) node: Node,
-    pub(crate) log: PathBuf,
+    pub(crate) journal: PathBuf,
     minter: Minter,
     verifier: Verifier,
     pub(crate) _folder: TempDir,
@@ -63,12 +70,12 @@ impl TestNode {
 
     pub(crate) async fn try_start(change: impl FnOnce(&mut NodeConfig)) -> Result<Self, StartError> {
         let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("decisions.jsonl");
-        let mut config = NodeConfig::new("n1".parse().unwrap(), 7, Secret::new([1; 32]), log);
+        let journal = folder.path().join("audit");
+        let mut config = NodeConfig::new("n1".parse().unwrap(), 7, Secret::new([1; 32]), journal);
         let loopback = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         (config.http, config.grpc, config.metrics) = (loopback, loopback, loopback);
         change(&mut config);
-        let log = config.log.clone();
+        let journal = config.journal.folder.clone();
 
         let minter =
             Minter::new(SigningKey::generate(&mut StdRng::seed_from_u64(1)), "test".parse().unwrap());
@@ -76,7 +83,7 @@ impl TestNode {
         let verifier = Verifier::new(Arc::new(trust), Arc::new(TokenCache::with_entries(64)));
         let snapshot = Snapshot::new(1, verifier.clone(), [tenant(POLICY, 1)]);
         let node = Node::start(config, snapshot).await?;
-        Ok(Self { node, log, minter, verifier, _folder: folder })
+        Ok(Self { node, journal, minter, verifier, _folder: folder })
     }
 
     /// Puts another policy into force.
@@ -128,19 +135,20 @@ impl TestNode {
         request(self.http(), "GET", path, &[], "").await
     }
 
-    /// The lines of the decision log so far.
+    /// The records so far.
     pub(crate) fn lines(&self) -> Vec<Value> {
-        read_lines(&self.log)
+        lines(&self.journal)
+    }
+
+    pub(crate) async fn shutdown_keeping_the_folder(self) -> TempDir {
+        let Self { node, _folder, .. } = self;
+        node.shutdown().await.log.unwrap();
+        _folder
     }
 
     pub(crate) async fn shutdown(self) -> Ended {
         self.node.shutdown().await
     }
-}
-
-pub(crate) fn read_lines(log: &std::path::Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(log).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
 }
 
 /// Tenant `acme` under `policy`.

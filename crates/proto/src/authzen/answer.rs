@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aegis_model::decision::{Approval, Decision, Limits, Outcome, PolicyRef, Reason};
+use aegis_model::decision::{Approval, Decision, Limits, Outcome, PolicyRef, Reason, Receipt};
 use aegis_model::json::JsonObject;
 use serde::Serialize;
 
@@ -51,6 +51,9 @@ pub enum AnswerContext {
         /// What is left after it.
         #[serde(skip_serializing_if = "Option::is_none")]
         limits: Option<Limits>,
+        /// Where its record stands in the audit log.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        receipt: Option<Box<Receipt>>,
         /// Where the data node is reached that owns the agent's slot, when another one does.
         #[serde(skip_serializing_if = "Option::is_none")]
         owner: Option<Arc<str>>,
@@ -89,6 +92,7 @@ impl From<Decision> for EvaluationAnswer {
                 approval: decision.approval,
                 policy: decision.policy,
                 limits: decision.limits,
+                receipt: decision.receipt.map(Box::new),
                 owner: decision.owner,
             },
         }

@@ -167,6 +167,11 @@ fn only_an_allowance_is_true() {
             budget_remaining: Some(Micros(12_500_000)),
             retry_after_ms: Some(180),
         }),
+        receipt: Some(aegis_model::decision::Receipt {
+            log: "c/n1/7".into(),
+            index: 41,
+            leaf: "00".repeat(32),
+        }),
         replayed: false,
         owner: Some("https://data-2:7081".into()),
         explanation: None,
@@ -183,6 +188,7 @@ fn only_an_allowance_is_true() {
         assert_eq!(answer["context"]["params"], params, "{outcome}");
         assert_eq!(answer["context"]["policy"]["version"], json!(1));
         assert_eq!(answer["context"]["limits"], json!({"budget_remaining": "12.5", "retry_after_ms": 180}));
+        assert_eq!(answer["context"]["receipt"]["index"], json!(41));
         assert_eq!(answer["context"]["owner"], json!("https://data-2:7081"));
         assert_eq!(answer["context"]["reasons"][0]["code"], json!("SensitiveData"));
     }

@@ -42,6 +42,11 @@ fn decision() -> Decision {
             budget_remaining: Some(Micros(12_500_000)),
             retry_after_ms: Some(180),
         }),
+        receipt: Some(aegis_model::decision::Receipt {
+            log: "c/n1/7".into(),
+            index: 41,
+            leaf: "00".repeat(32),
+        }),
         replayed: true,
         owner: Some("https://data-2:7081".into()),
         explanation: Some(json!([{"step": "scope"}])),

@@ -127,6 +127,11 @@ fn a_decision_is_written_as_the_interface_says() {
             budget_remaining: Some(Micros(12_500_000)),
             retry_after_ms: Some(180),
         }),
+        receipt: Some(aegis_model::decision::Receipt {
+            log: "c/n1/7".into(),
+            index: 41,
+            leaf: "00".repeat(32),
+        }),
         replayed: false,
         owner: Some("https://data-2:7081".into()),
         explanation: None,
@@ -138,6 +143,7 @@ fn a_decision_is_written_as_the_interface_says() {
         "reasons": [{"code": "ParameterOutOfRange", "message": "above 5000", "path": "/params/amount"}],
         "approval": {"id": "a-1", "url": "https://control-1/a-1", "expires_at": "2026-01-31T12:00:00Z"},
         "limits": {"budget_remaining": "12.5", "retry_after_ms": 180},
+        "receipt": {"log": "c/n1/7", "index": 41, "leaf": "00".repeat(32)},
         "owner": "https://data-2:7081"
     });
     assert_eq!(written, expected);

@@ -136,6 +136,22 @@ pub const BARS: &[Bar] = &[
         ],
     },
     Bar {
+        name: "audit-kills",
+        question: "Of 500 data nodes killed under load, how many lose a decision that a client saw?",
+        commands: &[
+            plain("cargo build --release --locked -p aegis"),
+            Step {
+                line: "cargo test --locked -p aegis --test suite -- --nocapture --exact kills::every_decision_that_a_client_saw_is_in_the_log_of_a_node_that_was_killed",
+                variables: &[("AEGIS_AUDIT_KILLS", "500"), RELEASE],
+            },
+        ],
+        goals: &[
+            at_least("audit-kills/tried", 500.0),
+            at_least("audit-kills/decisions", 10_000.0),
+            at_most("audit-kills/missing", 0.0),
+        ],
+    },
+    Bar {
         name: "dlp",
         question: "What does scanning cost with every detector, beside a plain set of regular expressions, and on attack strings?",
         // Nanoseconds that one thread computes per MiB: 150 MB/s are 6,990,507, 200 MB/s are 5,242,880.

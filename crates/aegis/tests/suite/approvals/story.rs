@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{POLICY, ask, cluster, enforce, kill_all_control_nodes, with_token};
 use crate::nodes::Cluster;
-use crate::support::{Answer, LONG, get_with_token, payment};
+use crate::support::{Answer, LONG, get_with_token, payment, run};
 
 /// What the data node says of a request to the agent whose call it is.
 fn standing(cluster: &Cluster, data: usize, agent: &str, id: &str) -> Answer {
@@ -103,7 +103,9 @@ fn a_payment_is_approved_and_made_once_whatever_dies_in_between() {
         "{shown}"
     );
     // The record of the decision says who agreed.
-    let log = std::fs::read_to_string(cluster.path("data-2/decisions.jsonl")).expect("the log of data-2");
+    let journal = cluster.path("data-2/audit");
+    let journal = journal.to_str().expect("a path in UTF-8");
+    let log = run(&["audit", "tail", journal, "--output", "json"]).stdout;
     let line = log.lines().find(|line| line.contains("\"approvers\":[\"admin\"]")).expect("a record");
     assert!(line.contains(&id) && line.contains("\"outcome\":\"allow\""), "{line}");
 }

@@ -15,6 +15,7 @@ use super::*;
 use crate::answer::Answer;
 use crate::limits::testing::{Leader, budget_of};
 use crate::snapshot::{OrganizationBudget, OrganizationLimits};
+use crate::testing::disk::{Fault, FaultyDisk};
 use crate::testing::lent::{Site, TEN, a_dollar_each, budget, rate, under};
 use crate::testing::{Bench, call, call_again};
 
@@ -250,9 +251,10 @@ async fn more_limits_than_a_call_can_have_deny_it() {
 async fn a_call_that_cannot_be_recorded_costs_nothing() {
     let (leader, mut time) = (Leader::new(), JoinSet::new());
     leader.keep_time(&mut time);
-    let folder = tempfile::tempdir().unwrap();
-    let full = std::path::Path::new("/dev/full");
-    let (bench, book) = Bench::with_log(a_dollar_each, 10, folder, full).lent_by(&leader);
+    let fault = Arc::new(Fault::default());
+    let disk = Arc::new(FaultyDisk(Arc::clone(&fault)));
+    let (bench, book) = Bench::with_disk(a_dollar_each, 10, disk).lent_by(&leader);
+    fault.fill();
     let token = bench.token("acme", "finance", "*:*");
     for _ in 0..3 {
         match bench.ask(&token, call(1)).await {

@@ -1,0 +1,58 @@
+//! The newest records of a log, for people who look at it: sealed ones and those that it has grown since. Nothing is verified.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use crate::journal::{Disk, Step, grown};
+use crate::keys::VerifyingKey;
+use crate::segment;
+
+/// The key that the folder of a log says is its own. What it vouches for, only who has it from elsewhere can say.
+///
+/// # Errors
+/// What the disk says; [`io::ErrorKind::InvalidData`] if it is no key.
+pub fn own_key(disk: &dyn Disk, folder: &Path) -> io::Result<VerifyingKey> {
+    let bytes = disk.read(&folder.join("verifier"))?;
+    let key = std::str::from_utf8(&bytes).ok().and_then(|text| text.trim_end().parse().ok());
+    key.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "`verifier` holds no verifier key"))
+}
+
+/// Index and bytes of at least the newest `least` records of the log in `folder`, in their order; of all, if there are not so
+/// many.
+///
+/// # Errors
+/// What the disk says; [`io::ErrorKind::InvalidData`] for a file that is damaged.
+pub fn newest(disk: &dyn Disk, folder: &Path, least: usize) -> io::Result<Vec<(u64, Vec<u8>)>> {
+    let damaged =
+        |path: &Path| io::Error::new(io::ErrorKind::InvalidData, format!("`{}` is damaged", path.display()));
+    let origin = own_key(disk, folder)?;
+    let mut records = BTreeMap::new();
+    // First what grows: what is sealed meanwhile is there twice then, and never missing.
+    for segment in grown(disk, folder, origin.name().as_str()).map_err(|path| damaged(&path))? {
+        let bytes = segment.steps.into_iter().filter_map(|step| match step {
+            Step::Record(bytes) => Some(bytes),
+            Step::Checkpoint(_) => None,
+        });
+        records.extend((segment.start..).zip(bytes));
+    }
+    let folders = disk.list(&folder.join("segments")).unwrap_or_default();
+    let mut sealed: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for chain in &folders {
+        for file in disk.list(&folder.join("segments").join(chain))? {
+            sealed.entry(file).or_default().push(chain);
+        }
+    }
+    for (file, chains) in sealed.into_iter().rev() {
+        if records.len() >= least {
+            break;
+        }
+        for chain in chains {
+            let path = folder.join("segments").join(chain).join(&file);
+            let bytes = disk.read(&path)?;
+            let segment = segment::read(&bytes).ok_or_else(|| damaged(&path))?;
+            records.extend(segment.records.iter().map(|(index, bytes)| (*index, bytes.to_vec())));
+        }
+    }
+    Ok(records.into_iter().collect())
+}
