@@ -23,6 +23,7 @@ pub mod snapshot;
 
 mod decision_id;
 mod digest;
+mod evidence;
 mod freshness;
 mod laps;
 mod limits;

@@ -29,6 +29,7 @@ use rand::rngs::StdRng;
 use tokio::sync::watch;
 
 use crate::NodeName;
+use crate::evidence::Ended;
 
 /// Where a node keeps its journal.
 #[derive(Debug, Clone)]
@@ -56,6 +57,7 @@ pub fn standalone() -> ClusterId {
 /// The node's journal. Shared by all calls.
 pub(crate) struct Records {
     home: Mutex<Home>,
+    disk: Arc<dyn Disk>,
     running: OnceLock<Journal>,
     node: NodeName,
     clock: Clock,
@@ -117,9 +119,11 @@ impl Records {
     ) -> Result<Self, JournalError> {
         let secret = DigestKey::new(secret);
         let part = |name: &[u8]| DigestKey::new(&Secret::new(secret.digest(name).0));
+        let disk = Arc::clone(&config.disk);
         let home = Home::of_node(config.disk, &config.folder, &node.to_string())?;
         let records = Self {
             home: Mutex::new(home),
+            disk,
             running: OnceLock::new(),
             node: node.clone(),
             clock: clock.clone(),
@@ -192,6 +196,18 @@ impl Records {
         StdRng::from_seed(self.seed.digest(&number.to_be_bytes()).0)
     }
 
+    /// The logs of earlier lives whose ends were not reported, the newest last; those that cannot be read are left out.
+    pub(crate) fn ended(&self) -> Vec<Arc<Ended>> {
+        let home = self.home();
+        let lives = home.lives().unwrap_or_default().into_iter().filter(|(_, closed)| *closed);
+        lives.filter_map(|(life, _)| Ended::read(&self.disk, &home.folder(life))).map(Arc::new).collect()
+    }
+
+    /// Nothing is recorded any more, since the control log refuses the log of this life: fail closed.
+    pub(crate) fn refuse(&self, why: &str) {
+        self.meet(Trouble::Failed(format!("the control log refuses this node's audit log: {why}").into()));
+    }
+
     /// The running log, once there is one.
     pub(crate) fn journal(&self) -> Option<&Journal> {
         self.running.get()
@@ -208,6 +224,11 @@ impl Records {
     /// [`NotKept`]: it was not taken, and nothing may be answered on the strength of it.
     pub(crate) fn append(&self, at: UnixNanos, chain: Chain, what: &What) -> Result<Ticket, NotKept> {
         let journal = self.running.get().ok_or(NotKept::Closed)?;
+        if self.troubled.load(Ordering::Relaxed)
+            && let Some(Trouble::Failed(why)) = &*self.trouble.borrow()
+        {
+            return Err(NotKept::Failed(Arc::clone(why)));
+        }
         let draft = Draft::new(at, chain, self.new_id(), what).map_err(|error| {
             tracing::error!(%error, "a record breaks a bound, so its call is refused");
             NotKept::Own

@@ -46,7 +46,7 @@ pub(crate) struct Bench {
     pub(crate) clock: Clock,
     minter: Minter,
     verifier: Verifier,
-    folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl Bench {

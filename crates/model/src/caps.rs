@@ -1162,6 +1162,12 @@ pub const EVIDENCE_GATHER_MS: u64 = 500;
 /// Most reports of checkpoints that wait at a control node. Beyond: refused as unavailable, and reported again.
 pub const EVIDENCE_QUEUE_MAX: usize = 1_024;
 
+/// Milliseconds between two reports of a data node's audit log that grew.
+pub const EVIDENCE_EVERY_MS: u64 = 1_000;
+
+/// Seconds after which a data node reports its audit log again, if it has no answer.
+pub const EVIDENCE_ANSWER_SECONDS: u64 = 4;
+
 /// Longest message of a data node about its audit log, in bytes: a report with its names. Longer: refused.
 pub const EVIDENCE_MESSAGE_BYTES_MAX: usize = 16 << 10;
 

@@ -329,7 +329,7 @@ fn a_cluster_key_is_replaced_and_taken_away() {
     cluster.start_control(0);
     cluster.controls[0].until_ready();
     let rewrapped = cluster.done(&["cluster", "rewrap-keys"]);
-    assert_eq!(rewrapped["rewrapped"].as_array().map(Vec::len), Some(4), "{rewrapped}");
+    assert_eq!(rewrapped["rewrapped"].as_array().map(Vec::len), Some(5), "{rewrapped}");
     assert_ne!(rewrapped["cluster_key"], before["cluster_key"]);
     assert_eq!(cluster.done(&["cluster", "rewrap-keys"])["rewrapped"], json!([]), "again");
 

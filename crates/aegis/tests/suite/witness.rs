@@ -219,3 +219,47 @@ fn a_cluster_is_witnessed_and_its_control_log_verified_offline() {
     assert_eq!((bad.code, &bad.json()["code"]), (Some(1), &Value::from("control_not_cosigned")), "{bad:?}");
     witness.kill();
 }
+
+/// A data node reports its log by itself, its next life where it ended; from then on nothing can be taken from it unseen (AUD-1).
+#[test]
+fn a_data_nodes_log_is_complete_as_far_as_the_control_log_says() {
+    let mut cluster = Cluster::running(1, 1);
+    assert_eq!(cluster.publish(10), 1);
+    cluster.done(&["policy", "activate", "1", "--tenant", "acme", "--wait", "30s"]);
+    let token = cluster.token("finance-agent");
+    for _ in 0..3 {
+        assert_eq!(cluster.ask(0, &token, 10).outcome(), "allow");
+    }
+    cluster.data[0].stop();
+    cluster.start_data(0);
+    let evidence = cluster.path("evidence").display().to_string();
+    let journal = cluster.path("data-1/audit/1").display().to_string();
+    let closed = || {
+        let told = cluster.done(&["audit", "control", "download", "--to", &evidence]);
+        let key = told["verifiers"][0].as_str()?.to_owned();
+        let trusted = ["--key", &key, "--journal", &journal, "--output", "json"];
+        let ran = run(&[&["audit", "control", "verify", &evidence][..], &trusted].concat());
+        (ran.json()["logs"]["test/data-1/1"]["closed"] == true).then_some((ran, key))
+    };
+    let (ran, key) = eventually("the end of the first log", LONG, closed).unwrap();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let found = ran.json()["journals"][0].take();
+    assert_eq!((&found["complete_to"], &found["ended"]), (&found["size"], &Value::from(true)), "{found}");
+    assert!(found["size"].as_u64().unwrap() > 3, "{found}");
+
+    let trusted = ["--key", &key, "--journal", &journal, "--output", "json"];
+    let report = run(&[&["audit", "report", &evidence][..], &trusted].concat());
+    assert_eq!(report.code, Some(0), "{report:?}");
+    let controls = report.json()["controls"].take();
+    let state = |id: &str| {
+        let mut rows = controls.as_array().into_iter().flatten();
+        rows.find(|row| row["control"] == id).map(|row| row["state"].clone()).unwrap_or_default()
+    };
+    // Whoever has no witness trusts the cluster, and is told.
+    assert_eq!(
+        (state("CC6.1"), state("A.8.15"), state("A.5.28")),
+        ("shown".into(), "shown".into(), "not shown".into())
+    );
+    let events = run(&["audit", "events", &journal, "--format", "ocsf", "--chain", "tenant/acme"]);
+    assert_eq!((events.code, events.stdout.lines().count() >= 3), (Some(0), true), "{events:?}");
+}

@@ -90,6 +90,8 @@ fn answer(write: &mut Writer<'_, '_>, report: &CheckpointReport) -> Result<Check
                 return Ok(refused("journal_closed", row.size));
             }
             let size = new.size;
+            // The same end once more: it is known, and nothing is written.
+            let row = if row.closed_ms > 0 { row } else { journals::carry_over(write, row)? };
             let row = Journal {
                 size,
                 root: new.root.0.to_vec(),
@@ -102,6 +104,7 @@ fn answer(write: &mut Writer<'_, '_>, report: &CheckpointReport) -> Result<Check
         }
         Err(refusal @ (Refusal::Forked(_) | Refusal::Inconsistent)) => {
             let (size, code) = (row.size, refusal.code());
+            let row = journals::carry_over(write, row)?;
             let note = String::from_utf8_lossy(&request.note.to_bytes()).into_owned();
             let entry = control::Refusal { code: code.to_owned(), note, origin: row.origin.clone() };
             control_tree::append(write, What::Refusal(entry))?;
@@ -146,7 +149,7 @@ mod tests {
     use aegis_audit::hash::Hash;
     use aegis_audit::keys::SigningKey;
     use aegis_audit::tree;
-    use aegis_proto::control::DataNode;
+    use aegis_proto::control::{AdvanceHistory, DataNode};
 
     use super::*;
     use crate::keys::keyring;
@@ -324,6 +327,34 @@ mod tests {
         let more = CheckpointReport { incarnation, ..log.report(6) };
         assert_eq!(note(&world, more), ("journal_closed".to_owned(), 6));
         assert_eq!(entries(&world).len(), count);
+    }
+
+    /// A control log of a later history tells of an older log from its birth.
+    #[test]
+    fn after_a_restore_a_log_is_carried_over_with_its_birth() {
+        let world = World::new();
+        let mut log = Log::begin(&world, 7);
+        log.grow(5, "entry");
+        assert_eq!(note(&world, log.report(0)), accepted(5));
+        world.done(AdvanceHistory { from: 1, to: 0 }, &World::node());
+        let incarnation = world.data_node(7).incarnation;
+        log.grow(6, "entry");
+        assert_eq!(
+            note(&world, CheckpointReport { incarnation, closing: true, ..log.report(5) }),
+            accepted(6)
+        );
+        let view = world.view();
+        let lines: String = trees::entries(&view, 2, 0, 99)
+            .expect("memory")
+            .iter()
+            .map(|row| trees::line(row) + "\n")
+            .collect();
+        let key = keyring::control_log_key(&view, &World::cluster_keys(), 2).expect("a key");
+        let signed = trees::checkpoint(&view, &World::cluster_id(), 2).expect("memory").sign(&key).to_bytes();
+        let download = Download { checkpoint: &signed, entries: &lines };
+        let verified = verify(download, key.verifying_key(), &[], None).expect("a whole log");
+        let standing = &verified.journals[&log.origin()];
+        assert_eq!((standing.newest.as_ref().map(|it| it.size), standing.closed), (Some(6), true));
     }
 
     /// Texts go, the log stays verifiable, and the last word on a log whose node never came back stays as well.

@@ -1,6 +1,6 @@
 //! `OpenJournal`: a life of a data node begins its audit log, with a key that nobody can exchange later.
 
-use aegis_audit::control::{Birth, What};
+use aegis_audit::control::What;
 use aegis_audit::keys::{KeyKind, VerifyingKey};
 use aegis_audit::origin::Origin;
 use aegis_model::caps;
@@ -75,9 +75,7 @@ impl Kind for OpenJournal {
         let Checked { origin, row, new } = checked;
         if new {
             write.counters_mut().journals += 1;
-            let tenant = (!row.tenant.is_empty()).then(|| row.tenant.clone());
-            let birth = Birth { key: row.verifier.clone(), origin: row.origin.clone(), tenant };
-            control_tree::append(write, What::Birth(birth))?;
+            control_tree::append(write, What::Birth(journals::birth(&row)))?;
             journals::put(write, &origin, &row)?;
         }
         Ok(done::Result::Journal(row))

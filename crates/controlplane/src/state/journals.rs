@@ -1,7 +1,7 @@
 //! The logs of data nodes, as far as the control log has accepted them: one row per life of a node.
 
 use aegis_audit::checkpoint::Checkpoint;
-use aegis_audit::control::{Checkpoints, Entry, Head, What};
+use aegis_audit::control::{Birth, Checkpoints, Entry, Head, What};
 use aegis_audit::hash::Hash;
 use aegis_audit::origin::Origin;
 use aegis_model::caps;
@@ -54,6 +54,23 @@ pub(crate) fn put(write: &mut Writer<'_, '_>, origin: &Origin, row: &Journal) ->
     write.put(JOURNALS, &row_key(origin), row)
 }
 
+/// A log that began in an earlier history is carried over into the control log of this one, with its birth: each control log
+/// tells of every log that it speaks of from the beginning.
+pub(crate) fn carry_over(write: &mut Writer<'_, '_>, row: Journal) -> Result<Journal, StoreError> {
+    let history = write.cluster().history;
+    if row.history == history {
+        return Ok(row);
+    }
+    control_tree::append(write, What::Birth(birth(&row)))?;
+    Ok(Journal { history, ..row })
+}
+
+/// What the control log says of the birth of a log.
+pub(crate) fn birth(row: &Journal) -> Birth {
+    let tenant = (!row.tenant.is_empty()).then(|| row.tenant.clone());
+    Birth { key: row.verifier.clone(), origin: row.origin.clone(), tenant }
+}
+
 /// Notes that a log grew: it is written down when that is due.
 pub(crate) fn note_grown(write: &mut Writer<'_, '_>, origin: &Origin) -> Result<(), StoreError> {
     write.put_bytes(JOURNALS_GROWN, &row_key(origin), &[])
@@ -92,7 +109,7 @@ pub(crate) fn write_down(write: &mut Writer<'_, '_>) -> Result<(), StoreError> {
     for (key, _) in grown {
         write.delete(JOURNALS_GROWN, &key)?;
         if let Some(row) = row::read::<Journal>(write, JOURNALS, &key)? {
-            rows.push((key, row));
+            rows.push((key, carry_over(write, row)?));
         }
     }
     let mut logs = Vec::with_capacity(rows.len());

@@ -59,15 +59,16 @@ impl Connector {
         Self { tls, role: None }
     }
 
-    /// A client of the feed of the control node at `address`, connected.
+    /// A client of the feed of the control node at `address`, and its connection.
     pub(super) async fn connect(
         &self,
         address: &ControlAddress,
-    ) -> Result<FeedClient<Channel>, tonic::transport::Error> {
+    ) -> Result<(FeedClient<Channel>, Channel), tonic::transport::Error> {
         let channel = self.channel(address).await?;
-        Ok(FeedClient::new(channel)
+        let client = FeedClient::new(channel.clone())
             .max_decoding_message_size(caps::FEED_MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(caps::FEED_MESSAGE_BYTES_MAX))
+            .max_encoding_message_size(caps::FEED_MESSAGE_BYTES_MAX);
+        Ok((client, channel))
     }
 
     /// A connection to the control node at `address`.

@@ -90,7 +90,8 @@ fn ended(was_of_use: bool, cut: Cut) -> End {
 /// From no connection to a welcome.
 async fn begin(keeper: &mut Keeper, connector: &Connector, address: &ControlAddress) -> Result<Stream, Cut> {
     let unreachable = |error: tonic::transport::Error| Cut::Unreachable(causes(&error));
-    let mut client: FeedClient<Channel> = connector.connect(address).await.map_err(unreachable)?;
+    let connected: (FeedClient<Channel>, Channel) = connector.connect(address).await.map_err(unreachable)?;
+    let (mut client, channel) = connected;
     let (up, requests) = mpsc::channel(caps::FEED_UPSTREAM_MAX);
     let hello = v1::FollowRequest { message: Some(Message::Hello(keeper.hello())) };
     // The queue is empty, and its other end is held.
@@ -100,7 +101,7 @@ async fn begin(keeper: &mut Keeper, connector: &Connector, address: &ControlAddr
     let first = down.message().await?.ok_or(Cut::Closed)?;
     let history = first.history;
     match rounds.take(first)? {
-        Step::Welcomed(welcome) => keeper.welcomed(&welcome, history, client).await?,
+        Step::Welcomed(welcome) => keeper.welcomed(&welcome, history, client, channel).await?,
         Step::Farewell(farewell) => return Err(farewell_cut(&farewell)),
         // A stream that was not welcomed gives nothing else.
         Step::Gathered | Step::Complete(_) | Step::Confirmed { .. } => return Err(Cut::Closed),

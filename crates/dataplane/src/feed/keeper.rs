@@ -12,6 +12,7 @@ use aegis_model::caps;
 use aegis_model::ids::{BadName, ClusterId, TenantId};
 use aegis_proto::v1;
 use aegis_proto::v1::feed_client::FeedClient;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 
@@ -22,6 +23,7 @@ use super::floor::{Floor, Stamp};
 use super::rounds::{Position, Round};
 use super::told::{Malformed, Told, ToldShards, ToldTrust};
 use crate::decider::Decider;
+use crate::evidence::{self, Door, NotReported};
 use crate::limits::Identity;
 use crate::snapshot::{ShardMap, Snapshot, Staleness};
 use followed::Followed;
@@ -38,6 +40,10 @@ pub(super) struct Keeper {
     verified_tokens: Arc<TokenCache>,
     /// The control node that is followed at the moment.
     client: Option<FeedClient<Channel>>,
+    /// Where the audit log is reported.
+    door: watch::Sender<Door>,
+    /// Whether the control log knows the log of this life.
+    log_is_known: bool,
     cluster: Option<ClusterId>,
     trust: Option<ToldTrust>,
     shards: ToldShards,
@@ -114,6 +120,8 @@ impl Keeper {
             builds,
             verified_tokens: Arc::new(TokenCache::new()),
             client: None,
+            door: watch::Sender::new(None),
+            log_is_known: false,
             cluster: None,
             trust: None,
             shards: ToldShards::default(),
@@ -163,6 +171,7 @@ impl Keeper {
         welcome: &v1::Welcome,
         history: u64,
         client: FeedClient<Channel>,
+        channel: Channel,
     ) -> Result<(), NotWelcome> {
         let cluster: ClusterId = welcome.cluster_id.parse().map_err(|_bad| NotWelcome::OtherCluster)?;
         self.floor.belong_to(&cluster).map_err(|_other| NotWelcome::OtherCluster)?;
@@ -176,6 +185,7 @@ impl Keeper {
         let begun =
             begun.map_err(|panic| panic.to_string()).and_then(|it| it.map_err(|error| error.to_string()));
         begun.map_err(NotWelcome::Journal)?;
+        self.tell_of_log(channel, node_id, incarnation).await?;
         // Only the first one counts: the history in which this process got its incarnation.
         self.decider.book.begin(Identity { cluster: cluster.clone(), node_id, incarnation, history });
         self.cluster = Some(cluster);
@@ -189,6 +199,45 @@ impl Keeper {
         self.tenants.values_mut().for_each(Followed::hope_again);
         self.unacknowledged.extend(self.tenants.keys().cloned());
         Ok(())
+    }
+
+    /// Has the birth of this life's log written into the control log, once, and says where its growth is reported.
+    async fn tell_of_log(
+        &mut self,
+        channel: Channel,
+        node_id: u64,
+        incarnation: u64,
+    ) -> Result<(), NotWelcome> {
+        let node = v1::EvidenceNode {
+            node_name: self.config.node.to_string(),
+            node_id,
+            incarnation,
+            tenant: self.config.tenant.as_ref().map(TenantId::to_string).unwrap_or_default(),
+        };
+        let Some(journal) = self.decider.records.journal() else { return Ok(()) };
+        if !self.log_is_known {
+            match evidence::open(channel.clone(), &node, journal.key()).await {
+                Ok(()) => self.log_is_known = true,
+                Err(NotReported::Unsupported) => {
+                    tracing::warn!(
+                        "the control node is older than this node, and keeps no evidence of its audit log"
+                    );
+                    return Ok(());
+                }
+                Err(error @ NotReported::Refused(_)) => {
+                    self.decider.records.refuse(&error.to_string());
+                    return Err(NotWelcome::Journal(error.to_string()));
+                }
+                Err(error) => return Err(NotWelcome::Journal(error.to_string())),
+            }
+        }
+        self.door.send_replace(Some((channel, node)));
+        Ok(())
+    }
+
+    /// Where the audit log is reported.
+    pub(super) fn door(&self) -> watch::Receiver<Door> {
+        self.door.subscribe()
     }
 
     /// No control node is followed any more.

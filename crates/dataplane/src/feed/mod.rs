@@ -48,6 +48,7 @@ use tokio_util::sync::CancellationToken;
 use crate::NodeName;
 use crate::approvals::{ApprovalLink, ApprovalLinkConfig};
 use crate::decider::Decider;
+use crate::evidence;
 use crate::limits::{Lending, LinkConfig};
 use crate::peers::Peers;
 
@@ -230,13 +231,27 @@ impl Feed {
     /// Follows one control node after the other, until `stopping`, and keeps `decider` at what they say.
     pub async fn run(self, decider: Arc<Decider>, stopping: CancellationToken) -> Ended {
         let Self { config, connector, floor, cache } = self;
-        let mut pauses = Pauses::new(config.pace.pause, config.randomness);
+        let pauses = Pauses::new(config.pace.pause, config.randomness);
         let controls = config.controls.clone();
-        let mut keeper = Keeper::new(config, floor, cache, decider);
+        let keeper = Keeper::new(config, floor, cache, Arc::clone(&decider));
+        let reports = evidence::keep(decider, keeper.door());
+        tokio::select! {
+            ended = Self::follow(keeper, &connector, &controls, pauses, stopping) => ended,
+            () = reports => Ended::Stopping,
+        }
+    }
+
+    async fn follow(
+        mut keeper: Keeper,
+        connector: &Connector,
+        controls: &[ControlAddress],
+        mut pauses: Pauses,
+        stopping: CancellationToken,
+    ) -> Ended {
         for address in controls.iter().cycle() {
             let end = tokio::select! {
                 () = stopping.cancelled() => return Ended::Stopping,
-                end = follow(&mut keeper, &connector, address) => end,
+                end = follow(&mut keeper, connector, address) => end,
             };
             match end {
                 End::Fenced => {
