@@ -71,7 +71,7 @@ pub(crate) struct ListOptions {
 #[command(after_help = "Example:\n  aegis approvals show Zr5C4lYqk0vZJ1c7m2Hn9A --tenant acme")]
 pub(crate) struct OneOptions {
     /// The request
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", allow_hyphen_values = true)]
     id: String,
     /// The tenant
     #[arg(long, env = "AEGIS_TENANT", value_name = "TENANT")]
@@ -88,7 +88,7 @@ pub(crate) struct OneOptions {
 One person has one vote, also if they say it twice. One no ends a request. Nobody agrees to a call in whose chain they stand.")]
 pub(crate) struct VoteOptions {
     /// The request
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", allow_hyphen_values = true)]
     id: String,
     /// The tenant
     #[arg(long, env = "AEGIS_TENANT", value_name = "TENANT")]

@@ -126,6 +126,14 @@ mod tests {
     }
 
     #[test]
+    fn an_id_may_begin_with_a_dash() {
+        for command in ["show", "approve", "reject", "cancel"] {
+            let parsed = Cli::try_parse_from(["aegis", "approvals", command, "-JIbWD", "--tenant", "acme"]);
+            assert!(parsed.is_ok(), "{command}: {:?}", parsed.err().map(|error| error.to_string()));
+        }
+    }
+
+    #[test]
     fn every_command_shows_an_example() {
         every_command(&Cli::command(), &mut |command| {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();

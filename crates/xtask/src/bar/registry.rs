@@ -333,6 +333,18 @@ pub const BARS: &[Bar] = &[
         ],
     },
     Bar {
+        name: "paused",
+        question: "What becomes of the leases of a data node that is paused for a minute and goes on?",
+        commands: &[
+            plain("cargo build --release --locked -p aegis"),
+            Step {
+                line: "cargo test --locked -p aegis --test suite -- --nocapture --exact limits::faults::a_paused_node_spends_what_it_was_lent_and_no_more",
+                variables: &PAUSES,
+            },
+        ],
+        goals: &[at_least("paused/seconds", 60.0), at_most("paused/overspent", 0.0)],
+    },
+    Bar {
         name: "raised-budget",
         question: "How long until a budget that was raised by a policy can be used at every data node?",
         commands: &[
@@ -398,6 +410,7 @@ const ROLLBACKS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "200"), ("AEGIS_F
 const BUDGETS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "10"), ("AEGIS_FAULTS_AGENTS", "0")];
 const LEASE_KILLS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "500"), ("AEGIS_FAULTS_AGENTS", "0")];
 const CROWD: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "1"), ("AEGIS_FAULTS_AGENTS", "100000")];
+const PAUSES: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "1"), ("AEGIS_FAULTS_SECONDS", "60")];
 const RAISES: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "20"), ("AEGIS_FAULTS_AGENTS", "0")];
 const REDEMPTIONS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "50"), ("AEGIS_FAULTS_CLIENTS", "1000")];
 const RATES: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "6"), ("AEGIS_FAULTS_SECONDS", "20")];

@@ -43,7 +43,7 @@ fn each_agent_of_a_crowd_gets_its_own_budget() {
     let cluster = Cluster::running_with(Settings { data, ..Settings::default() }, 3, 3);
     enforce(&cluster, POLICY);
 
-    let agents = number("AEGIS_FAULTS_AGENTS", 2_000);
+    let agents = number("AEGIS_FAULTS_AGENTS", 300);
     let clients = Arc::new(clients(&cluster, "", CLIENTS * cluster.data.len()));
     let begun = Instant::now();
     let (allowed, exceeded) = runtime().block_on(call(&clients, &minter, agents));
