@@ -10,4 +10,4 @@ pub mod sockets;
 pub use eventually::eventually;
 pub use places::{root, vectors_dir};
 pub use process::TestProcess;
-pub use sockets::loopback;
+pub use sockets::{kept, loopback};

@@ -1,11 +1,11 @@
 //! A cluster of processes on the loopback: its files, its nodes, and its administrator.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
 
-use aegis_testkit::{TestProcess, eventually, loopback};
+use aegis_testkit::{TestProcess, eventually, kept};
 use anyhow::Context;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -59,11 +59,10 @@ impl Cluster {
     /// The same, with the wishes of a test. The data node of a number is where the control node of that number is.
     pub(crate) fn with(settings: Settings, controls: usize, data: usize) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        // A node keeps its address over restarts, so the ports that the kernel gives are written down. They are held until
-        // all of them are known.
-        let mut held = Vec::new();
-        let mut node = |kind: &'static str, number: usize| {
-            let (mut http, mut grpc) = (taken(&mut held), taken(&mut held));
+        // A node keeps its address over restarts.
+        let address = || kept().expect("a free port");
+        let node = |kind: &'static str, number: usize| {
+            let (mut http, mut grpc) = (address(), address());
             let place = settings.places.get(number - 1);
             if let (Some(place), "control") = (place, kind) {
                 http.set_ip(place.ip);
@@ -242,12 +241,6 @@ impl Cluster {
         };
         eventually("a leader", LONG, leader).expect("a leader")
     }
-}
-
-fn taken(held: &mut Vec<TcpListener>) -> SocketAddr {
-    let (socket, address) = loopback().expect("a free port");
-    held.push(socket);
-    address
 }
 
 fn policy_text(max: u32) -> String {
