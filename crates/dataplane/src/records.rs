@@ -292,10 +292,11 @@ impl Records {
             Some(known) if *known == met => false,
             _ => {
                 *trouble = Some(met.clone());
+                // Within the lock, so that what passes at the same time cannot hide it.
+                self.troubled.store(true, Ordering::Relaxed);
                 true
             }
         });
-        self.troubled.store(true, Ordering::Relaxed);
         if changed {
             tracing::error!(trouble = %met, "nothing can be recorded, so calls are refused");
         }
@@ -305,10 +306,12 @@ impl Records {
         let passed = self.trouble.send_if_modified(|trouble| {
             let passes = trouble.as_ref().is_some_and(&passes);
             *trouble = trouble.take().filter(|_| !passes);
+            if passes {
+                self.troubled.store(false, Ordering::Relaxed);
+            }
             passes
         });
         if passed {
-            self.troubled.store(false, Ordering::Relaxed);
             tracing::info!("records are kept again");
         }
     }
