@@ -1,15 +1,16 @@
 //! Where calls and agents ask the control plane about approvals.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use aegis_model::caps;
 use aegis_model::ids::TenantId;
 use aegis_proto::v1;
 use sha2::{Digest, Sha256};
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
-use tokio::time::Instant;
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit, mpsc};
+use tokio::time::{Instant, timeout_at};
 
 use super::link::{ApprovalLink, Unanswered};
 use super::redemption::Redemption;
@@ -30,6 +31,8 @@ struct Desk {
     returns: mpsc::Sender<v1::ApprovalReturn>,
     /// Counts redemptions of this process.
     redemptions: AtomicU64,
+    /// Whose turn it is to redeem which approval.
+    turns: std::sync::Mutex<HashMap<String, Weak<Mutex<()>>>>,
 }
 
 /// The control plane could not be asked.
@@ -70,7 +73,9 @@ impl Approvals {
     /// Asks over `link` from now on, as who `book` says; what is to be given back is done until the node ends.
     pub(crate) fn begin(&self, link: ApprovalLink, book: Arc<Book>) -> Option<Returns> {
         let (returns, waiting) = mpsc::channel(caps::APPROVAL_RETURNS_MAX);
-        self.desk.set(Desk { link, book, returns, redemptions: AtomicU64::new(0) }).ok()?;
+        self.desk
+            .set(Desk { link, book, returns, redemptions: AtomicU64::new(0), turns: Default::default() })
+            .ok()?;
         Some(Returns(waiting))
     }
 
@@ -100,6 +105,11 @@ impl Approvals {
         entry_digest: &[u8; 32],
     ) -> Result<Redeemed, Unreachable> {
         let (desk, node) = self.desk()?;
+        let deadline = Instant::now() + Duration::from_millis(caps::APPROVAL_LINK_MS);
+        // One attempt of this node at a time: what many clients present at once is one question after the other, and an outage leaves
+        // one attempt to be given back instead of one per client.
+        let turn = desk.turn(tenant, id);
+        let _turn = timeout_at(deadline, turn.lock()).await.map_err(|_late| Unreachable::Late)?;
         let name = desk.next_name(&node);
         let question = v1::ApprovalRedemption {
             node: Some(node.clone()),
@@ -117,7 +127,6 @@ impl Approvals {
         };
         // Before it is asked for: a client that goes away, or an answer that never comes, must not use it up.
         let redemption = Redemption::new(back, desk.returns.clone());
-        let deadline = Instant::now() + Duration::from_millis(caps::APPROVAL_LINK_MS);
         let asked = desk.link.ask(deadline, ATTEMPT, |mut client| {
             let question = question.clone();
             async move { client.redeem_approval(question).await }
@@ -193,6 +202,20 @@ impl Approvals {
 }
 
 impl Desk {
+    /// The turn at an approval: held by whoever redeems it.
+    fn turn(&self, tenant: &TenantId, id: &str) -> Arc<Mutex<()>> {
+        let key = format!("{tenant}\0{id}");
+        let mut turns = self.turns.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(turn) = turns.get(&key).and_then(Weak::upgrade) {
+            return turn;
+        }
+        // Those that nobody waits for are forgotten, so that there are never more than calls under way.
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        let turn = Arc::new(Mutex::new(()));
+        turns.insert(key, Arc::downgrade(&turn));
+        turn
+    }
+
     /// A name that no redemption of any node and life has: each life has a number of its own.
     fn next_name(&self, node: &v1::ApprovalNode) -> [u8; 16] {
         let count = self.redemptions.fetch_add(1, Ordering::Relaxed);
