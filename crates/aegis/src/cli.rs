@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::output::Format;
 use crate::{
-    agent, approvals, audit, budget, cluster, completions, config, control, data, decide, dev, explain,
+    agent, approvals, audit, budget, cluster, completions, config, control, data, decide, dev, dlp, explain,
     organization, person, policy, ready, role, tenant, token, witness,
 };
 
@@ -87,6 +87,9 @@ pub(crate) enum Command {
     /// Check, test, build, try out and compare policies; publish, activate and roll back versions
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Find sensitive data in files, as a node finds it
+    #[command(subcommand)]
+    Dlp(dlp::Command),
     /// Make and look at agent tokens
     #[command(subcommand)]
     Token(token::Command),
@@ -107,6 +110,13 @@ pub(crate) enum Command {
     Config(config::Command),
     /// Print a script that completes commands in a shell
     Completions(completions::Options),
+}
+
+impl Command {
+    /// Whether its results may be printed in SARIF.
+    pub(crate) fn writes_sarif(&self) -> bool {
+        matches!(self, Self::Dlp(_))
+    }
 }
 
 #[cfg(test)]

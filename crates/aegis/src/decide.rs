@@ -273,6 +273,11 @@ fn describe(outcome: &Outcome, output: Output) -> String {
             text.push_str(&format!("\n    {}", place.join("  ")));
         }
     }
+    if let Outcome::Sanitized { redactions, .. } = outcome {
+        for redaction in redactions {
+            text.push_str(&format!("\n  {}: {}, {}", redaction.path, redaction.kind, redaction.with));
+        }
+    }
     let decided = outcome.decision();
     if let Some(policy) = &decided.policy {
         text.push_str(&format!("\n  policy version {}, activation {}", policy.version, policy.activation));

@@ -32,6 +32,7 @@ mod control;
 mod data;
 mod decide;
 mod dev;
+mod dlp;
 mod enforced;
 mod explain;
 mod organization;
@@ -48,7 +49,7 @@ use std::process::ExitCode;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::cli::{Cli, Command};
-use crate::ended::Ended;
+use crate::ended::{Ended, WrongUse};
 use crate::output::Output;
 
 #[global_allocator]
@@ -62,7 +63,10 @@ fn main() -> ExitCode {
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let output = Output::new(cli.global.output);
-    let ended = logging::start(&cli).and_then(|()| run(cli, &matches, output));
+    let ended = logging::start(&cli).and_then(|()| match output.is_sarif() && !cli.command.writes_sarif() {
+        true => Err(WrongUse("only `aegis dlp scan` prints SARIF".to_owned()).into()),
+        false => run(cli, &matches, output),
+    });
     ended::exit_code(ended, output)
 }
 
@@ -80,6 +84,7 @@ fn run(cli: Cli, matches: &ArgMatches, output: Output) -> anyhow::Result<Ended> 
         Command::Person(command) => person::run(command, output),
         Command::Role(command) => role::run(command, output),
         Command::Policy(command) => policy::run(command, output),
+        Command::Dlp(command) => dlp::run(command, output),
         Command::Token(command) => token::run(command, output),
         Command::Audit(command) => audit::run(command, output),
         Command::Decide(options) => {

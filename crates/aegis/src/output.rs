@@ -16,6 +16,8 @@ pub(crate) enum Format {
     Text,
     /// For programs: one JSON document, or one per line where there are several
     Json,
+    /// For code hosts: SARIF 2.1.0, of `aegis dlp scan` only
+    Sarif,
 }
 
 /// Where a command prints. Colors are used on a terminal only, and never when `NO_COLOR` is set.
@@ -51,6 +53,14 @@ impl Output {
 
     pub(crate) fn is_json(self) -> bool {
         self.format == Format::Json
+    }
+
+    pub(crate) fn is_text(self) -> bool {
+        self.format == Format::Text
+    }
+
+    pub(crate) fn is_sarif(self) -> bool {
+        self.format == Format::Sarif
     }
 
     /// Whether problems are colored.

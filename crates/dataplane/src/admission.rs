@@ -82,7 +82,7 @@ impl Limits {
         let stamp = Stamp { history, number };
         let budgets = obligations.iter().filter_map(|obligation| match obligation.duty() {
             Duty::Budget(budget) => Some(budget),
-            Duty::Rate(_) | Duty::Approval(_) | Duty::Redact | Duty::Egress => None,
+            Duty::Rate(_) | Duty::Approval(_) | Duty::Redact(_) | Duty::Egress => None,
         });
         let prices = Prices::new(budgets.clone(), call);
         let mut limits = Self::default();

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use aegis_model::call::ToolCall;
 use aegis_model::clock::UnixNanos;
-use aegis_model::decision::{Approval, Limits, Outcome, Reason};
+use aegis_model::decision::{Approval, Limits, Outcome, Reason, Redaction};
 use aegis_model::ids::AgentId;
+use aegis_model::json::JsonObject;
 use aegis_model::principal::Principal;
 use aegis_model::reason::ReasonCode;
 use aegis_policy::judge::Verdict;
@@ -16,6 +17,7 @@ use serde_json::Value;
 use crate::admission::Admission;
 use crate::approvals::Redemption;
 use crate::laps::Laps;
+use crate::sensitive::{Cleaner, Findings, ResultRules};
 use crate::snapshot::{Snapshot, Tenant, Version};
 
 /// By which way a call came.
@@ -65,6 +67,18 @@ pub(crate) struct Case {
     pub(crate) rules: Vec<String>,
     /// Circumstances that rest on the caller's word.
     pub(crate) unverified: Vec<String>,
+    /// What was cleaned in the parameters.
+    pub(crate) redactions: Vec<Redaction>,
+    /// What cleaned them, if anything was.
+    pub(crate) cleaned_by: Option<Cleaner>,
+    /// The parameters as they may be kept or shown, where that is not as they are passed on.
+    pub(crate) stored_params: Option<JsonObject>,
+    /// The circumstances as they may be shown to who is asked to agree, where a rule speaks of sensitive data.
+    pub(crate) stored_context: Option<JsonObject>,
+    /// What was found in them.
+    pub(crate) findings: Findings,
+    /// What becomes of the result.
+    pub(crate) result_rules: Option<Box<ResultRules>>,
     /// What its limits have to say.
     pub(crate) limits: Option<Limits>,
     /// The steps of the judgement, if they were asked for.
@@ -137,6 +151,13 @@ pub(crate) struct Admitted {
     pub(crate) admission: Admission,
 }
 
+/// From `inspect`: nothing is in the parameters that may not be passed on.
+pub(crate) struct Inspected {
+    pub(crate) case: Box<Case>,
+    pub(crate) verdict: Verdict,
+    pub(crate) admission: Admission,
+}
+
 /// From `consent`: the call may go on.
 pub(crate) struct Cleared {
     pub(crate) case: Box<Case>,
@@ -156,6 +177,12 @@ pub(crate) struct Refusal {
 }
 
 impl Case {
+    /// The parameters as they may be kept or shown to people: cleaned as they are passed on, and besides as the policy says of
+    /// records. Nothing where it says nothing of those: then they are kept as they are passed on.
+    pub(crate) fn kept_params(&self) -> Option<&JsonObject> {
+        self.stored_params.as_ref()
+    }
+
     /// Denies the call for one reason that is not a rule's.
     pub(crate) fn deny(self: Box<Self>, code: ReasonCode, message: impl Into<String>) -> Refusal {
         Refusal { case: self, outcome: Outcome::Deny, reasons: vec![Reason::plain(code, message)] }

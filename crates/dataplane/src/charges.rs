@@ -11,6 +11,7 @@ use aegis_model::ids::{ActionName, AgentId, TenantId, ToolName};
 use aegis_model::money::Micros;
 
 use crate::admission::Charged;
+use crate::sensitive::ResultRules;
 
 /// Locks enough that calls hardly ever meet at one.
 const SHARDS: usize = 64;
@@ -50,6 +51,8 @@ pub(crate) struct Open {
     pub(crate) charged: Option<Box<Charged>>,
     /// Where the record of its decision stands, which that of its end points at.
     pub(crate) record: Ticket,
+    /// What becomes of its result; nothing if no rule speaks of it.
+    pub(crate) result_rules: Option<Box<ResultRules>>,
 }
 
 /// Why a call cannot be completed.
@@ -173,6 +176,7 @@ mod tests {
             action: "call".parse().unwrap(),
             charged: None,
             record: Ticket::lost(),
+            result_rules: None,
         }
     }
 

@@ -4,12 +4,13 @@
 //! called, is for who carries the call to the tool or owns it: a token with the scope `settle`.
 
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use aegis_audit::record::{self, Chain, Settled, What};
 use aegis_limits::hierarchy::Costs;
 use aegis_model::caps;
-use aegis_model::completion::{Completion, Status};
+use aegis_model::completion::{Completed, Completion, Status};
 use aegis_model::money::Micros;
 use aegis_model::principal::Principal;
 use aegis_model::reason::ReasonCode;
@@ -22,6 +23,7 @@ use crate::case::Surface;
 use crate::charges::{NotOpen, Open};
 use crate::decider::Decider;
 use crate::decision_id::Elsewhere;
+use crate::sensitive::{CleanedResult, ResultRules};
 use crate::snapshot::Phase;
 
 /// Who tells what became of a call, and by which way.
@@ -34,19 +36,10 @@ pub(crate) struct Teller<'t> {
     pub(crate) forwarded: bool,
 }
 
-/// A result as it is to be used.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Usable {
-    /// The very value that was told.
-    AsTold(Option<Value>),
-    /// What the node gave back that decided.
-    Passed(Option<Value>),
-}
-
 /// The right to lower what a call was charged.
 const SETTLE_SCOPE: &str = "settle";
 
-/// Settles a call, and gives back its result as it is to be used.
+/// Settles a call, and gives back its result as it is to be used: cleaned under the version that allowed it.
 ///
 /// Refuses for: bad evidence, a decision of a node that is not known or cannot be reached, of another tenant or agent, one that is over or was completed before, a cost
 /// that is lowered without the right to it or beyond belief, and a record that cannot be written.
@@ -54,20 +47,18 @@ pub(crate) async fn complete(
     decider: &Decider,
     teller: Teller<'_>,
     completion: Completion,
-) -> Result<Usable, Refused> {
+) -> Result<CleanedResult, Refused> {
     let principal = match prove(decider, teller.token) {
         Ok(principal) => principal,
         Err(refused) => return Err(decider.turn_away(teller.source, teller.surface, refused).await),
     };
     let completed = match decider.ids.check(&completion.decision_id) {
-        Ok(()) => accept(decider, &principal, completion).await.map(Usable::AsTold),
-        Err(elsewhere) => forward(decider, &teller, elsewhere, &completion).await.map(Usable::Passed),
+        Ok(()) => accept(decider, &principal, completion).await.inspect(|_| decider.metrics.completed()),
+        // Counted, and cleaned, where it was taken.
+        Err(elsewhere) => forward(decider, &teller, elsewhere, &completion).await.map(CleanedResult::passed),
     };
-    match &completed {
-        Ok(Usable::AsTold(_)) => decider.metrics.completed(),
-        // Counted where it was taken.
-        Ok(Usable::Passed(_)) => {}
-        Err(refused) => decider.metrics.refused(refused.code, teller.surface),
+    if let Err(refused) = &completed {
+        decider.metrics.refused(refused.code, teller.surface);
     }
     completed
 }
@@ -78,7 +69,7 @@ async fn forward(
     teller: &Teller<'_>,
     elsewhere: Elsewhere,
     completion: &Completion,
-) -> Result<Option<Value>, Refused> {
+) -> Result<Completed, Refused> {
     let snapshot = decider.snapshot();
     let known = match &elsewhere {
         Elsewhere::Node(name) if !teller.forwarded => snapshot.shards().named(name),
@@ -109,7 +100,7 @@ async fn accept(
     decider: &Decider,
     principal: &Principal,
     completion: Completion,
-) -> Result<Option<Value>, Refused> {
+) -> Result<CleanedResult, Refused> {
     let Completion { decision_id, status, cost, result } = completion;
     let settles = principal.scope.has(SETTLE_SCOPE);
     let said = Said { status, cost, settles };
@@ -125,7 +116,9 @@ async fn accept(
         real = open.charged.as_deref().map(|charged| said.real(charged)).transpose()?;
         Ok::<(), Refused>(())
     })?;
-    let what = what(principal, &said, &decision_id, &open, real.as_ref());
+    let cleaned = clean(open.result_rules.as_deref(), result);
+    decider.metrics.found(&cleaned.findings);
+    let what = what(principal, &said, &decision_id, &open, real.as_ref(), &cleaned);
     let taken = match what {
         Some(what) => decider.records.append(now, Chain::Tenant(open.tenant.clone()), &what).ok(),
         None => None,
@@ -139,7 +132,7 @@ async fn accept(
         settle(decider, *charged, &real);
     }
     match decider.records.kept(ticket).await {
-        Ok(_) => Ok(result),
+        Ok(_) => Ok(cleaned),
         Err(_) => Err(Refused::plain(ReasonCode::AuditUnavailable)),
     }
 }
@@ -152,9 +145,11 @@ fn what(
     decision_id: &str,
     open: &Open,
     real: Option<&Costs>,
+    cleaned: &CleanedResult,
 ) -> Option<What> {
     let parts =
         open.charged.as_deref().into_iter().zip(real).flat_map(|(charged, real)| parts(charged, real));
+    let (findings, left_out) = cleaned.findings.recorded("/result");
     Some(What::Completion(record::Completion {
         action: open.action.clone(),
         agent: open.agent.clone(),
@@ -162,13 +157,28 @@ fn what(
         cost: said.cost,
         decision: open.record.placed()?.link(),
         decision_id: decision_id.to_owned(),
-        findings: Vec::new(),
+        findings,
+        left_out,
         result: said.status.into(),
         result_digest: None,
         settled: parts.collect(),
         token_id: principal.token_id.to_string(),
         tool: open.tool.clone(),
+        withheld: !cleaned.withheld.is_empty(),
     }))
+}
+
+/// The result as it is to be used, under the version that allowed the call. The call counts whatever comes of it: the tool ran.
+fn clean(rules: Option<&ResultRules>, result: Option<Value>) -> CleanedResult {
+    let (rules, result) = match (rules, result) {
+        (Some(rules), Some(result)) => (rules, result),
+        (_, result) => return CleanedResult::as_it_is(result),
+    };
+    // The payload may quote the result, so it is not shown.
+    catch_unwind(AssertUnwindSafe(|| rules.clean(result))).unwrap_or_else(|_panic| {
+        tracing::error!("looking for sensitive data panicked; the result is kept back");
+        CleanedResult::unseen()
+    })
 }
 
 /// What is said of a call's end.

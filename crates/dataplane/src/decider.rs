@@ -25,10 +25,12 @@ use crate::freshness::Freshness;
 use crate::laps::{Laps, Stage};
 use crate::limits::Book;
 use crate::metrics::Metrics;
+use crate::names::Names;
 use crate::peers::Peers;
 use crate::records::{JournalConfig, Records, standalone};
 use crate::replay::Replays;
 use crate::room::{Room, Seat};
+use crate::sensitive::Findings;
 use crate::snapshot::{Phase, ShardMap, Snapshot, Staleness, SwapRefusal, Tenant};
 use crate::tally::{Due, Source, Tally};
 
@@ -39,6 +41,7 @@ pub struct Decider {
     pub(crate) clock: Clock,
     pub(crate) ids: DecisionIds,
     pub(crate) digest_key: DigestKey,
+    pub(crate) names: Names,
     pub(crate) records: Records,
     pub(crate) replays: Replays,
     pub(crate) charges: Charges,
@@ -124,6 +127,7 @@ impl Decider {
             ids: DecisionIds::new(&config.node, config.incarnation),
             digest_key: DigestKey::new(config.secret.expose()),
             records,
+            names: Names::default(),
             replays: Replays::new(caps::REPLAY_ENTRIES_MAX),
             charges: Charges::new(caps::CHARGES_KEPT_MAX),
             tally: Tally::new(caps::REFUSAL_SOURCES_MAX),
@@ -186,6 +190,12 @@ impl Decider {
             version: None,
             rules: Vec::new(),
             unverified: Vec::new(),
+            redactions: Vec::new(),
+            cleaned_by: None,
+            stored_params: None,
+            stored_context: None,
+            findings: Findings::default(),
+            result_rules: None,
             limits: None,
             explanation: None,
             approval: None,

@@ -13,6 +13,8 @@ pub(crate) enum Stage {
     Authorize,
     /// Whether it fits its limits, the wait for them included.
     Admit,
+    /// Looking for what may not be passed on.
+    Inspect,
     /// Whether a person has to agree.
     Consent,
     /// Writing the record, the wait for it included.
@@ -21,8 +23,15 @@ pub(crate) enum Stage {
 
 impl Stage {
     /// Every stage, in order.
-    pub(crate) const ALL: [Stage; 6] =
-        [Self::Receive, Self::Identify, Self::Authorize, Self::Admit, Self::Consent, Self::Record];
+    pub(crate) const ALL: [Stage; 7] = [
+        Self::Receive,
+        Self::Identify,
+        Self::Authorize,
+        Self::Admit,
+        Self::Inspect,
+        Self::Consent,
+        Self::Record,
+    ];
 
     /// Its name in records and metrics.
     pub(crate) fn as_str(self) -> &'static str {
@@ -31,6 +40,7 @@ impl Stage {
             Self::Identify => "identify",
             Self::Authorize => "authorize",
             Self::Admit => "admit",
+            Self::Inspect => "inspect",
             Self::Consent => "consent",
             Self::Record => "record",
         }

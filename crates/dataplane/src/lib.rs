@@ -28,11 +28,13 @@ mod freshness;
 mod laps;
 mod limits;
 mod metrics;
+mod names;
 mod peers;
 mod price;
 mod records;
 mod replay;
 mod room;
+mod sensitive;
 mod tally;
 
 mod grpc;

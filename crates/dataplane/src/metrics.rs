@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aegis_audit::journal::Journal;
+use aegis_dlp::kind::Kind;
 use aegis_limits::hierarchy::Level;
 use aegis_model::caps;
 use aegis_model::ids::{AgentId, ToolName};
@@ -20,6 +21,7 @@ use crate::case::Surface;
 use crate::decider::Decider;
 use crate::laps::{Laps, Stage};
 use crate::limits::Book;
+use crate::sensitive::Findings;
 use crate::serve::Traffic;
 use crate::snapshot::{Snapshot, Tenant};
 
@@ -60,6 +62,9 @@ pub(crate) struct Metrics {
     lending_messages: IntCounterVec,
     limit_waits: IntCounter,
     limit_refusals: IntCounterVec,
+    findings: IntCounterVec,
+    /// Names that findings may be counted by: a tenant's own stand as `custom`.
+    kinds: HashSet<&'static str>,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -165,6 +170,12 @@ impl Metrics {
                 "Times that a call got no lease or share, by cause.",
                 &["cause"],
             ),
+            findings: counters(
+                "aegis_sensitive_findings_total",
+                "Sensitive values found, by what they are, what became of them and where they were.",
+                &["kind", "with", "on"],
+            ),
+            kinds: Kind::all().map(Kind::name).chain(["field", "unread"]).collect(),
             registry,
         }
     }
@@ -215,6 +226,17 @@ impl Metrics {
     pub(crate) fn over_limit(&self, tenant: &Tenant, code: ReasonCode, level: Level) {
         let tenant = tenant.label().unwrap_or(OTHER_TENANTS);
         self.over_limit.with_label_values(&[tenant, code.as_str(), level.name()]).inc();
+    }
+
+    /// Counts what was found.
+    pub(crate) fn found(&self, findings: &Findings) {
+        for finding in &findings.kept {
+            let kind = self.kinds.get(finding.kind.as_str()).copied().unwrap_or("custom");
+            self.findings.with_label_values(&[kind, finding.with, finding.on.as_str()]).inc_by(finding.count);
+        }
+        if findings.left_out > 0 {
+            self.findings.with_label_values(&["other", "", ""]).inc_by(findings.left_out);
+        }
     }
 
     /// Counts a call whose end was told.

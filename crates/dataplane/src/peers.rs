@@ -5,13 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aegis_model::caps;
-use aegis_model::completion::Completion;
+use aegis_model::completion::{Completed, Completion};
 use aegis_model::reason::ReasonCode;
 use aegis_model::secret::Secret;
+use aegis_proto::convert;
 use aegis_proto::status::reason_of;
 use aegis_proto::v1::decision_client::DecisionClient;
-use aegis_proto::{convert, v1};
-use serde_json::Value;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -50,7 +49,7 @@ impl Peers {
         node: &ShardNode,
         token: &str,
         completion: &Completion,
-    ) -> Result<Option<Value>, Refused> {
+    ) -> Result<Completed, Refused> {
         let unreached = |cause: &dyn std::fmt::Display| {
             tracing::warn!(node = node.name, %cause, "a completion did not reach the node that decided");
             let detail =
@@ -68,7 +67,7 @@ impl Peers {
         let mut client = DecisionClient::new(channel).max_decoding_message_size(caps::BODY_BYTES_MAX);
         let told = tokio::time::timeout(Duration::from_millis(caps::FORWARD_MS), client.complete(request));
         match told.await {
-            Ok(Ok(answer)) => read_result(&answer.into_inner()).map_err(|bad| unreached(&bad)),
+            Ok(Ok(answer)) => convert::read_completed(answer.into_inner()).map_err(|bad| unreached(&bad)),
             Ok(Err(status)) => Err(refusal(&status).unwrap_or_else(|| unreached(&status))),
             Err(slow) => Err(unreached(&slow)),
         }
@@ -96,13 +95,6 @@ fn bearer(token: &str) -> Result<AsciiMetadataValue, Refused> {
         value.expose().parse().map_err(|_not_ascii| Refused::plain(ReasonCode::Unauthenticated))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-fn read_result(answer: &v1::CompleteResponse) -> Result<Option<Value>, serde_json::Error> {
-    match answer.result.as_ref() {
-        [] => Ok(None),
-        bytes => serde_json::from_slice(bytes).map(Some),
-    }
 }
 
 /// What the node itself refuses for; nothing if it is the way to it that failed.

@@ -10,6 +10,7 @@ use papaya::{Compute, HashMap, Operation};
 use tokio::sync::OnceCell;
 
 use crate::answer::Refused;
+use crate::sensitive::Cleaner;
 
 /// SHA-256 over who asks and the `request_id`.
 pub(crate) type ReplayKey = [u8; 32];
@@ -33,6 +34,8 @@ pub(crate) struct Slot {
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) end: Result<Box<Decision>, Refused>,
+    /// What cleaned its parameters.
+    pub(crate) cleaned_by: Option<Cleaner>,
     /// Whether its record is kept; nothing if it has none.
     pub(crate) ticket: Option<Ticket>,
 }

@@ -2,12 +2,9 @@
 //! none can be skipped or moved:
 //!
 //! ```text
-//! surface ─▶ Received ─▶ identify ─▶ take_seat ─▶ once ─▶ authorize ─▶ admit ─▶ consent ─▶ record ─▶ respond ─▶ surface
-//!                            └───────────┴──────────┴────────── Refusal ┴──────────┴────────▲
+//! surface ─▶ Received ─▶ identify ─▶ take_seat ─▶ once ─▶ authorize ─▶ admit ─▶ inspect ─▶ consent ─▶ record ─▶ respond ─▶ surface
+//!                            └───────────┴──────────┴────────── Refusal ┴──────────┴──────────┴────────▲
 //! ```
-//!
-//! `inspect` (sensitive data) will stand between `admit` and `consent`; until it does, a node refuses to load a policy that
-//! needs it ([`crate::snapshot::Tenant::load`]).
 
 use crate::answer::Answer;
 use crate::case::{Identified, Received};
@@ -16,6 +13,7 @@ use crate::stages::admit::admit;
 use crate::stages::authorize::authorize;
 use crate::stages::consent::consent;
 use crate::stages::identify::identify;
+use crate::stages::inspect::inspect;
 use crate::stages::once::once;
 use crate::stages::record::{Recording, record};
 use crate::stages::respond::respond;
@@ -41,8 +39,8 @@ async fn judge(decider: &Decider, identified: Identified) -> Recording {
         Ok(authorized) => admit(decider, authorized).await,
         Err(refusal) => Err(refusal),
     };
-    let cleared = match admitted {
-        Ok(admitted) => consent(decider, admitted).await,
+    let cleared = match admitted.and_then(|admitted| inspect(decider, admitted)) {
+        Ok(inspected) => consent(decider, inspected).await,
         Err(refusal) => Err(refusal),
     };
     record(decider, cleared)

@@ -623,6 +623,19 @@ pub const WRAPPED_KEY_BYTES_MAX: usize = 1_024;
 /// what was made with it is not known again.
 pub const TENANT_KEY_VERSIONS_MAX: usize = 256;
 
+/// Most sets of redactions whose redactors are made ready when a version is prepared: a few milliseconds each. More: made when a
+/// call needs them first.
+pub const REDACTORS_READY_MAX: usize = 64;
+
+/// Most redactors that are kept for a version. More: made for each call, which then takes some milliseconds.
+pub const REDACTORS_KEPT_MAX: usize = 1_024;
+
+/// Most redactions that one answer names. What is beyond is cleaned as well.
+pub const REDACTIONS_MAX: usize = 1_000;
+
+/// Most findings that one record names, each a kind at a place. More: their number is recorded.
+pub const FINDINGS_MAX: usize = 64;
+
 /// Most people who use the admin API, disabled ones included. More: `too_many`.
 pub const PEOPLE_MAX: u64 = 10_000;
 

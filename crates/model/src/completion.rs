@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::decision::{Reason, Redaction};
 use crate::money::Micros;
 
 /// How an allowed call ended.
@@ -53,6 +54,30 @@ impl std::fmt::Debug for Completion {
         f.debug_struct("Completion")
             .field("decision_id", &self.decision_id)
             .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is answered to a completion: it is recorded, and counts.
+#[derive(Clone, Default, PartialEq, Serialize)]
+pub struct Completed {
+    /// The result to use; nothing if none was sent, or if it may not be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
+    /// What was cleaned, in the order of the result: each kind once per place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub redactions: Vec<Redaction>,
+    /// Why the result may not be used; empty if it may.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<Reason>,
+}
+
+/// Without the result, which may hold what no log may show (AUD-2).
+impl std::fmt::Debug for Completed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Completed")
+            .field("redactions", &self.redactions)
+            .field("withheld", &self.withheld)
             .finish_non_exhaustive()
     }
 }

@@ -66,6 +66,18 @@ impl Reason {
     }
 }
 
+/// What was cleaned, without the value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redaction {
+    /// JSON Pointer into the parameters or the result, e.g. `/patient/ssn`.
+    pub path: String,
+    /// What was found, e.g. `us_ssn`; `field` where a rule names the place.
+    pub kind: String,
+    /// What stands in its place: `mask`, `remove`, `hash` or `token`.
+    pub with: String,
+}
+
 /// Which policy a call was judged under.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -131,6 +143,9 @@ pub struct Decision {
     /// The request for approval, where one is open or was decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
+    /// What was cleaned, in the order of the parameters: each kind once per place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redactions: Vec<Redaction>,
     /// The policy it was judged under; absent when no policy was reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyRef>,

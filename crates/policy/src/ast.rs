@@ -9,6 +9,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
+pub use crate::redaction::{Detector, Redaction};
+
 /// Where something stands in the sources. Lines and columns count from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Span {
@@ -48,8 +50,8 @@ pub struct PolicySet {
     pub shadow: Vec<Span>,
     /// Limits of the tenant as a whole.
     pub tenant: Option<Limits>,
-    /// The tenant's own detectors, as checked JSON in order.
-    pub detectors: Vec<(Value, Span)>,
+    /// The tenant's own detectors, in order.
+    pub detectors: Vec<Detector>,
 }
 
 /// Whether a part takes part in the enforced verdict.
@@ -117,8 +119,8 @@ pub struct Entry {
     pub always_ask: bool,
     /// How an approval is given, when the entry says so.
     pub approval: Option<ApprovalTerms>,
-    /// Redactions, in order, as checked JSON `{fields|detect, with, keep_last, precision, on}`.
-    pub redact: Vec<(Value, Span)>,
+    /// Redactions, in order.
+    pub redact: Vec<Redaction>,
     /// Limits of the entry.
     pub limits: Limits,
     /// Whether it is enforced (an entry of a shadow document is `Shadow` too).

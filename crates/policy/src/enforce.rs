@@ -1,7 +1,7 @@
 //! What a policy asks for that a running node cannot do yet. Compiling it is right; running it would be a promise
 //! that nobody keeps.
 
-use crate::ast::{Document, Limits, PolicySet, Span};
+use crate::ast::{Document, Limits, PolicySet, Redaction, Span};
 use crate::diagnostic::Diagnostic;
 
 /// One error for every field that this build does not enforce, in the order of the sources; empty if the set can
@@ -12,17 +12,18 @@ pub fn unenforced(set: &PolicySet) -> Vec<Diagnostic> {
         of_document(document, &mut found);
     }
     found.extend(set.shadow.iter().map(|&span| refusal("mode: shadow", span, "the second verdict")));
-    found.extend(set.detectors.iter().map(|(_, span)| refusal("detectors", *span, "data loss prevention")));
     in_order(found)
 }
 
-/// One error for every limit, in the order of the sources: limits are lent by a control plane, so a node that has none
-/// cannot keep them.
+/// One error for every field that needs a control plane, in the order of the sources: it lends limits to nodes, and gives them the
+/// tenant's secret key. A node that has none cannot keep them.
 pub fn lent(set: &PolicySet) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for document in set.documents.iter().chain(&set.defaults) {
         of_limits(&document.limits, &mut found);
         document.allowed.iter().flatten().for_each(|entry| of_limits(&entry.limits, &mut found));
+        let redactions = document.allowed.iter().flatten().flat_map(|entry| &entry.redact);
+        found.extend(redactions.filter(|redaction| redaction.needs_key()).map(keyed));
     }
     set.tenant.iter().for_each(|tenant| of_limits(tenant, &mut found));
     in_order(found)
@@ -37,11 +38,9 @@ fn of_document(document: &Document, found: &mut Vec<Diagnostic>) {
     found.extend(
         document.egress.as_ref().map(|egress| refusal("egress", egress.span, "the list of destinations")),
     );
-    let redactions = document.allowed.iter().flatten().flat_map(|entry| &entry.redact);
     let terms = document.allowed.iter().flatten().filter_map(|entry| entry.approval.as_ref());
     let told = terms.filter(|terms| !terms.notify.is_empty());
     found.extend(told.map(|terms| refusal("notify", terms.span, "who is told of a request for approval")));
-    found.extend(redactions.map(|(_, span)| refusal("redact", *span, "redaction")));
 }
 
 fn of_limits(limits: &Limits, found: &mut Vec<Diagnostic>) {
@@ -61,6 +60,12 @@ fn refusal(field: &str, span: Span, what: &str) -> Diagnostic {
     Diagnostic::error("not-enforced-yet", span, format!("`{field}` cannot be enforced by this build"))
         .label(format!("this build compiles {what}, but does not enforce it yet"))
         .help("a node does not run a policy that it cannot keep: remove the field until then")
+}
+
+fn keyed(redaction: &Redaction) -> Diagnostic {
+    Diagnostic::error("needs-control-plane", redaction.span, "`redact` with tokens or hashes needs a control plane")
+        .label("they are made with the tenant's secret key, which the control plane gives to nodes")
+        .help("run the node with `[control]` in its configuration instead of `[[tenants]]`, or use `mask` or `remove`")
 }
 
 fn lent_field(field: &str, span: Span) -> Diagnostic {

@@ -20,6 +20,7 @@ pub mod obligation;
 mod parallel;
 pub mod prepared;
 pub mod program;
+pub mod redaction;
 pub mod regex_subset;
 mod schema;
 pub mod sources;

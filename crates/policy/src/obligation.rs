@@ -30,9 +30,18 @@ pub enum Duty {
     /// Terms under which a person may agree.
     Approval(Approval),
     /// Cleaning what is passed on, given back or recorded.
-    Redact,
+    Redact(Redact),
     /// Where a call may lead.
     Egress,
+}
+
+/// A redaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redact {
+    /// Who says so: the name of an entry.
+    pub rule: Arc<str>,
+    /// Which of the set's redactions it is: equal ones have the same number.
+    pub number: u32,
 }
 
 /// Whose calls a limit counts together.
@@ -192,9 +201,10 @@ impl Obligation {
         Self::new(Duty::Approval(duty), json!({"kind": "approval", "rule": rule, "terms": terms}))
     }
 
-    /// To clean what a redaction names.
-    pub fn redact(rule: &str, redaction: &Value) -> Self {
-        Self::new(Duty::Redact, json!({"kind": "redact", "rule": rule, "redact": redaction}))
+    /// To clean what the redaction of this number and document names.
+    pub fn redact(rule: &str, number: u32, redaction: &Value) -> Self {
+        let duty = Duty::Redact(Redact { rule: rule.into(), number });
+        Self::new(duty, json!({"kind": "redact", "rule": rule, "redact": redaction}))
     }
 
     /// To let calls lead to no other destinations.
@@ -294,6 +304,6 @@ mod tests {
         let one = Obligation::egress("a/egress", &["example.com".to_owned()]);
         let other = one.clone();
         assert!(Arc::ptr_eq(&one.0, &other.0));
-        assert!(one.is_like(&other) && !one.is_like(&Obligation::redact("a", &json!({}))));
+        assert!(one.is_like(&other) && !one.is_like(&Obligation::redact("a", 0, &json!({}))));
     }
 }

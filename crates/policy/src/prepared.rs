@@ -19,8 +19,11 @@ use crate::input::Zones;
 use crate::obligation::Obligation;
 use crate::parallel;
 use crate::program::{Program, UNIT_BUILTINS};
+use redactors::Redactors;
 
 pub mod explain;
+pub mod redactors;
+
 mod judgement;
 
 /// A policy set, ready to judge. Immutable, shared between threads.
@@ -36,6 +39,7 @@ pub struct Prepared {
     entries: Vec<PlanEntry>,
     observe_only: bool,
     obligations: Vec<Obligation>,
+    redactors: Redactors,
 }
 
 /// A document, ready to be asked for a tool.
@@ -122,7 +126,12 @@ impl Prepared {
         let modules = build_custom(&compiled.custom, set)?;
         let zones = Zones::resolve(&compiled.zones)
             .map_err(|error| vec![whole_set("unknown-zone", error.to_string())])?;
-        let Index { agents, globs, documents, defaults, entries, observe_only, obligations } = compiled.index;
+        let Index { agents, globs, documents, defaults, entries, observe_only, obligations, redactions } =
+            compiled.index;
+        let customs = set.detectors.iter().map(|detector| detector.custom.clone()).collect();
+        let of_entries = entries.iter().map(|entry| entry.obligations.as_slice());
+        let redactors = Redactors::new(redactions, customs, of_entries)
+            .map_err(|bad| vec![whole_set("bad-detector", bad.to_string())])?;
         let mut modules = modules;
         let documents: Vec<Plan> =
             documents.into_iter().map(|document| Plan::new(document, &entries, &mut modules)).collect();
@@ -140,6 +149,7 @@ impl Prepared {
             entries,
             observe_only,
             obligations,
+            redactors,
         })
     }
 
@@ -170,6 +180,11 @@ impl Prepared {
         let mut digest = Sha256::new();
         parts.iter().for_each(|part| digest.update(part));
         digest.finalize().into()
+    }
+
+    /// What cleans parameters and results.
+    pub fn redactors(&self) -> &Redactors {
+        &self.redactors
     }
 
     /// How many agents are named exactly.

@@ -2,8 +2,8 @@
 
 use aegis_model::call::ToolCall;
 use aegis_model::caps;
-use aegis_model::completion::{Completion, Status};
-use aegis_model::decision::{self, Decision, Outcome, PolicyRef, Reason};
+use aegis_model::completion::{Completed, Completion, Status};
+use aegis_model::decision::{self, Decision, Outcome, PolicyRef, Reason, Redaction};
 use aegis_model::ids::ActionName;
 use aegis_model::json::{JsonError, JsonObject, Limits};
 use aegis_model::reason::ReasonCode;
@@ -56,8 +56,7 @@ pub fn write_decision(decision: Decision, judged: Option<Bytes>) -> v1::DecideRe
         limits: decision.limits.map(write_limits),
         approval: decision.approval.map(write_approval),
         receipt: decision.receipt.map(write_receipt),
-        // Nobody cleans parameters yet.
-        redactions: Vec::new(),
+        redactions: decision.redactions.into_iter().map(write_redaction).collect(),
     }
 }
 
@@ -80,6 +79,7 @@ pub fn read_decision(response: v1::DecideResponse) -> Result<Decision, BadAnswer
         outcome,
         reasons: response.reasons.into_iter().map(read_reason).collect::<Result<_, _>>()?,
         params,
+        redactions: response.redactions.into_iter().map(read_redaction).collect(),
         policy: response.policy.map(|policy| PolicyRef {
             version: policy.version,
             digest: policy.digest.into(),
@@ -111,6 +111,40 @@ fn write_receipt(receipt: decision::Receipt) -> v1::Receipt {
 fn read_receipt(receipt: v1::Receipt) -> decision::Receipt {
     let v1::Receipt { log, index, leaf } = receipt;
     decision::Receipt { log: log.into(), index, leaf }
+}
+
+fn write_redaction(redaction: Redaction) -> v1::Redaction {
+    v1::Redaction { path: redaction.path, kind: redaction.kind, with: redaction.with }
+}
+
+fn read_redaction(redaction: v1::Redaction) -> Redaction {
+    Redaction { path: redaction.path, kind: redaction.kind, with: redaction.with }
+}
+
+/// The answer to a completion as a gRPC message: `result` as it is to be used.
+pub fn write_completed(
+    result: Bytes,
+    redactions: Vec<Redaction>,
+    withheld: Vec<Reason>,
+) -> v1::CompleteResponse {
+    v1::CompleteResponse {
+        result,
+        redactions: redactions.into_iter().map(write_redaction).collect(),
+        withheld: withheld.into_iter().map(write_reason).collect(),
+    }
+}
+
+/// Reads the answer to a completion as a client does.
+pub fn read_completed(response: v1::CompleteResponse) -> Result<Completed, BadAnswer> {
+    let result = match response.result.as_ref() {
+        [] => None,
+        bytes => Some(serde_json::from_slice(bytes).map_err(|_| BadAnswer::Result)?),
+    };
+    Ok(Completed {
+        result,
+        redactions: response.redactions.into_iter().map(read_redaction).collect(),
+        withheld: response.withheld.into_iter().map(read_reason).collect::<Result<_, _>>()?,
+    })
 }
 
 fn write_limits(limits: decision::Limits) -> v1::Limits {
@@ -162,11 +196,6 @@ pub fn write_completion(completion: &Completion) -> v1::CompleteRequest {
         cost: completion.cost.map(|cost| cost.to_string()).unwrap_or_default(),
         result: completion.result.as_ref().map(ToString::to_string).unwrap_or_default().into(),
     }
-}
-
-/// The answer to a completion, with the result as it is to be used.
-pub fn write_completed(result: Option<&serde_json::Value>) -> v1::CompleteResponse {
-    v1::CompleteResponse { result: result.map(ToString::to_string).unwrap_or_default().into() }
 }
 
 /// A completion, once every text is what it has to be.

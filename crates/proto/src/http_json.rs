@@ -1,9 +1,8 @@
 //! The JSON form of a decision: the body of `POST /v1/decide` and its 200 answer.
 
 use aegis_model::call::ToolCall;
-use aegis_model::completion::{Completion, Status};
+use aegis_model::completion::{Completed, Completion, Status};
 use aegis_model::decision::{Decision, Receipt};
-use serde_json::{Value, json};
 
 use crate::bad_request::BadRequest;
 use crate::convert::{self, CallParts};
@@ -67,10 +66,10 @@ pub fn read_receipt(body: &[u8]) -> Result<Receipt, BadRequest> {
     Ok(Receipt { log: log.into(), index, leaf })
 }
 
-/// Writes the answer to a completion as the body of a 200 answer: the result, if there is one.
-pub fn write_completed(result: Option<&Value>) -> Vec<u8> {
-    let document = result.map_or_else(|| json!({}), |result| json!({ "result": result }));
-    serde_json::to_vec(&document).expect("a document has text keys only, so it is written")
+/// Writes the answer to a completion as the body of a 200 answer: the result, if there is one, what was cleaned, and why it may not
+/// be used.
+pub fn write_completed(completed: &Completed) -> Vec<u8> {
+    serde_json::to_vec(completed).expect("a document has text keys only, so it is written")
 }
 
 /// Writes a decision as the body of a 200 answer.

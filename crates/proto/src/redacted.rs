@@ -48,7 +48,11 @@ impl Debug for CompleteRequest {
 
 impl Debug for CompleteResponse {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        f.debug_struct("CompleteResponse").field("result_bytes", &self.result.len()).finish()
+        f.debug_struct("CompleteResponse")
+            .field("result_bytes", &self.result.len())
+            .field("redactions", &self.redactions)
+            .field("withheld", &self.withheld)
+            .finish()
     }
 }
 

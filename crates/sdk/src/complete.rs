@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+pub use aegis_model::completion::Completed;
 use aegis_proto::bad_request::BadRequest;
-use aegis_proto::convert::BadAnswer;
 use aegis_proto::{convert, v1};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -76,22 +76,20 @@ impl fmt::Debug for Completion {
 }
 
 impl Client {
-    /// Tells what became of a call that was allowed, and gives back its result as it is to be used.
+    /// Tells what became of a call that was allowed, and gives back its result as it is to be used: cleaned under the policy version
+    /// that allowed the call, or nothing where that version does not let it be used ([`Completed::withheld`]).
     ///
     /// Tried again only where a node says that it cannot take it now. A way that breaks is not: the node may have taken it, and
     /// takes it once.
     ///
     /// # Errors
     /// See [`SdkError`]. The call stays as it was charged when it was allowed, unless the node took this after all.
-    pub async fn complete(&self, completion: Completion) -> Result<Option<Value>, SdkError> {
+    pub async fn complete(&self, completion: Completion) -> Result<Completed, SdkError> {
         let request = completion.into_request()?;
         let deadline = Instant::now() + self.inner.deadline;
         let told = timeout_at(deadline, self.tell_until(deadline, &request));
         let response = told.await.map_err(|_| SdkError::Deadline)??;
-        match response.result.as_ref() {
-            [] => Ok(None),
-            bytes => Ok(Some(serde_json::from_slice(bytes).map_err(|_| BadAnswer::Result)?)),
-        }
+        Ok(convert::read_completed(response)?)
     }
 
     async fn tell_until(

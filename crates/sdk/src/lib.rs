@@ -103,7 +103,7 @@ pub use aegis_proto::v1::{Approval, Limits, Receipt, Redaction};
 pub use builder::ClientBuilder;
 pub use call::Call;
 pub use client::Client;
-pub use complete::Completion;
+pub use complete::{Completed, Completion};
 pub use error::{NodeStatus, SdkError};
 pub use outcome::{Decided, Outcome, Refused};
 pub use proof::{InclusionProof, LogKey, ProofError};

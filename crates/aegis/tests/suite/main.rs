@@ -9,6 +9,7 @@ mod cli;
 mod cluster;
 mod data;
 mod dev;
+mod dlp;
 mod examples;
 mod faults;
 mod kills;

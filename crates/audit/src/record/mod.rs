@@ -252,6 +252,7 @@ fn check(what: &What) -> Result<(), RecordError> {
         }
         What::Completion(it) => {
             lists(&[it.findings.len(), it.settled.len()])?;
+            numbers([it.left_out])?;
             numbers(it.findings.iter().map(|finding| finding.count))
         }
         What::Shadow(it) => {

@@ -265,6 +265,9 @@ pub struct Completion {
     /// Sensitive data found in the result.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// How many findings are not among them, as there were too many.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: u64,
     /// How it ended.
     pub result: CallResult,
     /// The digest of the canonical result under the tenant's key.
@@ -277,6 +280,9 @@ pub struct Completion {
     pub token_id: String,
     /// The tool.
     pub tool: ToolName,
+    /// Whether the result was kept back for what was found in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withheld: bool,
 }
 
 /// How a call ended.

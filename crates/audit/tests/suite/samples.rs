@@ -116,6 +116,7 @@ pub(crate) fn every_kind() -> Vec<What> {
             decision: link,
             decision_id: "d-n1-7-41".into(),
             findings: vec![Finding { count: 1, kind: "iban".into(), path: "/result".into() }],
+            left_out: 0,
             result: CallResult::NotRun,
             result_digest: Some(DigestKey::new(&Secret::new([7; 32])).digest(b"x")),
             settled: vec![Settled {
@@ -127,6 +128,7 @@ pub(crate) fn every_kind() -> Vec<What> {
             }],
             token_id: "t-2".into(),
             tool: "payments".parse().unwrap(),
+            withheld: false,
         }),
         What::Shadow(Shadow {
             decision: link,

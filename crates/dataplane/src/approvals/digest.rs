@@ -33,9 +33,7 @@ const PURPOSE: &str = "approval";
 /// called the agent, keyed by the tenant. Equal on every node.
 pub(crate) fn digest_of_call(key: &TenantKey, principal: &Principal, call: &ToolCall) -> CallDigest {
     let params = canonical(call.params.clone());
-    let mut context = call.context.clone();
-    context.remove(SESSION);
-    let context = canonical(context);
+    let context = canonical_context(call.context.clone());
     let mut parts = Parts::default();
     parts.push(DOMAIN);
     parts.push(principal.org.as_str().as_bytes());
@@ -55,6 +53,12 @@ pub(crate) fn digest_of_call(key: &TenantKey, principal: &Principal, call: &Tool
     }
     let digest = DigestKey::new(key.derive(PURPOSE).expose()).of(&parts.0);
     CallDigest { digest, key_version: key.version(), params, context }
+}
+
+/// Circumstances as they are part of a call's digest.
+pub(crate) fn canonical_context(mut context: JsonObject) -> Vec<u8> {
+    context.remove(SESSION);
+    canonical(context)
 }
 
 fn canonical(object: JsonObject) -> Vec<u8> {

@@ -21,7 +21,7 @@ mod shown;
 mod status;
 
 pub(crate) use desk::{Approvals, Opening, Redeemed, Unreachable};
-pub(crate) use digest::{CallDigest, digest_of_call};
+pub(crate) use digest::{CallDigest, canonical_context, digest_of_call};
 pub(crate) use link::{ApprovalLink, ApprovalLinkConfig};
 pub(crate) use redemption::{Held, Redemption};
 pub(crate) use shown::shown;

@@ -31,16 +31,13 @@ enum By {
 }
 
 impl Site {
-    async fn complete(&self, by: By, completion: Completion) -> Result<Option<Value>, Refused> {
+    async fn complete(&self, by: By, completion: Completion) -> Result<CleanedResult, Refused> {
         let token = match by {
             By::Agent => self.token.clone(),
             By::Owner => self.bench.token("acme", "tool-owner", "settle"),
             By::Other => self.bench.token("acme", "somebody", "*:*"),
         };
-        match complete(&self.bench.decider, teller(&token), completion).await? {
-            Usable::AsTold(result) => Ok(result),
-            passed @ Usable::Passed(_) => panic!("{passed:?}: there is no other node"),
-        }
+        complete(&self.bench.decider, teller(&token), completion).await
     }
 
     async fn allowed(&self, amount: u64) -> String {
@@ -61,7 +58,7 @@ async fn an_agent_raises_its_charge_and_the_owner_of_the_tool_lowers_it() {
     let not_run = site.complete(By::Agent, said(&id, Status::NotRun, None)).await.unwrap_err();
     assert_eq!(not_run.code, ReasonCode::ScopeExceeded);
     let result = site.complete(By::Agent, said(&id, Status::Succeeded, Some(1_500_000))).await.unwrap();
-    assert_eq!((result, site.spent().await), (Some(json!({"n": 1})), 1_500_000));
+    assert_eq!((result.result, site.spent().await), (Some(json!({"n": 1})), 1_500_000));
 
     let id = site.allowed(1).await;
     assert!(site.complete(By::Owner, said(&id, Status::Failed, Some(250_000))).await.is_ok());

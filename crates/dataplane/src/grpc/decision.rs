@@ -12,6 +12,7 @@ use aegis_proto::v1::{
     DecideStreamResponse, GetApprovalRequest, GetApprovalResponse,
 };
 use aegis_proto::{convert, status as wire_status};
+use bytes::Bytes;
 use futures_util::Stream;
 use tokio::sync::Semaphore;
 use tonic::metadata::MetadataMap;
@@ -21,11 +22,12 @@ use super::{Arrived, Peer, stream};
 use crate::answer::{Answer, Refused};
 use crate::approvals::status;
 use crate::case::Surface;
-use crate::complete::{Teller, Usable, complete};
+use crate::complete::{Teller, complete};
 use crate::decider::{Decider, Entry};
 use crate::http::token_of;
 use crate::peers::is_forwarded;
 use crate::readiness::Readiness;
+use crate::sensitive::CleanedResult;
 use crate::waiting::walk_and_wait;
 
 /// Judges calls. Shared by all requests.
@@ -82,9 +84,15 @@ impl Decision for Decisions {
         let forwarded = is_forwarded(&metadata);
         let teller = Teller { surface: Surface::Grpc, source, token, forwarded };
         match complete(decider, teller, completion).await {
-            // As it was sent, to the byte.
-            Ok(Usable::AsTold(_)) => Ok(Response::new(CompleteResponse { result: message.result })),
-            Ok(Usable::Passed(result)) => Ok(Response::new(convert::write_completed(result.as_ref()))),
+            Ok(CleanedResult { result, same, redactions, withheld, .. }) => {
+                let result = match result {
+                    // As it was sent, to the byte.
+                    _ if same => message.result,
+                    Some(result) => Bytes::from(result.to_string()),
+                    None => Bytes::new(),
+                };
+                Ok(Response::new(convert::write_completed(result, redactions, withheld)))
+            }
             Err(refused) => Err(status_of(&refused)),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use aegis_model::completion::Completed;
 use aegis_proto::http_json;
 use hyper::StatusCode;
 use hyper::body::Incoming;
@@ -11,7 +12,8 @@ use super::problem::Problem;
 use super::{HttpSurface, Reply, headers, reply};
 use crate::answer::Refused;
 use crate::case::Surface;
-use crate::complete::{Teller, Usable, complete};
+use crate::complete::{Teller, complete};
+use crate::sensitive::CleanedResult;
 
 /// Answers one request: reads its body, settles, writes.
 pub(super) async fn answer(
@@ -30,7 +32,8 @@ pub(super) async fn answer(
     })?;
     drop(body);
     let teller = Teller { surface: Surface::Http, source, token, forwarded: false };
-    let (Usable::AsTold(result) | Usable::Passed(result)) =
+    let CleanedResult { result, redactions, withheld, .. } =
         complete(&surface.decider, teller, completion).await?;
-    Ok(reply::json(StatusCode::OK, http_json::write_completed(result.as_ref()).into()))
+    let completed = Completed { result, redactions, withheld };
+    Ok(reply::json(StatusCode::OK, http_json::write_completed(&completed).into()))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aegis_audit::hash::DigestKey;
+use aegis_dlp::redact::Key as RedactionKey;
 use aegis_model::caps;
 use aegis_model::decision::PolicyRef;
 use aegis_model::ids::{AgentId, TenantId};
@@ -36,10 +37,15 @@ pub struct Tenant {
     keys: Option<Arc<TenantKeys>>,
     /// What digests in records are made under, and the version of the key that it comes from.
     record_key: Option<Arc<(u32, DigestKey)>>,
+    /// What tokens and hashes are made with, of the newest of its keys.
+    redaction_key: Option<Arc<RedactionKey>>,
     room: Room,
     /// Its name in metrics; nothing if it is summed up with others.
     label: Option<TenantId>,
 }
+
+/// The purpose of the key that makes tokens and hashes of values (`TenantKey::derive`).
+const REDACTION: &str = "dlp";
 
 /// For how long a tenant is judged by news of a certain age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +85,7 @@ impl Tenant {
             organization_limits: None,
             keys: None,
             record_key: None,
+            redaction_key: None,
             room: Room::new(0),
             label: None,
         }
@@ -143,7 +150,11 @@ impl Tenant {
             let key = keys.current();
             Arc::new((key.version(), DigestKey::new(&key.derive(RECORD_PURPOSE))))
         });
-        Self { keys, record_key, ..self }
+        let redaction_key = keys.as_deref().map(|keys| {
+            let key = keys.current();
+            Arc::new(RedactionKey::new(key.version(), *key.derive(REDACTION).expose()))
+        });
+        Self { keys, record_key, redaction_key, ..self }
     }
 
     /// The same, with its seats and its label.
@@ -193,6 +204,15 @@ impl Tenant {
     /// The key of digests in records, and its version.
     pub(crate) fn record_key(&self) -> Option<(u32, &DigestKey)> {
         self.record_key.as_deref().map(|(version, key)| (*version, key))
+    }
+
+    /// What tokens and hashes are made with; nothing if there is `need` of it and the tenant has none.
+    pub(crate) fn redaction_key(&self, need: bool) -> Option<Arc<RedactionKey>> {
+        match &self.redaction_key {
+            Some(key) => Some(Arc::clone(key)),
+            // It makes nothing: no rule asks for a token or a hash.
+            None => (!need).then(|| Arc::new(RedactionKey::new(0, [0; 32]))),
+        }
     }
 
     pub(crate) fn staleness(&self) -> Staleness {

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use aegis_dlp::scanner::BadDetectors;
 use aegis_model::decision::PolicyRef;
 use aegis_policy::ast::PolicySet;
 use aegis_policy::diagnostic::Diagnostic;
 use aegis_policy::enforce;
 use aegis_policy::judge::{Question, Verdict};
+use aegis_policy::obligation::Obligation;
 use aegis_policy::prepared::Prepared;
+use aegis_policy::prepared::redactors::Cleaning;
 use serde_json::Value;
 
 /// A version as it judges under one activation. What is prepared is shared by every activation that names it.
@@ -50,6 +53,14 @@ impl Version {
         Self { policy, engine: Engine::Planted(judge) }
     }
 
+    /// `set` as a version, as a node that is fed prepares it.
+    #[cfg(test)]
+    pub(crate) fn prepared(set: &PolicySet, version: u64) -> Result<Self, Vec<Diagnostic>> {
+        let prepared = Prepared::new(set)?;
+        let policy = PolicyRef { version, digest: prepared.digest().into(), activation: version };
+        Ok(Self::new(policy, Arc::new(prepared)))
+    }
+
     /// What an answer says that judged.
     pub fn policy(&self) -> &PolicyRef {
         &self.policy
@@ -70,6 +81,18 @@ impl Version {
             Engine::Prepared(prepared) => prepared.digest_of_rules(rules),
             #[cfg(test)]
             Engine::Planted(_) => [0; 32],
+        }
+    }
+
+    /// What these obligations clean.
+    ///
+    /// # Errors
+    /// The redactions cannot be applied together.
+    pub(crate) fn cleaning(&self, obligations: &[Obligation]) -> Result<Cleaning, BadDetectors> {
+        match &self.engine {
+            Engine::Prepared(prepared) => prepared.redactors().of(obligations),
+            #[cfg(test)]
+            Engine::Planted(_) => Ok(Cleaning::default()),
         }
     }
 

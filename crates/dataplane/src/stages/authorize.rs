@@ -41,7 +41,7 @@ pub(crate) fn authorize(identified: Identified) -> Result<Authorized, Refusal> {
         Err(_panic) => {
             // The payload may quote the call, so it is not shown.
             tracing::error!(
-                tenant = %tenant.id(), tool = %case.call.tool, "the evaluation of a policy panicked; the call is denied"
+                tenant = %tenant.id(), "the evaluation of a policy panicked; the call is denied"
             );
             Err(case.deny(ReasonCode::CustomRule, "the policy could not be evaluated"))
         }
@@ -64,12 +64,12 @@ fn weigh(mut case: Box<Case>, mut verdict: Verdict) -> Result<(Box<Case>, Verdic
     }
 }
 
-/// Whether this node does what the obligation asks for: limits in `admit`, approvals in `consent`. Policies with others are
+/// Whether this node does what the obligation asks for: limits in `admit`, redaction in `inspect`, approvals in `consent`. Policies with others are
 /// refused when they are loaded, so this is the second lock: an obligation that slipped through denies the call instead of
 /// being forgotten.
 fn is_met(obligation: &Obligation) -> bool {
     match obligation.duty() {
-        Duty::Rate(_) | Duty::Budget(_) | Duty::Approval(_) => true,
-        Duty::Redact | Duty::Egress => false,
+        Duty::Rate(_) | Duty::Budget(_) | Duty::Approval(_) | Duty::Redact(_) => true,
+        Duty::Egress => false,
     }
 }

@@ -1,18 +1,22 @@
-//! `Admitted` → `Cleared`: a person agreed to exactly this call, or none had to.
+//! `Inspected` → `Cleared`: a person agreed to exactly this call, or none had to.
 
 use aegis_identity::approved::{ApprovedCall, verify_override};
 use aegis_identity::refusal::TokenRefusal;
 use aegis_model::caps;
 use aegis_model::decision::{Outcome, Reason};
+use aegis_model::json;
 use aegis_model::principal::Principal;
 use aegis_model::reason::ReasonCode;
 use aegis_model::tenant_key::TenantKeys;
 use aegis_policy::judge::Verdict;
 use aegis_policy::obligation::{Duty, Obligation};
 use aegis_proto::v1;
+use serde_json::Value;
 
-use crate::approvals::{CallDigest, Opening, Redeemed, Unreachable, digest_of_call, shown};
-use crate::case::{Admitted, Approved, Case, Cleared, Refusal, Resumed};
+use crate::approvals::{
+    CallDigest, Opening, Redeemed, Unreachable, canonical_context, digest_of_call, shown,
+};
+use crate::case::{Approved, Case, Cleared, Inspected, Refusal, Resumed};
 use crate::decider::Decider;
 use crate::laps::Stage;
 use crate::limits::Identity;
@@ -32,8 +36,8 @@ const WITHIN_SECONDS_DEFAULT: u64 = 30 * 60;
 ///
 /// Refuses for: approval needed, an override token that is not for this call, was used or has ended, and a control plane that does
 /// not answer.
-pub(crate) async fn consent(decider: &Decider, admitted: Admitted) -> Result<Cleared, Refusal> {
-    let Admitted { case, verdict, admission } = admitted;
+pub(crate) async fn consent(decider: &Decider, inspected: Inspected) -> Result<Cleared, Refusal> {
+    let Inspected { case, verdict, admission } = inspected;
     let asks = verdict.outcome != Outcome::Allow;
     if !asks && case.call.override_token.is_none() {
         let mut case = case;
@@ -133,7 +137,7 @@ async fn ask(
         let message = format!("more than {} rules ask for approval of the call", caps::APPROVAL_TERMS_MAX);
         return held(case, reasons, ReasonCode::ApprovalRequired, message);
     }
-    let opening = opening(&case, &reasons, needs, principal, digest);
+    let opening = opening(decider, &case, &reasons, needs, principal, digest);
     let standing = match decider.approvals.open(opening).await {
         Ok(standing) => standing,
         Err(why) => {
@@ -210,7 +214,7 @@ fn needs(obligations: &[Obligation]) -> Vec<v1::ApprovalNeed> {
             within_seconds: terms.within_seconds,
             notify: terms.notify.clone(),
         }),
-        Duty::Rate(_) | Duty::Budget(_) | Duty::Redact | Duty::Egress => None,
+        Duty::Rate(_) | Duty::Budget(_) | Duty::Redact(_) | Duty::Egress => None,
     });
     let said: Vec<_> = said.collect();
     if !said.is_empty() {
@@ -221,7 +225,10 @@ fn needs(obligations: &[Obligation]) -> Vec<v1::ApprovalNeed> {
     vec![anybody]
 }
 
+/// What people are shown, and the control plane keeps: parameters as they may be kept, and no name that is a secret (AUD-2). What
+/// they agree to is the call as it is passed on, by its digest.
 fn opening(
+    decider: &Decider,
     case: &Case,
     reasons: &[Reason],
     needs: Vec<v1::ApprovalNeed>,
@@ -235,6 +242,15 @@ fn opening(
         rule: cut(reason.rule.as_deref().unwrap_or_default()),
     };
     let policy = case.version.as_ref().map(|version| version.policy());
+    let (tool, action) = decider.names.shown(&case.call, &decider.digest_key);
+    let params = match case.kept_params() {
+        None => digest.params,
+        Some(kept) => json::canonical(&Value::Object(kept.clone())),
+    };
+    let context = match &case.stored_context {
+        None => digest.context,
+        Some(kept) => canonical_context(kept.clone()),
+    };
     Opening {
         node: None,
         tenant: principal.tenant.to_string(),
@@ -244,10 +260,10 @@ fn opening(
         organization: principal.org.to_string(),
         agent: principal.agent.to_string(),
         callers: principal.callers.iter().map(ToString::to_string).collect(),
-        tool: case.call.tool.to_string(),
-        action: case.call.action.to_string(),
-        params: digest.params,
-        context: digest.context,
+        tool: tool.to_string(),
+        action: action.to_string(),
+        params,
+        context,
         cost: case.call.cost.map(|cost| cost.to_string()).unwrap_or_default(),
         causes: reasons.iter().take(caps::APPROVAL_REASONS_MAX).map(cause).collect(),
         needs,

@@ -10,6 +10,8 @@ pub(crate) mod authorize;
 
 pub(crate) mod admit;
 
+pub(crate) mod inspect;
+
 pub(crate) mod consent;
 
 pub(crate) mod record;

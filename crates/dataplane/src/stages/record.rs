@@ -19,6 +19,7 @@ use crate::decider::Decider;
 use crate::digest;
 use crate::laps::{Laps, Stage};
 use crate::replay::{Kept, ReplayKey, Slot};
+use crate::sensitive::Cleaner;
 use crate::snapshot::Tenant;
 use crate::tally::Source;
 
@@ -30,6 +31,8 @@ pub(crate) struct Recording {
     laps: Laps,
     surface: Surface,
     tenant: Option<Arc<Tenant>>,
+    /// What cleaned the parameters.
+    cleaned_by: Option<Cleaner>,
     remembered: Option<(ReplayKey, Arc<Slot>)>,
     /// The approval that was used for it.
     approved: Option<Held>,
@@ -49,11 +52,14 @@ pub(crate) struct Recorded {
 pub(crate) fn record(decider: &Decider, end: Result<Cleared, Refusal>) -> Recording {
     let (mut case, outcome, reasons, admission, redemption) = match end {
         Ok(Cleared { case, reasons, admission, redemption }) => {
-            (case, Outcome::Allow, reasons, Some(admission), redemption)
+            let outcome = if case.cleaned_by.is_some() { Outcome::Sanitize } else { Outcome::Allow };
+            (case, outcome, reasons, Some(admission), redemption)
         }
         Err(Refusal { case, outcome, reasons }) => (case, outcome, reasons, None, None),
     };
+    decider.names.cover(&mut case.call, &decider.digest_key);
     let (laps, surface, tenant) = (case.laps, case.surface, case.tenant.clone());
+    let cleaned_by = case.cleaned_by.clone();
     let refused = refused(&case, outcome, &reasons);
     let written = write(decider, &mut case, outcome, &reasons, admission.as_ref(), refused.as_ref());
     // Where no record is on its way nobody will be told, and the approval goes back.
@@ -68,16 +74,16 @@ pub(crate) fn record(decider: &Decider, end: Result<Cleared, Refusal>) -> Record
         (Ok((_, ticket)), Some(refused)) => (Answer::Refused(refused), ticket),
         (Ok((decision_id, ticket)), None) => {
             if let Some((admission, ticket)) = admission.zip(ticket.as_ref()) {
-                charge(decider, &case, &decision_id, ticket, admission);
+                charge(decider, &mut case, &decision_id, ticket, admission);
             }
             (Answer::Decided(Box::new(decision(*case, decision_id, outcome, reasons))), ticket)
         }
     };
-    Recording { answer, ticket, laps, surface, tenant, remembered: None, approved }
+    Recording { answer, ticket, laps, surface, tenant, cleaned_by, remembered: None, approved }
 }
 
 /// The call is allowed: it stays charged, and can be completed.
-fn charge(decider: &Decider, case: &Case, decision_id: &str, record: &Ticket, admission: Admission) {
+fn charge(decider: &Decider, case: &mut Case, decision_id: &str, record: &Ticket, admission: Admission) {
     let (Some(principal), Some(tenant)) = (&case.principal, &case.tenant) else { return };
     decider.metrics.admitted(tenant, &principal.agent, &case.call.tool, &admission);
     let charged = admission.commit();
@@ -91,6 +97,7 @@ fn charge(decider: &Decider, case: &Case, decision_id: &str, record: &Ticket, ad
         action: case.call.action.clone(),
         charged: charged.map(Box::new),
         record: record.clone(),
+        result_rules: case.result_rules.take(),
     };
     decider.charges.keep(decision_id, open, case.now);
 }
@@ -156,6 +163,7 @@ fn what(
     };
     let (shown_reasons, shown_rules) = (bounded(reasons), bounded(&case.rules));
     let left_out = reasons.len() - shown_reasons.len() + case.rules.len() - shown_rules.len();
+    let (findings, unnamed) = case.findings.recorded("/params");
     let what = record::Decision {
         action: case.call.action.clone(),
         agent: principal.agent.clone(),
@@ -164,9 +172,9 @@ fn what(
         charged: charged.collect(),
         decision_id: decision_id.to_owned(),
         dry_run: case.call.dry_run,
-        findings: Vec::new(),
+        findings,
         latency_ns: latency(case.laps),
-        left_out: left_out as u64,
+        left_out: left_out as u64 + unnamed,
         limits: Vec::new(),
         org: principal.org.clone(),
         outcome,
@@ -215,8 +223,9 @@ fn decision(mut case: Case, decision_id: String, outcome: Outcome, reasons: Vec<
         decision_id,
         outcome,
         reasons,
-        params: (outcome == Outcome::Allow).then(|| std::mem::take(&mut case.call.params)),
+        params: may_go_on(outcome).then(|| std::mem::take(&mut case.call.params)),
         approval: case.approval.take(),
+        redactions: std::mem::take(&mut case.redactions),
         policy: case.version.as_deref().map(|version| version.policy().clone()),
         limits: case.limits,
         receipt: None,
@@ -224,6 +233,10 @@ fn decision(mut case: Case, decision_id: String, outcome: Outcome, reasons: Vec<
         owner: owner(&case),
         explanation: case.explanation,
     }
+}
+
+fn may_go_on(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Allow | Outcome::Sanitize)
 }
 
 /// Where the agent's calls are better sent.
@@ -243,6 +256,7 @@ impl Recording {
                 reasons: decision.reasons.clone(),
                 params: None,
                 approval: decision.approval.clone(),
+                redactions: decision.redactions.clone(),
                 policy: decision.policy.clone(),
                 limits: decision.limits,
                 receipt: None,
@@ -251,20 +265,29 @@ impl Recording {
                 explanation: decision.explanation.clone(),
             })),
         };
-        Kept { end, ticket: self.ticket.clone() }
+        Kept { end, cleaned_by: self.cleaned_by.clone(), ticket: self.ticket.clone() }
     }
 
-    /// An earlier judgement, answered again to the retry of `case`, whose parameters are the same.
+    /// An earlier judgement, answered again to the retry of `case`, whose parameters are the same: they are cleaned as they were
+    /// then, whatever is in force now.
     pub(crate) fn again(kept: &Kept, mut case: Box<Case>) -> Self {
         let answer = match &kept.end {
             Err(refused) => Answer::Refused(refused.clone()),
             Ok(decision) => {
                 let mut decision = decision.clone();
-                decision.params =
-                    (decision.outcome == Outcome::Allow).then(|| std::mem::take(&mut case.call.params));
+                let params = std::mem::take(&mut case.call.params);
+                decision.params = match (decision.outcome, &kept.cleaned_by) {
+                    (Outcome::Allow, _) => Some(params),
+                    (Outcome::Sanitize, Some(cleaner)) => cleaner.again(params),
+                    (Outcome::Sanitize, None) | (Outcome::Deny | Outcome::ApprovalRequired, _) => None,
+                };
                 // As of now: slots may have moved since.
                 decision.owner = owner(&case);
-                Answer::Decided(decision)
+                match may_go_on(decision.outcome) && decision.params.is_none() {
+                    false => Answer::Decided(decision),
+                    // Never: equal parameters are cleaned alike (DLP-1).
+                    true => Answer::Refused(Refused::plain(ReasonCode::SensitiveData)),
+                }
             }
         };
         Self {
@@ -273,6 +296,7 @@ impl Recording {
             laps: case.laps,
             surface: case.surface,
             tenant: case.tenant,
+            cleaned_by: None,
             remembered: None,
             approved: None,
         }

@@ -210,7 +210,7 @@ impl Walk<'_> {
 fn field(pointer: &str, with: With) -> Found {
     Found {
         kind: "field".to_owned(),
-        pointer: pointer.to_owned(),
+        pointer: super::told(pointer),
         site: Site::Field,
         confidence: Confidence::Valid,
         via: Via::Plain,

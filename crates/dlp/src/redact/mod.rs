@@ -13,6 +13,7 @@ use crate::custom::Custom;
 use crate::finding::{Confidence, Finding, Span, Unread, Via};
 use crate::kind::Kind;
 use crate::scanner::{BadDetectors, Detectors, Precision, Scanner};
+use aegis_model::caps;
 pub use keyed::Key;
 pub use path::{Path, Step};
 pub use text::StreamRedactor;
@@ -177,7 +178,7 @@ impl Redactor {
     fn found(&self, finding: &Finding, pointer: &str, site: Site, with: With) -> Found {
         Found {
             kind: self.scanner.name(finding.kind).to_owned(),
-            pointer: pointer.to_owned(),
+            pointer: told(pointer),
             site,
             confidence: finding.confidence,
             via: finding.via,
@@ -187,11 +188,21 @@ impl Redactor {
     }
 }
 
+/// A place as it is told: a client chose the keys, so one that is too long is cut to an ancestor.
+fn told(pointer: &str) -> String {
+    if pointer.len() <= caps::JSON_POINTER_BYTES_MAX {
+        return pointer.to_owned();
+    }
+    let within = &pointer.as_bytes()[..=caps::JSON_POINTER_BYTES_MAX];
+    let end = within.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    pointer[..end].to_owned()
+}
+
 /// What could not be seen is not given out.
 fn unread(pointer: &str, site: Site, why: Unread) -> Found {
     Found {
         kind: "unread".to_owned(),
-        pointer: pointer.to_owned(),
+        pointer: told(pointer),
         site,
         confidence: Confidence::Looks,
         via: Via::Plain,

@@ -22,6 +22,8 @@ pub(crate) struct Cx<'f> {
     pub(super) named: HashSet<u32>,
     /// Every `mode: shadow`.
     pub(super) shadow: Vec<Span>,
+    /// Every name of a detector in a redaction, to be looked up when all detectors are known.
+    pub(super) detected: Vec<(String, Span)>,
     /// Custom modules that were checked.
     pub(super) modules: HashSet<u32>,
     /// Schemas that were read from files; `None`: with errors.
@@ -42,6 +44,7 @@ impl<'f> Cx<'f> {
             by_path,
             named: HashSet::new(),
             shadow: Vec::new(),
+            detected: Vec::new(),
             modules: HashSet::new(),
             schemas: HashMap::new(),
             patterns: HashMap::new(),

@@ -25,6 +25,13 @@ pub(super) struct Draft {
     detector_names: HashMap<String, Span>,
 }
 
+impl Draft {
+    /// The names of the tenant's own detectors, with errors or not.
+    pub(super) fn detector_names(&self) -> &HashMap<String, Span> {
+        &self.detector_names
+    }
+}
+
 /// Adds one document to the draft.
 pub(super) fn document(node: &Node, draft: &mut Draft, cx: &mut Cx<'_>) {
     let Some(mut fields) = Fields::of(node, "a policy document", cx) else { return };

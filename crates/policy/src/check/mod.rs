@@ -13,7 +13,7 @@ mod lints;
 mod literals;
 mod matchers;
 mod nearest;
-mod paths;
+pub(crate) mod paths;
 mod redact;
 pub(crate) mod report;
 mod schema_file;
@@ -77,6 +77,8 @@ pub fn check_with(mut files: Vec<SourceFile>, lints: Lints) -> Checked {
     if fits(&mut cx) {
         read_all(&mut draft, &mut cx);
         limits::check_set(&draft.set, &mut cx);
+        detectors::check_set(&draft.set, &mut cx);
+        redact::check_names(draft.detector_names(), &mut cx);
     }
     draft.set.shadow = std::mem::take(&mut cx.shadow);
     let errors = cx.error_count();

@@ -5,16 +5,18 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use aegis_dlp::redact::Rule;
 use aegis_model::money::Micros;
 use serde::Serialize;
 
 use super::literals::glob_pattern;
 use super::{Compiled, Unit, UnitRules, unit};
-use crate::ast::{Condition, Document, Entry, Glob, Limits, Mode, PolicySet, Subject};
+use crate::ast::{Condition, Document, Entry, Glob, Limits, Mode, PolicySet, Redaction, Subject};
 use crate::custom;
 use crate::diagnostic::{Diagnostic, position};
 use crate::obligation::{self, Obligation, Price, Whose};
 use crate::parallel;
+use crate::redaction::On;
 
 /// Who may do what.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -33,6 +35,9 @@ pub struct Index {
     pub observe_only: bool,
     /// The tenant's own obligations.
     pub obligations: Vec<Obligation>,
+    /// What redactions do, by number. A stock OPA shows their documents.
+    #[serde(skip)]
+    pub redactions: Vec<(Rule, On)>,
 }
 
 /// A document that names agents by a pattern.
@@ -137,6 +142,8 @@ pub(super) struct Builder<'a> {
     zones: BTreeSet<String>,
     custom: Vec<custom::Module>,
     problems: Vec<Diagnostic>,
+    /// The numbers of redactions, by their documents.
+    redactions: HashMap<String, u32>,
     /// The entries whose units are still to be written, in order, with whether they deny.
     unwritten: Vec<(&'a Entry, bool)>,
     /// Units already written ahead, with the zones they read; the next one last.
@@ -173,6 +180,7 @@ impl<'a> Builder<'a> {
             zones: BTreeSet::new(),
             custom: Vec::new(),
             problems: Vec::new(),
+            redactions: HashMap::new(),
             unwritten: entries_in_order(set),
             written: Vec::new(),
         }
@@ -302,6 +310,7 @@ impl<'a> Builder<'a> {
             self.units.entry(name.clone()).or_insert(unit);
             name
         });
+        let numbers: Vec<u32> = entry.redact.iter().map(|redaction| self.redaction(redaction)).collect();
         let files = &self.set.files;
         let mut positions = Vec::new();
         entry.condition.for_each_test(&mut |test| positions.push(position(test.span, files)));
@@ -314,12 +323,21 @@ impl<'a> Builder<'a> {
             action: Names::new(entry.actions.as_deref().unwrap_or(&every)),
             unit,
             positions,
-            obligations: entry_obligations(entry, inherited),
+            obligations: entry_obligations(entry, &numbers, inherited),
             circumstances: circumstances(&entry.condition),
             always_ask: entry.always_ask,
             mode: entry.mode,
         });
         id
+    }
+
+    /// The number of a redaction: equal ones have the same, so that agents with the same rules share what is prepared.
+    fn redaction(&mut self, redaction: &Redaction) -> u32 {
+        let next = u32::try_from(self.index.redactions.len()).expect("the size of a set is bounded");
+        *self.redactions.entry(redaction.document.to_string()).or_insert_with(|| {
+            self.index.redactions.push((redaction.rule.clone(), redaction.on));
+            next
+        })
     }
 }
 
@@ -349,10 +367,13 @@ struct Inherited<'a> {
     zone: Option<&'a str>,
 }
 
-fn entry_obligations(entry: &Entry, inherited: Inherited<'_>) -> Vec<Obligation> {
+fn entry_obligations(entry: &Entry, redactions: &[u32], inherited: Inherited<'_>) -> Vec<Obligation> {
     let whose = Whose::Entry(entry.tool.0.as_str().into());
     let mut obligations = limit_obligations(&entry.rule, &whose, &entry.limits, inherited);
-    obligations.extend(entry.redact.iter().map(|(redaction, _)| Obligation::redact(&entry.rule, redaction)));
+    let redactions = entry.redact.iter().zip(redactions);
+    obligations.extend(
+        redactions.map(|(redaction, &number)| Obligation::redact(&entry.rule, number, &redaction.document)),
+    );
     obligations.extend(entry.approval.iter().map(|terms| Obligation::approval(&entry.rule, terms)));
     obligations
 }

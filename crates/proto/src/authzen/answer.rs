@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aegis_model::decision::{Approval, Decision, Limits, Outcome, PolicyRef, Reason, Receipt};
+use aegis_model::decision::{Approval, Decision, Limits, Outcome, PolicyRef, Reason, Receipt, Redaction};
 use aegis_model::json::JsonObject;
 use serde::Serialize;
 
@@ -45,6 +45,9 @@ pub enum AnswerContext {
         /// The request for approval, where one is open or was decided.
         #[serde(skip_serializing_if = "Option::is_none")]
         approval: Option<Approval>,
+        /// What was cleaned.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        redactions: Vec<Redaction>,
         /// The policy it was judged under.
         #[serde(skip_serializing_if = "Option::is_none")]
         policy: Option<PolicyRef>,
@@ -90,6 +93,7 @@ impl From<Decision> for EvaluationAnswer {
                 reasons: decision.reasons,
                 params: decision.params.filter(|_| outcome == Outcome::Sanitize),
                 approval: decision.approval,
+                redactions: decision.redactions,
                 policy: decision.policy,
                 limits: decision.limits,
                 receipt: decision.receipt.map(Box::new),

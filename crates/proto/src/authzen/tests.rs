@@ -162,6 +162,7 @@ fn only_an_allowance_is_true() {
         reasons: vec![Reason::plain(ReasonCode::SensitiveData, "m")],
         params: json!({"a": 1}).as_object().cloned(),
         approval: None,
+        redactions: vec![],
         policy: Some(PolicyRef { version: 1, digest: "sha256:00".into(), activation: 2 }),
         limits: Some(aegis_model::decision::Limits {
             budget_remaining: Some(Micros(12_500_000)),

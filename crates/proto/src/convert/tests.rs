@@ -37,6 +37,7 @@ fn decision() -> Decision {
             url: "https://control-1:7070/admin/v1/tenants/acme/approvals/a-1".to_owned(),
             expires_at: "2026-01-31T12:00:00Z".to_owned(),
         }),
+        redactions: vec![Redaction { path: "/ssn".into(), kind: "us_ssn".into(), with: "mask".into() }],
         policy: Some(PolicyRef { version: 12, digest: "sha256:00".into(), activation: 417 }),
         limits: Some(aegis_model::decision::Limits {
             budget_remaining: Some(Micros(12_500_000)),

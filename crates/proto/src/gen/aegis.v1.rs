@@ -850,12 +850,19 @@ pub struct CompleteRequest {
     pub result: ::prost::bytes::Bytes,
 }
 /// The answer to a completion: it is recorded, and counts.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct CompleteResponse {
-    /// The result to use: one JSON value in UTF-8. Empty if none was sent.
+    /// The result to use: one JSON value in UTF-8, cleaned under the policy version that allowed the call. Empty if none was sent, or
+    /// if it may not be used.
     #[prost(bytes = "bytes", tag = "1")]
     pub result: ::prost::bytes::Bytes,
+    /// What was cleaned, in the order of the result.
+    #[prost(message, repeated, tag = "2")]
+    pub redactions: ::prost::alloc::vec::Vec<Redaction>,
+    /// Why the result may not be used (`SensitiveData`). Empty: it may.
+    #[prost(message, repeated, tag = "3")]
+    pub withheld: ::prost::alloc::vec::Vec<Reason>,
 }
 /// One reason of a decision. Holds no value of the call.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -879,7 +886,7 @@ pub struct Reason {
 /// One place where the parameters were cleaned.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Redaction {
-    /// JSON Pointer into `params`, e.g. `/patient/ssn`.
+    /// JSON Pointer into `params` or the result, e.g. `/patient/ssn`.
     #[prost(string, tag = "1")]
     pub path: ::prost::alloc::string::String,
     /// What was found, e.g. `us_ssn`.

@@ -122,6 +122,7 @@ fn a_decision_is_written_as_the_interface_says() {
             url: "https://control-1/a-1".to_owned(),
             expires_at: "2026-01-31T12:00:00Z".to_owned(),
         }),
+        redactions: vec![],
         policy: None,
         limits: Some(aegis_model::decision::Limits {
             budget_remaining: Some(Micros(12_500_000)),

@@ -227,8 +227,8 @@ async fn what_became_of_a_call_is_told_and_its_result_comes_back() {
     let node = Node::scripted(|_, _| Reply::Answer(Ok(allow()))).await;
     let client = node.client().build().expect("a client");
     let told = Completion::succeeded("d-1").cost("0.25").result(json!({"paid": true}));
-    assert_eq!(client.complete(told).await.expect("it is taken"), Some(json!({"paid": true})));
-    assert_eq!(client.complete(Completion::not_run("d-1")).await.expect("it is taken"), None);
+    assert_eq!(client.complete(told).await.expect("it is taken").result, Some(json!({"paid": true})));
+    assert_eq!(client.complete(Completion::not_run("d-1")).await.expect("it is taken").result, None);
     for malformed in
         [Completion::failed(""), Completion::failed("d-1").cost("-1"), Completion::failed("d-1").cost("1e9")]
     {

@@ -82,7 +82,7 @@ impl Decision for Scripted {
         &self,
         request: Request<v1::CompleteRequest>,
     ) -> Result<Response<v1::CompleteResponse>, Status> {
-        Ok(Response::new(v1::CompleteResponse { result: request.into_inner().result }))
+        Ok(Response::new(v1::CompleteResponse { result: request.into_inner().result, ..Default::default() }))
     }
 
     type DecideStreamStream = tokio_stream::Empty<Result<v1::DecideStreamResponse, Status>>;

@@ -211,6 +211,15 @@ pub const BARS: &[Bar] = &[
         ],
     },
     Bar {
+        name: "canaries",
+        question: "Of 2,000 secrets that go in by every door of a node and its control plane, how many stand in files, logs or metrics?",
+        commands: &[Step {
+            line: "cargo test --locked -p aegis --test suite -- --nocapture --exact dlp::no_canary_is_found_again",
+            variables: &[("AEGIS_CANARIES", "2000")],
+        }],
+        goals: &[at_most("canaries/hits", 0.0), at_least("canaries/pushed", 2_000.0)],
+    },
+    Bar {
         name: "tidy",
         question: "How long do the checks take that a contributor runs before every commit?",
         commands: &[plain("cargo xtask tidy --output json")],

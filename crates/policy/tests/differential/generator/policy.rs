@@ -4,7 +4,7 @@
 use aegis_model::money::Micros;
 use aegis_policy::ast::{
     ApprovalTerms, Condition, Cost, CustomModule, Document, Egress, Entry, Glob, Limits, Mode, Path,
-    PolicySet, Segment, SourceFile, Span, Subject, Test, TimeWindow,
+    PolicySet, Redaction, Segment, SourceFile, Span, Subject, Test, TimeWindow,
 };
 use serde_json::json;
 
@@ -116,10 +116,13 @@ impl Writer {
             span: self.span(),
         });
         let redact = match self.random.chance(12) {
-            true => vec![(
-                json!({"detect": ["us_ssn"], "with": "mask", "keep_last": 4, "on": "both"}),
-                self.span(),
-            )],
+            true => vec![
+                Redaction::of(
+                    json!({"detect": ["us_ssn"], "with": "mask", "keep_last": 4, "on": "both"}),
+                    self.span(),
+                )
+                .expect("a redaction"),
+            ],
             false => Vec::new(),
         };
         let limits = self.limits(12);

@@ -17,8 +17,8 @@ pub(crate) fn of(set: &PolicySet, deciding: &[&Entry], documents: &[&Document]) 
             zone: zone(&around.limits),
         };
         limits(&entry.rule, &entry.limits, &beside, &mut all);
-        for (redact, _) in &entry.redact {
-            all.push(json!({"kind": "redact", "rule": entry.rule, "redact": redact}));
+        for redaction in &entry.redact {
+            all.push(json!({"kind": "redact", "rule": entry.rule, "redact": redaction.document}));
         }
         if let Some(terms) = &entry.approval {
             let terms = json!({
