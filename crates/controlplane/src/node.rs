@@ -52,6 +52,7 @@ use crate::state::control_tree;
 use crate::store::{Shelf, StoreStatus, Worker};
 use crate::witnesses::{NoClient, Witness};
 use http::HttpTls;
+pub use metrics::Metrics;
 
 /// What a control node is made from: plain data, but for what was read from files.
 pub struct NodeConfig {
@@ -301,6 +302,17 @@ impl ControlNode {
         self.readiness.clone()
     }
 
+    /// What it has to tell in numbers.
+    pub fn metrics(&self) -> Metrics {
+        Metrics {
+            parts: self.parts.clone(),
+            lending: self.lending.clone(),
+            acks: self.feed.acks().clone(),
+            store: self.store.clone(),
+            readiness: self.readiness.clone(),
+        }
+    }
+
     /// Its storage.
     pub fn store(&self) -> &StoreHandle {
         &self.store
@@ -376,12 +388,7 @@ impl ControlNode {
             });
         }
         if let Some(listener) = sockets.metrics {
-            let router = metrics::router(
-                self.parts.clone(),
-                self.lending.clone(),
-                self.store.clone(),
-                self.readiness.clone(),
-            );
+            let router = metrics::router(self.metrics());
             let stop = self.stop.clone();
             self.tasks.spawn(async move {
                 http::serve(listener, router, stop).await;

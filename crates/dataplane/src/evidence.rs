@@ -167,7 +167,9 @@ pub(crate) async fn keep(decider: Arc<Decider>, door: watch::Receiver<Door>) {
         let Some((channel, node)) = door.borrow().clone() else { continue };
         let newest = decider.records.journal().and_then(|journal| journal.newest());
         if newest.is_some_and(|newest| newest.checkpoint.size != known) {
-            match report(&channel, &node, &running, known, false).await {
+            let reported = report(&channel, &node, &running, known, false).await;
+            decider.metrics.reported(result(&reported), reported.as_ref().ok().copied());
+            match reported {
                 Ok(size) => known = size,
                 Err(NotReported::Refused(why)) => {
                     decider.records.refuse(&why);
@@ -179,7 +181,9 @@ pub(crate) async fn keep(decider: Arc<Decider>, door: watch::Receiver<Door>) {
         let ends = earlier.get_or_insert_with(|| decider.records.ended());
         if let Some(ended) = ends.pop() {
             let log: Arc<dyn Log> = ended.clone();
-            match report(&channel, &node, &log, 0, true).await {
+            let reported = report(&channel, &node, &log, 0, true).await;
+            decider.metrics.reported(result(&reported), None);
+            match reported {
                 Ok(size) => {
                     tracing::info!(
                         log = log.origin(),
@@ -202,6 +206,15 @@ pub(crate) async fn keep(decider: Arc<Decider>, door: watch::Receiver<Door>) {
                 }
             }
         }
+    }
+}
+
+/// What came of a report, for metrics.
+fn result(reported: &Result<u64, NotReported>) -> &'static str {
+    match reported {
+        Ok(_) => "accepted",
+        Err(NotReported::Refused(_)) => "refused",
+        Err(NotReported::Unavailable(_) | NotReported::Unsupported | NotReported::Log(_)) => "unavailable",
     }
 }
 

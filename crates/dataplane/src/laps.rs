@@ -72,6 +72,11 @@ impl Laps {
     pub(crate) fn nanos(&self, stage: Stage) -> u64 {
         self.nanos[stage as usize]
     }
+
+    /// The time of all stages together.
+    pub(crate) fn total_nanos(&self) -> u64 {
+        self.nanos.iter().fold(0, |total, nanos| total.saturating_add(*nanos))
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where work is timed; no answer depends on it")]

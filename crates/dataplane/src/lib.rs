@@ -35,6 +35,7 @@ mod records;
 mod replay;
 mod room;
 mod sensitive;
+mod subject;
 mod tally;
 
 mod grpc;

@@ -1,18 +1,24 @@
-//! Numbers for operators, in the Prometheus text format. Every label has a bounded set of values.
+//! Numbers for operators. Every label has a bounded set of values.
+
+mod gathered;
+mod latency;
+mod tools;
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aegis_audit::journal::Journal;
+use aegis_audit::journal::{Figures, Journal};
 use aegis_dlp::kind::Kind;
 use aegis_limits::hierarchy::Level;
 use aegis_model::caps;
+use aegis_model::decision::Reason;
 use aegis_model::ids::{AgentId, ToolName};
+use aegis_model::metric::Family;
 use aegis_model::reason::ReasonCode;
 use prometheus::{
-    CounterVec, Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry,
 };
 
 use crate::admission::Admission;
@@ -21,9 +27,14 @@ use crate::case::Surface;
 use crate::decider::Decider;
 use crate::laps::{Laps, Stage};
 use crate::limits::Book;
+use crate::records::Trouble;
 use crate::sensitive::Findings;
 use crate::serve::Traffic;
 use crate::snapshot::{Snapshot, Tenant};
+use crate::subject::Subject;
+use latency::Latency;
+pub(crate) use tools::ToolCounts;
+use tools::Tools;
 
 /// Upper ends of the histogram's buckets, in seconds: from the cost of a cached token to a hanging disk.
 const BUCKETS: [f64; 16] =
@@ -43,6 +54,8 @@ pub(crate) struct Metrics {
     completed: IntCounter,
     debts: IntCounterVec,
     spend: Spend,
+    tools: Tools,
+    latency: Latency,
     stages: [Histogram; Stage::ALL.len()],
     snapshot_version: IntGauge,
     policy_version: IntGaugeVec,
@@ -50,7 +63,10 @@ pub(crate) struct Metrics {
     calls_in_progress: IntGauge,
     record_queue: IntGauge,
     record_healthy: IntGauge,
+    record_trouble: IntGaugeVec,
     signed_entries: IntGauge,
+    reported_entries: IntGauge,
+    reports: IntCounterVec,
     news_age: IntGauge,
     request_ids: IntGauge,
     charges_kept: IntGauge,
@@ -123,6 +139,12 @@ impl Metrics {
                 &["level"],
             ),
             spend: Spend::new(&registry),
+            tools: Tools::new(counters(
+                "aegis_tool_decisions_total",
+                "Decisions answered, by tool; `other` for what no rule names.",
+                &["tenant", "tool", "outcome"],
+            )),
+            latency: Latency::new(),
             replays: counters("aegis_replays_total", "Decisions given again for a known request id.", &[])
                 .with_label_values::<&str>(&[]),
             stages: Stage::ALL.map(|stage| stage_seconds.with_label_values(&[stage.as_str()])),
@@ -132,9 +154,23 @@ impl Metrics {
             calls_in_progress: gauge("aegis_calls_in_progress", "Calls that hold a seat."),
             record_queue: gauge("aegis_record_queue_depth", "Records that wait for the disk."),
             record_healthy: gauge("aegis_record_healthy", "1 while the journal can be written."),
+            record_trouble: gauges(
+                "aegis_record_trouble",
+                "1 for the reason for which nothing can be recorded.",
+                &["kind"],
+            ),
             signed_entries: gauge(
                 "aegis_audit_log_signed_entries",
                 "Entries of this start's audit log that its newest checkpoint covers.",
+            ),
+            reported_entries: gauge(
+                "aegis_audit_log_reported_entries",
+                "Entries of this start's audit log that the control log knows a checkpoint of.",
+            ),
+            reports: counters(
+                "aegis_audit_log_reports_total",
+                "Checkpoints of audit logs offered to the control log, by what came of it.",
+                &["result"],
             ),
             news_age: gauge(
                 "aegis_policy_age_milliseconds",
@@ -180,25 +216,49 @@ impl Metrics {
         }
     }
 
+    /// The counters of decisions about `tool`, for a call that ends for `reasons`.
+    pub(crate) fn tool(
+        &self,
+        tenant: Option<&Tenant>,
+        tool: &ToolName,
+        reasons: &[Reason],
+    ) -> Arc<ToolCounts> {
+        self.tools.of(tenant.and_then(Tenant::label), tool, reasons)
+    }
+
     /// Counts an answer of the walk.
-    pub(crate) fn answered(&self, answer: &Answer, surface: Surface, tenant: Option<&Tenant>, laps: &Laps) {
-        match answer {
-            Answer::Refused(refused) => self.refused(refused.code, surface),
+    pub(crate) fn answered(&self, answer: &Answer, subject: &Subject, laps: &Laps) {
+        let outcome = match answer {
+            Answer::Refused(refused) => {
+                self.refused(refused.code, subject.surface);
+                None
+            }
             Answer::Decided(decision) => {
                 let code = decision.reasons.first().map_or("", |reason| reason.code.as_str());
-                let tenant = tenant.and_then(Tenant::label).unwrap_or(OTHER_TENANTS);
-                let outcome = decision.outcome.as_str();
-                self.decisions.with_label_values(&[tenant, outcome, code, surface.as_str()]).inc();
+                let tenant = subject.tenant.as_deref().and_then(Tenant::label).unwrap_or(OTHER_TENANTS);
+                let (outcome, surface) = (decision.outcome.as_str(), subject.surface.as_str());
+                self.decisions.with_label_values(&[tenant, outcome, code, surface]).inc();
+                subject.tool.count(decision.outcome);
                 if decision.replayed {
                     self.replays.inc();
                 }
+                Some(decision.outcome)
             }
-        }
+        };
+        self.latency.observe(outcome, laps.total_nanos(), None);
         for (histogram, stage) in self.stages.iter().zip(Stage::ALL) {
             let nanos = laps.nanos(stage);
             if nanos > 0 {
                 histogram.observe(nanos as f64 * 1e-9);
             }
+        }
+    }
+
+    /// Counts a checkpoint that was offered to the control log; `size` is what it knows now, if that is of this start's log.
+    pub(crate) fn reported(&self, result: &str, size: Option<u64>) {
+        self.reports.with_label_values(&[result]).inc();
+        if let Some(size) = size {
+            self.reported_entries.set(signed(size));
         }
     }
 
@@ -266,11 +326,15 @@ impl Metrics {
         }
     }
 
-    /// The page that is scraped.
-    pub(crate) fn page(&self, decider: &Decider, traffic: &[Arc<Traffic>]) -> Vec<u8> {
+    /// Everything there is to tell, as of now.
+    pub(crate) fn families(&self, decider: &Decider, traffic: &[Arc<Traffic>]) -> Vec<Family> {
         self.calls_in_progress.set(signed(decider.room.taken() as u64));
         self.record_queue.set(signed(decider.records.waiting() as u64));
-        self.record_healthy.set(i64::from(decider.records.trouble().borrow().is_none()));
+        let trouble = decider.records.trouble().borrow().as_ref().map(Trouble::name);
+        self.record_healthy.set(i64::from(trouble.is_none()));
+        for kind in Trouble::NAMES {
+            self.record_trouble.with_label_values(&[kind]).set(i64::from(trouble == Some(kind)));
+        }
         let signed_entries = decider.records.journal().and_then(Journal::newest);
         self.signed_entries.set(signed_entries.map_or(0, |newest| signed(newest.checkpoint.size)));
         let age = decider.freshness.age(&decider.clock);
@@ -283,10 +347,13 @@ impl Metrics {
             refused.inc_by(traffic.refused.swap(0, Ordering::Relaxed));
         }
         self.show_limits(&decider.book);
-        let mut page = Vec::new();
-        let families = self.registry.gather();
-        TextEncoder::new().encode(&families, &mut page).expect("a vector takes any write");
-        page
+        let mut families = gathered::families(&self.registry);
+        families.push(self.latency.family());
+        families.extend(decider.approvals.families());
+        families.extend(
+            decider.records.journal().into_iter().flat_map(|journal| journal_families(&journal.figures())),
+        );
+        families
     }
 
     fn show_limits(&self, book: &Book) {
@@ -311,6 +378,34 @@ impl Metrics {
             self.limit_refusals.with_label_values(&[cause]).inc_by(refused.swap(0, Ordering::Relaxed));
         }
     }
+}
+
+/// What the journal of this start has done.
+fn journal_families(figures: &Figures) -> Vec<Family> {
+    let number = |name, help, value: u64| Family::counter(name, help).with(&[], value as f64);
+    let oldest = figures.oldest.unwrap_or_default().as_secs_f64();
+    vec![
+        number("aegis_journal_taken_records_total", "Records that the journal has taken.", figures.taken),
+        number(
+            "aegis_journal_kept_records_total",
+            "Records that the journal has acknowledged.",
+            figures.kept,
+        ),
+        number("aegis_journal_written_bytes_total", "Bytes that the journal has written.", figures.bytes),
+        number(
+            "aegis_journal_checkpoints_total",
+            "Checkpoints that the journal has signed.",
+            figures.checkpoints,
+        ),
+        number("aegis_journal_segments_total", "Segments that the journal has ended.", figures.segments),
+        Family::gauge(
+            "aegis_journal_oldest_unsynced_seconds",
+            "How long the oldest record waits at most that is not acknowledged; 0 if none does.",
+        )
+        .with(&[], oldest),
+        Family::histogram("aegis_journal_sync_seconds", "Time that syncs of the journal took.")
+            .with_distribution(&[], figures.syncs.clone()),
+    ]
 }
 
 /// What calls were charged, by tenant, agent, tool and unit; beyond [`caps::SPEND_SERIES_MAX`], what differs from those that
@@ -339,9 +434,6 @@ impl Spend {
         self.total.with_label_values(&labels).inc_by(micros as f64 / 1e6);
     }
 }
-
-/// The content type of [`Metrics::page`].
-pub(crate) const PAGE_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const VALID: &str = "names, labels and buckets are constants of the right form";
 const ONCE: &str = "each name is registered once";

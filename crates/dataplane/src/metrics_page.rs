@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use aegis_proto::exposition::Format;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper::header::ACCEPT;
 use hyper::{Method, Request, Response, StatusCode};
 
 use crate::decider::Decider;
 use crate::http::reply;
-use crate::metrics::PAGE_TYPE;
 use crate::serve::Traffic;
 
 /// Answers scrapes.
@@ -31,10 +32,15 @@ impl MetricsPage {
             ("/metrics", _) => StatusCode::METHOD_NOT_ALLOWED,
             _ => StatusCode::NOT_FOUND,
         };
+        let accept =
+            request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+        let format = Format::accepted(accept);
         let page = match status {
-            StatusCode::OK => self.decider.metrics.page(&self.decider, &self.traffic).into(),
+            StatusCode::OK => {
+                format.page(&self.decider.metrics.families(&self.decider, &self.traffic)).into()
+            }
             _ => Bytes::new(),
         };
-        reply::with_type(status, PAGE_TYPE, page)
+        reply::with_type(status, format.content_type(), page)
     }
 }

@@ -88,6 +88,20 @@ pub(crate) enum Trouble {
     Failed(Arc<str>),
 }
 
+impl Trouble {
+    /// Every name.
+    pub(crate) const NAMES: [&str; 3] = ["late", "not_begun", "failed"];
+
+    /// Its name in metrics.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Late => Self::NAMES[0],
+            Self::NotBegun(_) => Self::NAMES[1],
+            Self::Failed(_) => Self::NAMES[2],
+        }
+    }
+}
+
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

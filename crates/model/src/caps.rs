@@ -219,6 +219,16 @@ pub const CHARGES_KEPT_MAX: usize = 1 << 17;
 /// summed up under `other`.
 pub const SPEND_SERIES_MAX: usize = 1_000;
 
+/// Most combinations of tenant and tool whose decisions have series of their own in a data node's metrics: four series each. More,
+/// and tools that no rule of the policy names: summed up under `other`.
+pub const TOOL_SERIES_MAX: usize = 1_000;
+
+/// Most budgets that a control node shows in its metrics: four series each. More: left out, and counted.
+pub const BUDGET_SERIES_MAX: usize = 500;
+
+/// Longest `tracestate` that is kept and passed on, in bytes: what W3C Trace Context asks for at least. Longer: left out.
+pub const TRACE_STATE_BYTES_MAX: usize = 512;
+
 /// Life of a share of a rate, in seconds: longer than a change of the leader.
 pub const SHARE_SECONDS: u64 = 5;
 

@@ -73,6 +73,7 @@ pub mod status;
 pub mod bad_request;
 
 pub mod codec;
+pub mod exposition;
 pub mod json_text;
 pub mod wire_shape;
 

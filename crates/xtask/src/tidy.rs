@@ -3,6 +3,7 @@
 //! They read only. Every check has a test that feeds it a bad fixture, because a check is trusted only after
 //! it has complained once.
 
+pub mod alerts;
 pub mod arrows;
 pub mod error_pages;
 pub mod examples;
@@ -74,5 +75,6 @@ pub fn all(root: &Path) -> anyhow::Result<Vec<Outcome>> {
         outcome("machine paths", machine_paths::check(&tree)),
         outcome("examples", examples::check(&tree)),
         outcome("sources", sources::check(&tree)),
+        outcome("alerts", alerts::check(&tree)),
     ])
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::disk::Disk;
+use super::figures::Counts;
 use crate::checkpoint::Checkpoint;
 use crate::hash::Hash;
 use crate::tiles::{NoTile, Tile, Tiles};
@@ -34,6 +35,8 @@ pub(super) struct Live {
     state: Mutex<State>,
     /// Read while a proof reads tiles, written while tiles are removed: the journal's thread waits for neither.
     tiles: RwLock<()>,
+    /// What has been done.
+    pub(super) counts: Counts,
 }
 
 #[derive(Default, Clone)]
@@ -51,6 +54,7 @@ impl Live {
             folder,
             state: Mutex::new(State { sealed, ..State::default() }),
             tiles: RwLock::default(),
+            counts: Counts::default(),
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod disk;
 mod error;
+mod figures;
 mod frame;
 mod grown;
 mod home;
@@ -31,6 +32,7 @@ pub(crate) use disk::write_whole;
 pub use disk::{Disk, DiskFile, SystemDisk};
 use error::Failure;
 pub use error::{JournalError, NotKept};
+pub use figures::Figures;
 pub use grown::Follower;
 pub(crate) use grown::{Grown, Step, grown};
 pub(crate) use home::make_root;
@@ -102,6 +104,7 @@ struct Shared {
     bytes: AtomicUsize,
     /// Records whose tickets have not resolved.
     waiting: AtomicUsize,
+    clock: Clock,
     _lock: home::Lock,
 }
 
@@ -121,6 +124,7 @@ impl Journal {
             closed: AtomicBool::new(false),
             bytes: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
+            clock: writer.clock().clone(),
             _lock: lock,
         });
         let for_thread = Arc::clone(&shared);
@@ -151,13 +155,23 @@ impl Journal {
             return Err(NotKept::Busy);
         }
         let (ticket, promise) = Ticket::new();
-        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.shared.waiting.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.shared.counts().waiting_since(self.shared.clock.monotonic());
+        }
         let sent = self.send(Order::Record(draft, durability, promise));
         if sent.is_err() {
             self.shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
         }
-        sent.map(|()| ticket)
+        sent.map(|()| {
+            self.shared.counts().taken.fetch_add(1, Ordering::Relaxed);
+            ticket
+        })
+    }
+
+    /// What it has done, in numbers.
+    pub fn figures(&self) -> Figures {
+        self.shared.counts().figures(self.waiting(), self.shared.clock.monotonic())
     }
 
     /// How many records wait for the disk.
@@ -270,6 +284,10 @@ impl std::fmt::Debug for Journal {
 }
 
 impl Shared {
+    fn counts(&self) -> &figures::Counts {
+        &self.log.live.counts
+    }
+
     /// Fails for good, and leaves a mark for the next life: what was acknowledged before it was synced may be gone even
     /// though the machine did not stop.
     fn fail(&self, what: &str) -> Arc<str> {
@@ -284,6 +302,9 @@ impl Shared {
     /// Tells what became of a record.
     fn settle(&self, promise: Promise, outcome: Result<Placed, NotKept>) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
+        if outcome.is_ok() {
+            self.counts().kept.fetch_add(1, Ordering::Relaxed);
+        }
         promise.settle(outcome);
     }
 
@@ -387,6 +408,7 @@ fn turn(
     ended: &SyncSender<u64>,
 ) -> Option<Closing> {
     let (mut kept, mut strict, mut asked, mut closing) = (Vec::new(), false, Vec::new(), None);
+    let began = shared.clock.monotonic();
     let failed = shared.failure.get();
     for order in batch {
         match order {
@@ -422,6 +444,8 @@ fn turn(
             kept.into_iter().for_each(|(_, promise)| shared.settle(promise, failed()));
         }
     }
+    // What waits now came after this batch was taken from the queue.
+    shared.counts().waiting_since(began);
     let followed = done.and_then(|()| {
         let done = follow_up(writer, !asked.is_empty(), closing.is_some(), ended);
         done.map_err(|error| shared.fail(&format!("the journal cannot go on: {error}")))

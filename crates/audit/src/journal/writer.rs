@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use aegis_model::caps;
 use aegis_model::clock::{Clock, Monotonic};
@@ -145,7 +146,9 @@ impl Writer {
             return Ok(());
         }
         self.file.append(&self.waiting)?;
-        self.offset += self.waiting.len() as u64;
+        let written = self.waiting.len() as u64;
+        self.offset += written;
+        self.log.live.counts.bytes.fetch_add(written, Ordering::Relaxed);
         self.waiting.clear();
         self.log.live.extend(self.leaves.drain(..));
         Ok(())
@@ -155,8 +158,10 @@ impl Writer {
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.write()?;
         if self.synced < self.offset {
+            let began = self.clock.monotonic();
             self.file.sync()?;
             self.synced = self.offset;
+            self.log.live.counts.synced(self.clock.monotonic().since(began));
         }
         Ok(())
     }
@@ -183,6 +188,7 @@ impl Writer {
         place.put(waiting, *offset, *synced, &New::own(Kind::Checkpoint, &signed.note));
         self.write()?;
         self.log.live.publish(Arc::clone(&signed));
+        self.log.live.counts.checkpoints.fetch_add(1, Ordering::Relaxed);
         Ok(signed)
     }
 
@@ -208,6 +214,7 @@ impl Writer {
         let signed = self.checkpoint()?;
         // The checkpoint's frame as well: the file is whole before another one begins.
         self.sync()?;
+        self.log.live.counts.segments.fetch_add(1, Ordering::Relaxed);
         Ok((self.segment, signed))
     }
 
@@ -233,6 +240,11 @@ impl Writer {
         self.place = Place::new(self.log.origin(), self.segment);
         (self.offset, self.synced) = (offset, offset);
         Ok(())
+    }
+
+    /// Where its time comes from.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// How every chain stands.

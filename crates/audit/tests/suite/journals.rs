@@ -267,6 +267,37 @@ fn one_sync_covers_all_that_wait_and_a_relaxed_chain_waits_for_none() {
 }
 
 #[test]
+fn numbers_show_what_waits_and_how_long_the_disk_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Arc::new(Gate::default());
+    let disk = Counting { inner: SystemDisk, gate: Arc::clone(&gate) };
+    let home = Home::open(Arc::new(disk), folder.path(), &"prod.example".parse().unwrap(), "n1").unwrap();
+    let means = means(1);
+    let clock = means.clock.clone();
+    let journal = home.begin(&origin(1), key_of(1), "boot-1", means).unwrap();
+    assert_eq!(journal.figures().oldest, None);
+    gate.set(true);
+    let first = journal.append(draft("tenant/acme", 1), Durability::Synced).unwrap();
+    eventually("a sync", WAIT, || (gate.syncs() == 1).then_some(())).unwrap();
+    clock.advance(Duration::from_secs(2));
+    let second = journal.append(draft("tenant/acme", 2), Durability::Synced).unwrap();
+    clock.advance(Duration::from_secs(1));
+    let hanging = journal.figures();
+    assert_eq!((hanging.taken, hanging.kept, hanging.oldest), (2, 0, Some(Duration::from_secs(3))));
+    gate.set(false);
+    for ticket in [first, second] {
+        ticket.wait(WAIT).unwrap();
+    }
+    let after = journal.figures();
+    assert_eq!((after.taken, after.kept, after.oldest), (2, 2, None));
+    assert_eq!((after.syncs.count(), after.syncs.sum), (2, 3.0), "one of three seconds, one of none");
+    assert!(after.bytes > 0);
+    journal.close().unwrap();
+    let closed = journal.figures();
+    assert!(closed.checkpoints >= 1 && closed.segments == 1, "{closed:?}");
+}
+
+#[test]
 fn a_gap_says_after_which_record_and_why() {
     let folder = tempfile::tempdir().unwrap();
     let home = home(folder.path(), "n1").unwrap();

@@ -55,6 +55,26 @@ pub fn approvals(
     page::rows(state, APPROVALS, &key::below(tenant.as_str()), query)
 }
 
+/// How many requests of all tenants are pending: for metrics, which only the operator of the cluster sees. One that has ended by
+/// itself counts until that was written down.
+///
+/// # Errors
+/// The storage failed.
+pub fn pending_of_everybody(state: &impl StateRead) -> Result<u64, StoreError> {
+    let (mut query, mut pending) = (PageQuery::first(), 0);
+    loop {
+        let page = tenants::tenants(state, &query)?;
+        for tenant in page.rows {
+            // When counting began is of no interest here.
+            pending += count(state, &tenant.name, Counted::Tenant, 0)?.pending;
+        }
+        match page.next {
+            Some(next) => query = query.after(next),
+            None => return Ok(pending),
+        }
+    }
+}
+
 /// How a request stands: what was written down, unless its history or its time is over.
 pub fn standing(approval: &Approval, history: u64, now_ms: u64) -> ApprovalState {
     match approval.state() {

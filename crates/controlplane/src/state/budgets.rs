@@ -57,6 +57,17 @@ pub fn organization_budgets(
     page_of(state, &LimitOwner::Organization(organization.clone()), query)
 }
 
+/// The first `limit` budgets of anybody, and whether there are more: for metrics, which only the operator of the cluster sees.
+///
+/// # Errors
+/// The storage failed.
+pub fn of_everybody(state: &impl StateRead, limit: usize) -> Result<(Vec<BudgetStanding>, bool), StoreError> {
+    let page = page::rows::<Ledger>(state, LEDGERS, &[], &PageQuery::new(None, limit))?;
+    let (mut fates, history) = (Fates::default(), meta::history(state)?);
+    let rows = page.rows.into_iter().map(|ledger| standing(state, ledger, history, &mut fates));
+    Ok((rows.collect::<Result<_, _>>()?, page.next.is_some()))
+}
+
 fn page_of(
     state: &impl StateRead,
     owner: &LimitOwner,

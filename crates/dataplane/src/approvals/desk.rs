@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use aegis_model::caps;
 use aegis_model::ids::TenantId;
+use aegis_model::metric::Family;
 use aegis_proto::v1;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit, mpsc};
 use tokio::time::{Instant, timeout_at};
 
+use super::counts::{Counts, Question};
 use super::link::{ApprovalLink, Unanswered};
 use super::redemption::Redemption;
 use crate::limits::{Book, Identity};
@@ -22,6 +24,7 @@ pub(crate) struct Approvals {
     desk: OnceLock<Desk>,
     /// Places for clients that wait for people.
     waits: Semaphore,
+    counts: Counts,
 }
 
 #[derive(Debug)]
@@ -67,7 +70,11 @@ const POLL: Duration = Duration::from_secs(10);
 impl Approvals {
     /// Those of a node that has met no control plane yet.
     pub(crate) fn new() -> Self {
-        Self { desk: OnceLock::new(), waits: Semaphore::new(caps::APPROVAL_WAITS_MAX) }
+        Self {
+            desk: OnceLock::new(),
+            waits: Semaphore::new(caps::APPROVAL_WAITS_MAX),
+            counts: Counts::default(),
+        }
     }
 
     /// Asks over `link` from now on, as who `book` says; what is to be given back is done until the node ends.
@@ -93,7 +100,9 @@ impl Approvals {
             let opening = opening.clone();
             async move { client.open_approval(opening).await }
         });
-        Ok(asked.await?)
+        let answer = asked.await.map_err(Unreachable::from);
+        self.counts.note(Question::Open, &answer);
+        answer
     }
 
     /// Redeems an approval for a call, once. Whatever happens, dropping what comes of it gives it back.
@@ -131,7 +140,9 @@ impl Approvals {
             let question = question.clone();
             async move { client.redeem_approval(question).await }
         });
-        let v1::ApprovalRedeeming { refused, approvers } = asked.await?;
+        let answer = asked.await.map_err(Unreachable::from);
+        self.counts.note(Question::Redeem, &answer);
+        let v1::ApprovalRedeeming { refused, approvers } = answer?;
         if refused.is_empty() {
             return Ok(Redeemed::Yes(redemption, approvers));
         }
@@ -176,6 +187,13 @@ impl Approvals {
     /// A place to wait, if there is one.
     pub(crate) fn place(&self) -> Option<SemaphorePermit<'_>> {
         self.waits.try_acquire().ok()
+    }
+
+    /// How many clients wait for people, and how the control plane has answered.
+    pub(crate) fn families(&self) -> [Family; 2] {
+        let waits = caps::APPROVAL_WAITS_MAX.saturating_sub(self.waits.available_permits());
+        let help = "Clients that wait for people.";
+        [Family::gauge("aegis_approval_waits", help).with(&[], waits as f64), self.counts.family()]
     }
 
     fn desk(&self) -> Result<(&Desk, v1::ApprovalNode), Unreachable> {

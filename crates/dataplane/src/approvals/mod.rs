@@ -10,6 +10,7 @@
 
 mod digest;
 
+mod counts;
 mod desk;
 
 mod link;

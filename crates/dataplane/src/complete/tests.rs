@@ -3,6 +3,7 @@
 use aegis_policy::ast::{Path, Segment};
 use aegis_policy::judge::{Question, Verdict};
 use aegis_policy::obligation::{Price, Whose};
+use aegis_proto::exposition::Format;
 use serde_json::json;
 
 use super::*;
@@ -144,8 +145,8 @@ async fn what_no_lease_covers_is_owed() {
         tokio::time::advance(std::time::Duration::from_millis(100)).await;
     }
     assert_eq!(site.leader.ledger(&key).debt, Micros(3_000_000));
-    let page = site.bench.decider.metrics.page(&site.bench.decider, &[]);
-    assert!(String::from_utf8(page).unwrap().contains("aegis_limits_debts_total{level=\"agent\"} 1"));
+    let page = Format::Text.page(&site.bench.decider.metrics.families(&site.bench.decider, &[]));
+    assert!(page.contains("aegis_limits_debts_total{level=\"agent\"} 1"));
 }
 
 /// Calls that meet an exhausted budget have all leases called back, also those that only calls under way hold: what those turn

@@ -49,7 +49,7 @@ pub(crate) async fn once(
     match (first, unjudged) {
         (Some(recording), _) => recording.remembered(key, Arc::clone(&slot)),
         (None, Some(identified)) => {
-            Recording::again(kept, identified.case).remembered(key, Arc::clone(&slot))
+            Recording::again(decider, kept, identified.case).remembered(key, Arc::clone(&slot))
         }
         (None, None) => unreachable!("the call was judged or it was not"),
     }

@@ -13,7 +13,7 @@ use aegis_model::reason::ReasonCode;
 use crate::admission::Admission;
 use crate::answer::{Answer, Refused, Standing};
 use crate::approvals::{Held, Redemption};
-use crate::case::{Case, Cleared, Refusal, Surface};
+use crate::case::{Case, Cleared, Refusal};
 use crate::charges::Open;
 use crate::decider::Decider;
 use crate::digest;
@@ -21,6 +21,7 @@ use crate::laps::{Laps, Stage};
 use crate::replay::{Kept, ReplayKey, Slot};
 use crate::sensitive::Cleaner;
 use crate::snapshot::Tenant;
+use crate::subject::Subject;
 use crate::tally::Source;
 
 /// A finished judgement whose record is on its way.
@@ -29,8 +30,7 @@ pub(crate) struct Recording {
     /// Tells when the record is kept; nothing if there is none to wait for.
     ticket: Option<Ticket>,
     laps: Laps,
-    surface: Surface,
-    tenant: Option<Arc<Tenant>>,
+    subject: Subject,
     /// What cleaned the parameters.
     cleaned_by: Option<Cleaner>,
     remembered: Option<(ReplayKey, Arc<Slot>)>,
@@ -42,8 +42,7 @@ pub(crate) struct Recording {
 pub(crate) struct Recorded {
     pub(crate) answer: Answer,
     pub(crate) laps: Laps,
-    pub(crate) surface: Surface,
-    pub(crate) tenant: Option<Arc<Tenant>>,
+    pub(crate) subject: Subject,
 }
 
 /// Makes the record of a walk, however it ended, and hands it to the journal.
@@ -58,7 +57,7 @@ pub(crate) fn record(decider: &Decider, end: Result<Cleared, Refusal>) -> Record
         Err(Refusal { case, outcome, reasons }) => (case, outcome, reasons, None, None),
     };
     decider.names.cover(&mut case.call, &decider.digest_key);
-    let (laps, surface, tenant) = (case.laps, case.surface, case.tenant.clone());
+    let (laps, subject) = (case.laps, Subject::of(decider, &case, &reasons));
     let cleaned_by = case.cleaned_by.clone();
     let refused = refused(&case, outcome, &reasons);
     let written = write(decider, &mut case, outcome, &reasons, admission.as_ref(), refused.as_ref());
@@ -79,7 +78,7 @@ pub(crate) fn record(decider: &Decider, end: Result<Cleared, Refusal>) -> Record
             (Answer::Decided(Box::new(decision(*case, decision_id, outcome, reasons))), ticket)
         }
     };
-    Recording { answer, ticket, laps, surface, tenant, cleaned_by, remembered: None, approved }
+    Recording { answer, ticket, laps, subject, cleaned_by, remembered: None, approved }
 }
 
 /// The call is allowed: it stays charged, and can be completed.
@@ -270,7 +269,10 @@ impl Recording {
 
     /// An earlier judgement, answered again to the retry of `case`, whose parameters are the same: they are cleaned as they were
     /// then, whatever is in force now.
-    pub(crate) fn again(kept: &Kept, mut case: Box<Case>) -> Self {
+    pub(crate) fn again(decider: &Decider, kept: &Kept, mut case: Box<Case>) -> Self {
+        decider.names.cover(&mut case.call, &decider.digest_key);
+        let reasons = kept.end.as_ref().map_or(&[][..], |decision| &decision.reasons);
+        let subject = Subject::of(decider, &case, reasons);
         let answer = match &kept.end {
             Err(refused) => Answer::Refused(refused.clone()),
             Ok(decision) => {
@@ -294,8 +296,7 @@ impl Recording {
             answer,
             ticket: kept.ticket.clone(),
             laps: case.laps,
-            surface: case.surface,
-            tenant: case.tenant,
+            subject,
             cleaned_by: None,
             remembered: None,
             approved: None,
@@ -333,7 +334,7 @@ impl Recording {
         if let (Some((key, slot)), Answer::Refused(_)) = (&self.remembered, &self.answer) {
             decider.replays.forget(*key, slot);
         }
-        let Self { answer, laps, surface, tenant, .. } = self;
-        Recorded { answer, laps, surface, tenant }
+        let Self { answer, laps, subject, .. } = self;
+        Recorded { answer, laps, subject }
     }
 }

@@ -6,7 +6,7 @@ use crate::stages::record::Recorded;
 
 /// Counts the answer and lets it go.
 pub(crate) fn respond(decider: &Decider, recorded: Recorded) -> Answer {
-    let Recorded { answer, laps, surface, tenant } = recorded;
-    decider.metrics.answered(&answer, surface, tenant.as_deref(), &laps);
+    let Recorded { answer, laps, subject } = recorded;
+    decider.metrics.answered(&answer, &subject, &laps);
     answer
 }

@@ -8,6 +8,7 @@ use aegis_model::secret::Secret;
 use aegis_policy::ast::{Path, Segment};
 use aegis_policy::judge::{Question, Verdict};
 use aegis_policy::obligation::{Price, Whose};
+use aegis_proto::exposition::Format;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -55,7 +56,7 @@ async fn a_budget_pays_for_exactly_as_many_calls_as_it_has() {
     let charged: Vec<_> = lines.iter().filter_map(|line| line.get("charged")).collect();
     assert_eq!(charged.len(), 10);
     assert_eq!(*charged[0], json!([{"level": "agent", "unit": "usd", "amount": "1"}]));
-    let page = String::from_utf8(site.bench.decider.metrics.page(&site.bench.decider, &[])).unwrap();
+    let page = Format::Text.page(&site.bench.decider.metrics.families(&site.bench.decider, &[]));
     for line in [
         "aegis_limits_admitted_total{tenant=\"acme\"} 10",
         "aegis_limits_refused_total{code=\"BudgetExceeded\",level=\"agent\",tenant=\"acme\"} 31",

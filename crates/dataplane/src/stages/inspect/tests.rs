@@ -7,6 +7,7 @@ use aegis_model::secret::Secret;
 use aegis_model::tenant_key::{TenantKey, TenantKeys};
 use aegis_policy::ast::{PolicySet, SourceFile};
 use aegis_policy::check::check;
+use aegis_proto::exposition::Format;
 
 use super::*;
 use crate::answer::{Answer, Refused};
@@ -257,7 +258,7 @@ async fn a_result_is_cleaned_under_the_version_that_allowed_the_call() {
         (&json!("/result/ssn"), &json!(true))
     );
     assert!(!format!("{told:?}").contains("9999"));
-    let page = String::from_utf8(bench.decider.metrics.page(&bench.decider, &[])).unwrap();
+    let page = Format::Text.page(&bench.decider.metrics.families(&bench.decider, &[]));
     assert!(
         page.contains("aegis_sensitive_findings_total{kind=\"us_ssn\",on=\"result\",with=\"mask\"} 1"),
         "{page}"
@@ -271,6 +272,6 @@ async fn a_tenants_own_detector_finds_and_is_counted_as_custom() {
     let bench = bench(&text, 1);
     let decision = decided(&bench, asked("two-x", json!({"note": "badge B-1234"}))).await;
     assert_eq!(decision.redactions, [redaction("/note", "badge", "mask")]);
-    let page = String::from_utf8(bench.decider.metrics.page(&bench.decider, &[])).unwrap();
+    let page = Format::Text.page(&bench.decider.metrics.families(&bench.decider, &[]));
     assert!(page.contains("{kind=\"custom\",on=\"params\",with=\"mask\"} 1"), "{page}");
 }
