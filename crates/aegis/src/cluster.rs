@@ -8,6 +8,7 @@ mod certs;
 mod init;
 mod restore;
 mod rewrap;
+mod rotate;
 mod shards;
 mod snapshot;
 mod status;
@@ -44,6 +45,10 @@ pub(crate) enum Command {
     Snapshot(snapshot::Options),
     /// Make the first node of a restored cluster from a backup
     Restore(restore::Options),
+    /// List the cluster's keys: what each signs, and since when
+    Keys(rotate::ListOptions),
+    /// Let a new key sign tokens of agents (or other things) in the place of the one before
+    RotateKeys(rotate::Options),
     /// Wrap private keys under a new cluster key, so that the old one can be taken away
     RewrapKeys(rewrap::Options),
     /// Give out a token of a person at a control node's machine, when nobody has one any more
@@ -63,6 +68,8 @@ pub(crate) fn run(command: Command, output: Output) -> anyhow::Result<Ended> {
         Command::RemoveData(options) => add::remove_data(&options, output),
         Command::Snapshot(options) => snapshot::run(&options, output),
         Command::Restore(options) => restore::run(&options, output),
+        Command::Keys(options) => rotate::list(&options, output),
+        Command::RotateKeys(options) => rotate::run(&options, output),
         Command::RewrapKeys(options) => rewrap::run(&options, output),
         Command::Token(options) => token::run(&options, output),
         Command::Certs(options) => certs::run(&options, output),

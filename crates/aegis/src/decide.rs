@@ -236,7 +236,9 @@ fn client(options: &Options, given: &ArgMatches) -> anyhow::Result<Client> {
 fn explained(error: SdkError) -> anyhow::Error {
     match &error {
         SdkError::Call(bad) => WrongUse(format!("the call is malformed: {}", bad.sentence())).into(),
-        SdkError::Endpoint(_) | SdkError::Tls(_) | SdkError::NoToken => WrongUse(error.to_string()).into(),
+        SdkError::Endpoint(_) | SdkError::Tls(_) | SdkError::AgentKey(_) | SdkError::NoToken => {
+            WrongUse(error.to_string()).into()
+        }
         SdkError::Refused(status) => match status.reason() {
             Some(code) => anyhow::anyhow!(
                 "PolicyViolation: {code}: {}. {}",

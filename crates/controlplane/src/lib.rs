@@ -26,6 +26,7 @@ pub mod lending;
 
 pub mod approvals;
 pub mod evidence;
+pub mod tokens;
 pub mod witnesses;
 
 pub mod admin;

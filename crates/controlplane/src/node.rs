@@ -11,6 +11,7 @@ mod house;
 mod http;
 mod metrics;
 mod pages;
+mod rotation;
 mod state_page;
 
 use std::io;
@@ -50,6 +51,7 @@ use crate::raft::tls::{TlsIdentity, TlsPem};
 use crate::readiness::Readiness;
 use crate::state::control_tree;
 use crate::store::{Shelf, StoreStatus, Worker};
+use crate::tokens::TokensNode;
 use crate::witnesses::{NoClient, Witness};
 use http::HttpTls;
 pub use metrics::Metrics;
@@ -170,6 +172,7 @@ pub struct ControlNode {
     lending: LendingNode,
     approvals: ApprovalsNode,
     evidence: EvidenceNode,
+    tokens: TokensNode,
     admin: Admin,
     store: StoreHandle,
     addresses: Addresses,
@@ -250,6 +253,8 @@ impl ControlNode {
         pages::keep_shards(&mut tasks, &parts, &lending, stop.clone());
         let evidence = pages::evidence(&config, &parts);
         pages::keep_evidence(&mut tasks, evidence.clone(), leads.clone(), stop.clone());
+        let tokens = pages::tokens(&config, &parts);
+        rotation::keep(&mut tasks, parts.clone(), feed.acks().clone(), leads.clone(), stop.clone());
         let readiness = readiness::watch(&mut tasks, &parts, stop.clone());
         pages::keep_approvals(&mut tasks, &parts, leads.clone(), stop.clone());
         let approvals = pages::approvals(&config, &parts, public_url(&config, &addresses), stop.clone());
@@ -264,6 +269,7 @@ impl ControlNode {
             lending,
             approvals,
             evidence,
+            tokens,
             admin,
             store,
             addresses,
@@ -371,6 +377,7 @@ impl ControlNode {
             lending: &self.lending,
             approvals: &self.approvals,
             evidence: &self.evidence,
+            tokens: &self.tokens,
         };
         let routes = pages::routes(&self.parts, &served, &self.admin, &mut self.tasks, stop.clone());
         self.tasks.spawn(async move {

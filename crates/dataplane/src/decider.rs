@@ -33,6 +33,7 @@ use crate::room::{Room, Seat};
 use crate::sensitive::Findings;
 use crate::snapshot::{Phase, ShardMap, Snapshot, Staleness, SwapRefusal, Tenant};
 use crate::tally::{Due, Source, Tally};
+use crate::tokens::TokenLink;
 
 /// One node's decision point, without its surfaces. Shared by all calls.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub struct Decider {
     pub(crate) freshness: Arc<Freshness>,
     pub(crate) book: Arc<Book>,
     pub(crate) approvals: Approvals,
+    /// The way to tokens; nothing without a control plane.
+    pub(crate) tokens: OnceLock<TokenLink>,
     policies: watch::Sender<PolicyStanding>,
     shards: watch::Sender<Arc<ShardMap>>,
     leaving: CancellationToken,
@@ -136,6 +139,7 @@ impl Decider {
             freshness,
             book,
             approvals: Approvals::new(),
+            tokens: OnceLock::new(),
             policies: watch::Sender::new(standing),
             shards: watch::Sender::new(Arc::default()),
             leaving: CancellationToken::new(),

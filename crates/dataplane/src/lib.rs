@@ -37,6 +37,7 @@ mod room;
 mod sensitive;
 mod subject;
 mod tally;
+mod tokens;
 
 mod grpc;
 pub mod http;

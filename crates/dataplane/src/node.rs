@@ -218,6 +218,8 @@ impl Node {
     ///
     /// For a node that was started with [`Snapshot::awaiting`]; its snapshots are the feed's matter from now on.
     pub fn follow(&mut self, feed: Feed) {
+        // A second feed would ask the same control plane.
+        let _first_one_stays = self.decider.tokens.set(feed.tokens());
         let (lending, book) = (feed.lending(), Arc::clone(&self.decider.book));
         self.decider.know_peers(feed.peers());
         self.tasks.spawn(async move {

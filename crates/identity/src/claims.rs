@@ -17,6 +17,10 @@ use crate::token::TokenKind;
 pub const REGISTERED: [&str; 11] =
     ["iss", "aud", "sub", "org", "tenant", "scope", "iat", "nbf", "exp", "jti", "callers"];
 
+/// The claim that names what a token rests on: `key:` and the id of the key of an agent on whose strength it was given out,
+/// `token:` and the `jti` of a caller's token that it was exchanged for. Whoever revokes one of these revokes the token.
+pub const BASIS: &str = "basis";
+
 /// What an agent token says about its bearer. Times, id and issuer are the minter's to add.
 #[derive(Debug, Clone)]
 pub struct AgentClaims {
@@ -138,10 +142,19 @@ pub(crate) fn audience(claims: &JsonObject, kind: TokenKind) -> Result<(), Token
 /// `iat` and `exp` come from one clock, so their distance has no tolerance. With `iat` at most the skew ahead of
 /// us, `exp` is at most life and skew ahead of us.
 pub(crate) fn window(claims: &JsonObject, kind: TokenKind) -> Result<Window, TokenRefusal> {
+    window_within(claims, kind.life_seconds_max())
+        .map_err(|problem| problem.unwrap_or(TokenRefusal::Life(kind)))
+}
+
+/// The same with another longest life; nothing as the error says that the life is not within it.
+pub(crate) fn window_within(
+    claims: &JsonObject,
+    life_seconds_max: u64,
+) -> Result<Window, Option<TokenRefusal>> {
     let (issued, expires) = (seconds(claims, "iat")?, seconds(claims, "exp")?);
-    let life = expires.checked_sub(issued).ok_or(TokenRefusal::Life(kind))?;
-    if life == 0 || life > kind.life_seconds_max() {
-        return Err(TokenRefusal::Life(kind));
+    let life = expires.checked_sub(issued).ok_or(None)?;
+    if life == 0 || life > life_seconds_max {
+        return Err(None);
     }
     let not_before = if claims.contains_key("nbf") { seconds(claims, "nbf")? } else { 0 };
     let from = issued.max(not_before).saturating_sub(caps::CLOCK_SKEW_SECONDS_MAX);
@@ -187,6 +200,7 @@ fn further(claims: &JsonObject) -> Result<(), TokenRefusal> {
     if claims.contains_key("cnf") {
         return Err(TokenRefusal::Bound);
     }
+    check_basis(claims)?;
     let (mut count, mut values) = (0, 0);
     for (_, value) in claims.iter().filter(|(claim, _)| !is_registered(claim)) {
         count += 1;
@@ -194,6 +208,18 @@ fn further(claims: &JsonObject) -> Result<(), TokenRefusal> {
     }
     let fits = count <= caps::TOKEN_CLAIMS_MAX && values <= caps::TOKEN_CLAIM_VALUES_MAX;
     if fits { Ok(()) } else { Err(TokenRefusal::TooManyClaims) }
+}
+
+/// What a token rests on, as revocations are looked up by it: texts, a few of them.
+fn check_basis(claims: &JsonObject) -> Result<(), TokenRefusal> {
+    let sound = match claims.get(BASIS) {
+        None => true,
+        Some(Value::Array(members)) => {
+            members.len() <= caps::TOKEN_BASIS_MAX && members.iter().all(Value::is_string)
+        }
+        Some(_) => false,
+    };
+    if sound { Ok(()) } else { Err(forbidden(BASIS)) }
 }
 
 /// How many JSON values `value` consists of. Its depth is bounded by the reader.

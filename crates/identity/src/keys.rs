@@ -151,6 +151,29 @@ impl VerifyingKey {
         })
     }
 
+    /// Reads the text of a JSON Web Key (RFC 8037): `kty` and `crv` as they have to be, `x` in its one spelling, no private part. `kid`,
+    /// `alg` and `use`, where they are there, have to agree with it; what else is there says nothing.
+    ///
+    /// # Errors
+    /// [`KeyError::JwkForm`], and those of [`VerifyingKey::from_bytes`].
+    pub fn from_jwk(text: &str) -> Result<Self, KeyError> {
+        let members = aegis_model::json::read_object(text.as_bytes(), aegis_model::json::Limits::default())
+            .map_err(|_withheld| KeyError::JwkForm)?;
+        let member = |name: &str| members.get(name).map(|value| value.as_str().unwrap_or_default());
+        let agrees = |name: &str, wanted: &str| member(name).is_none_or(|value| value == wanted);
+        if member("kty") != Some("OKP") || member("crv") != Some("Ed25519") || members.contains_key("d") {
+            return Err(KeyError::JwkForm);
+        }
+        let x = member("x").and_then(|x| URL_SAFE_NO_PAD.decode(x).ok());
+        let x = x.and_then(|x| <[u8; 32]>::try_from(x).ok()).ok_or(KeyError::JwkForm)?;
+        let key = Self::from_bytes(&x)?;
+        if agrees("kid", &key.id.to_string()) && agrees("alg", "EdDSA") && agrees("use", "sig") {
+            Ok(key)
+        } else {
+            Err(KeyError::JwkForm)
+        }
+    }
+
     fn with_id(inner: ed25519_dalek::VerifyingKey) -> Self {
         Self { id: KeyId::of(inner.as_bytes()), inner }
     }
@@ -220,6 +243,9 @@ pub enum KeyError {
     /// The public key file has another form.
     #[error("the public key is not an Ed25519 key in PEM (`BEGIN PUBLIC KEY`)")]
     PublicForm,
+    /// The text is no JSON Web Key of this kind.
+    #[error("the text is not the JSON Web Key of an Ed25519 public key, or holds a private part")]
+    JwkForm,
     /// The bytes name no point of the curve.
     #[error("the public key is not a point of the curve")]
     NotAPoint,

@@ -7,12 +7,14 @@
 //! [`token::parse`] → [`token::Unverified`] → [`token::Authentic`] → claims → `Principal`; each value proves
 //! that the step before was taken. [`person::verify_person`] is the same way at the door for people,
 //! [`approved::verify_override`] at the one for approvals,
+//! [`assertion`] what an agent signs itself to get a token,
 //! [`mint::Minter`] the way back, and [`inspect::inspect`] shows a token without trusting it.
 //! [`manifest`] says what a policy version consists of, signed; [`tls`] turns PEM files into rustls settings.
 
 pub mod verify;
 
 pub mod approved;
+pub mod assertion;
 pub mod person;
 
 pub mod cache;
@@ -21,6 +23,8 @@ pub mod keys;
 pub mod refusal;
 pub mod token;
 pub mod trust;
+
+pub mod spiffe;
 
 pub mod inspect;
 pub mod manifest;

@@ -46,6 +46,12 @@ pub enum TokenRefusal {
     /// `aud` is not the one string of the token's kind.
     #[error("the token's `aud` is not the string `{}`", .0.audience())]
     Audience(TokenKind),
+    /// `aud` of an assertion is not the cluster that it was shown to.
+    #[error("the assertion's `aud` is not this cluster's id")]
+    AssertionAudience,
+    /// `exp` of an assertion is not after `iat`, or more than [`caps::ASSERTION_LIFE_SECONDS_MAX`] after it.
+    #[error("the assertion's life is not between 1 and {} seconds", caps::ASSERTION_LIFE_SECONDS_MAX)]
+    AssertionLife,
     /// A claim is absent or cannot be used.
     #[error("the token's `{claim}` {problem}")]
     Claim {
@@ -98,6 +104,8 @@ impl TokenRefusal {
             | Self::Signature
             | Self::Issuer
             | Self::Audience(_)
+            | Self::AssertionAudience
+            | Self::AssertionLife
             | Self::Claim { .. }
             | Self::Bound
             | Self::TooManyClaims

@@ -187,12 +187,12 @@ impl Header {
     }
 }
 
-fn only_known_members(header: &JsonObject) -> Result<(), TokenRefusal> {
+pub(crate) fn only_known_members(header: &JsonObject) -> Result<(), TokenRefusal> {
     let known = header.keys().all(|member| matches!(member.as_str(), "alg" | "kid" | "typ"));
     if known { Ok(()) } else { Err(TokenRefusal::HeaderMember) }
 }
 
-fn algorithm(header: &JsonObject) -> Result<(), TokenRefusal> {
+pub(crate) fn algorithm(header: &JsonObject) -> Result<(), TokenRefusal> {
     match header.get("alg").and_then(Value::as_str) {
         Some("EdDSA") => Ok(()),
         Some(_) | None => Err(TokenRefusal::Algorithm),

@@ -32,6 +32,49 @@ pub const TOKEN_BYTES_MAX: usize = 8 << 10;
 /// Longest life of an agent token, in seconds, from `iat` (or from now) to `exp`.
 pub const TOKEN_LIFE_SECONDS_MAX: u64 = 15 * 60;
 
+/// Longest life of an assertion that an agent signs to get a token, in seconds: each is remembered for as long, so that it counts
+/// once. Longer: refused.
+pub const ASSERTION_LIFE_SECONDS_MAX: u64 = 5 * 60;
+
+/// Most members of a token's `basis`: for each member of the chain and the agent itself a key, a token of its own and the token
+/// that it handed on. More: `Unauthenticated`.
+pub const TOKEN_BASIS_MAX: usize = 3 * (CHAIN_MEMBERS_MAX + 1);
+
+/// Most tokens that one agent gets by itself in a minute: many processes may share a registration, and each asks once in ten
+/// minutes. More: refused with a hint to wait.
+pub const AGENT_TOKENS_PER_MINUTE_MAX: u32 = 600;
+
+/// Most assertions that are remembered because they count once: some three thousand a second. More: refused with a hint to wait.
+pub const ASSERTIONS_REMEMBERED_MAX: u64 = 1_000_000;
+
+/// Most records of tokens that were given out, per tenant; the oldest goes when a new one comes.
+pub const TOKEN_RECORDS_MAX: u64 = 100_000;
+
+/// Longest form of a request for a token, in bytes: two tokens and a scope. Longer: `invalid_request`.
+pub const TOKEN_FORM_BYTES_MAX: usize = 32 << 10;
+
+/// Most requests for tokens that a data node has on their way to the control plane. More: refused with a hint to wait.
+pub const TOKEN_REQUESTS_MAX: usize = 64;
+
+/// Most requests for tokens that a control node works on at once. More: refused with a hint to wait.
+pub const TOKENS_ISSUED_AT_ONCE_MAX: usize = 256;
+
+/// Longest wait of a data node for the control plane's answer to a request for a token, in milliseconds: long enough for a new
+/// leader. Longer: `temporarily_unavailable`.
+pub const TOKEN_ANSWER_MS: u64 = 5_000;
+
+/// Longest time for which a key of an agent may go on beside its successor, in seconds: a week.
+pub const AGENT_KEY_OVERLAP_SECONDS_MAX: u32 = 7 * 24 * 3_600;
+
+/// Longest SPIFFE id, in bytes (the standard's own bound). Longer: `invalid`.
+pub const SPIFFE_ID_BYTES_MAX: usize = 2_048;
+
+/// Longest value of a claim that is fixed where an agent is registered, in bytes. Longer: `invalid`.
+pub const FIXED_CLAIM_BYTES_MAX: usize = 256;
+
+/// Most claims that are fixed where an agent is registered: a token has room for them and for its `basis`. More: `invalid`.
+pub const FIXED_CLAIMS_MAX: usize = 16;
+
 /// Longest life of a person's token, in seconds: a working day. Longer: not minted, and refused.
 pub const PERSON_TOKEN_LIFE_SECONDS_MAX: u64 = 12 * 3_600;
 
@@ -625,6 +668,10 @@ pub const MEMBERS_MAX: u64 = 1_000;
 
 /// Most keys of a cluster, retired ones included, since old signatures stay good. More: `too_many`.
 pub const CLUSTER_KEYS_MAX: u64 = 1_000;
+
+/// Longest time for which a new key of agent tokens waits for data nodes to know it, in seconds. A node that has not heard of it then
+/// refuses what it signs.
+pub const KEY_SPREAD_SECONDS_MAX: u64 = 60;
 
 /// Longest wrapped private key, in bytes: 32 with nonce, tag and the name of the wrapping key. Longer: `invalid`.
 pub const WRAPPED_KEY_BYTES_MAX: usize = 1_024;

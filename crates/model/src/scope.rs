@@ -47,6 +47,25 @@ impl Scope {
         self.items.iter().map(String::as_str)
     }
 
+    /// What both scopes cover, as far as items of one lie within the other: the items of each that are.
+    #[must_use]
+    pub fn shared_with(&self, other: &Scope) -> Scope {
+        let within = |item: &&String, wider: &Scope| wider.items.iter().any(|it| covers(it, item));
+        let mut items: Vec<String> =
+            self.items.iter().filter(|item| within(item, other)).map(String::clone).collect();
+        for item in other.items.iter().filter(|item| within(item, self)) {
+            if !items.contains(item) {
+                items.push(item.clone());
+            }
+        }
+        Scope { items }
+    }
+
+    /// Whether it permits nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
     /// Whether every item is covered by an item of `parent`: as a text equal to it, or matched by its globs.
     ///
     /// A reserved item is covered only from its own namespace: `*:*` covers calls, not `aegis:explain`.
@@ -145,6 +164,20 @@ mod tests {
         assert!(Scope::parse("stripe:create").is_within(&parent));
         assert!(!Scope::parse("github:*").is_within(&parent));
         assert!(!Scope::parse("settle").is_within(&parent));
+    }
+
+    #[test]
+    fn what_two_scopes_share_is_within_both() {
+        let shared = |one: &str, other: &str| {
+            let (one, other) = (Scope::parse(one), Scope::parse(other));
+            let shared = one.shared_with(&other);
+            assert!(shared.is_within(&one) && shared.is_within(&other));
+            shared.to_string()
+        };
+        assert_eq!(shared("stripe:* github:read", "stripe:pay crm:*"), "stripe:pay");
+        assert_eq!(shared("*:*", "stripe:pay aegis:explain"), "stripe:pay");
+        assert_eq!(shared("a:b assert:x", "a:b assert:*"), "a:b assert:x");
+        assert!(Scope::parse("a:b").shared_with(&Scope::parse("c:d")).is_empty());
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::fmt::{Debug, Formatter, Result};
 use crate::control::{AddKey, ApprovalCall, Key, PutChunk, RewrapKey, WrappedKey};
 use crate::v1::{
     ApprovalOpening, ApprovalStanding, CompleteRequest, CompleteResponse, DecideRequest, DecideResponse,
-    DecideStreamRequest, GetApprovalResponse, TenantSecretKey,
+    DecideStreamRequest, GetApprovalResponse, IssueTokenRequest, IssuedToken, OwnToken, SignedAssertion,
+    TenantSecretKey,
 };
 
 impl Debug for DecideRequest {
@@ -71,6 +72,17 @@ impl Debug for ApprovalOpening {
     }
 }
 
+impl Debug for IssueTokenRequest {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("IssueTokenRequest")
+            .field("node_name", &self.node_name)
+            .field("tenant", &self.tenant)
+            .field("scope", &self.scope)
+            .field("caller_token", &present(&self.caller_token))
+            .finish_non_exhaustive()
+    }
+}
+
 impl Debug for ApprovalStanding {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         f.debug_struct("ApprovalStanding")
@@ -105,6 +117,24 @@ impl Debug for ApprovalCall {
             .field("params_bytes", &self.params.len())
             .field("context_bytes", &self.context.len())
             .finish_non_exhaustive()
+    }
+}
+
+impl Debug for SignedAssertion {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("SignedAssertion").field("bytes", &self.assertion.len()).finish()
+    }
+}
+
+impl Debug for OwnToken {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("OwnToken").field("bytes", &self.token.len()).finish()
+    }
+}
+
+impl Debug for IssuedToken {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("IssuedToken").field("token_id", &self.token_id).finish_non_exhaustive()
     }
 }
 

@@ -129,6 +129,7 @@ read_leniently!(
     OpenJournalRequest OpenJournalResponse ReportCheckpointRequest ReportCheckpointResponse
     ApprovalOpening ApprovalWatch ApprovalStanding ApprovalRedemption ApprovalRedeeming
     ApprovalReturn ApprovalReturned
+    IssueTokenRequest IssueTokenResponse
 );
 
 /// `aegis.v1.DecideRequest`.

@@ -14,7 +14,7 @@ use prost::Message;
 use prost_types::FileDescriptorSet;
 
 /// Package `aegis.v1`: what nodes say to clients and to each other.
-const PRODUCT: [&str; 7] = [
+const PRODUCT: [&str; 8] = [
     "aegis/v1/approvals.proto",
     "aegis/v1/decision.proto",
     "aegis/v1/evidence.proto",
@@ -22,6 +22,7 @@ const PRODUCT: [&str; 7] = [
     "aegis/v1/lending.proto",
     "aegis/v1/manifest.proto",
     "aegis/v1/raft.proto",
+    "aegis/v1/tokens.proto",
 ];
 /// What a data node serves, and so stands in the descriptor that its reflection shows.
 const DATA_NODE: [&str; 1] = ["aegis/v1/decision.proto"];
@@ -43,7 +44,7 @@ const BYTES_FIELDS: [&str; 8] = [
     ".aegis.v1.RaftInstallSnapshotRequest.chunk",
 ];
 /// Messages that hold tokens, keys, bundles or values of a call: `src/redacted.rs` writes their `Debug`.
-const WITHOUT_DEBUG: [&str; 15] = [
+const WITHOUT_DEBUG: [&str; 19] = [
     ".aegis.v1.GetApprovalResponse",
     ".aegis.v1.ApprovalOpening",
     ".aegis.v1.ApprovalStanding",
@@ -53,6 +54,10 @@ const WITHOUT_DEBUG: [&str; 15] = [
     ".aegis.v1.DecideStreamRequest",
     ".aegis.v1.CompleteRequest",
     ".aegis.v1.CompleteResponse",
+    ".aegis.v1.IssueTokenRequest",
+    ".aegis.v1.SignedAssertion",
+    ".aegis.v1.OwnToken",
+    ".aegis.v1.IssuedToken",
     ".aegis.control.v1.PutChunk",
     ".aegis.control.v1.AddKey",
     ".aegis.control.v1.RewrapKey",

@@ -17,6 +17,9 @@ pub enum SdkError {
     /// TLS is not configured as the endpoint needs it.
     #[error("the TLS settings do not fit the endpoint: {0}")]
     Tls(&'static str),
+    /// The agent's key cannot be used.
+    #[error("the agent's key cannot be used: {0}")]
+    AgentKey(&'static str),
     /// No source of tokens was given.
     #[error("there is no token: give the builder one")]
     NoToken,
@@ -57,7 +60,7 @@ impl SdkError {
             Self::Refused(status) | Self::Unavailable { last: status, .. } | Self::StreamClosed(status) => {
                 status.reason()
             }
-            Self::Endpoint(_) | Self::Tls(_) | Self::Deadline | Self::Answer(_) => None,
+            Self::Endpoint(_) | Self::Tls(_) | Self::AgentKey(_) | Self::Deadline | Self::Answer(_) => None,
         }
     }
 
@@ -68,6 +71,7 @@ impl SdkError {
             Self::Refused(status) => matches!(status.code, Code::Unavailable | Code::ResourceExhausted),
             Self::Endpoint(_)
             | Self::Tls(_)
+            | Self::AgentKey(_)
             | Self::NoToken
             | Self::Token(_)
             | Self::Call(_)

@@ -75,6 +75,11 @@
 //! neither judged nor charged twice. Only connection errors, `UNAVAILABLE` and `RESOURCE_EXHAUSTED` are
 //! retried, after a random pause that grows, and never beyond the deadline.
 //!
+//! # Tokens
+//!
+//! [`AgentTokens`] gets an agent's token by itself, by an assertion that the agent's key signs, and gets the next one before it ends.
+//! [`TokenSource`] is for tokens that come from elsewhere.
+//!
 //! # Several nodes
 //!
 //! Any node judges any call, but one of them owns the agent, and needs no grants from others to do so. A client learns from
@@ -87,6 +92,7 @@
 //! Each answer says where its record stands in the audit log ([`Decided::receipt`]). [`InclusionProof`] checks, with the log's key from
 //! somewhere else, that it is really there.
 
+mod assertion;
 mod builder;
 mod call;
 mod client;
@@ -100,6 +106,7 @@ mod stream;
 mod token;
 
 pub use aegis_proto::v1::{Approval, Limits, Receipt, Redaction};
+pub use assertion::{AgentTokens, AgentTokensBuilder, NoAgentToken};
 pub use builder::ClientBuilder;
 pub use call::Call;
 pub use client::Client;

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::assertion::AgentTokens;
 use aegis_model::secret::Secret;
 use aegis_model::slot::Slot;
 use base64::Engine as _;
@@ -25,6 +26,8 @@ pub enum TokenSource {
     Fixed(Secret<String>),
     /// Asked before each attempt, within the call's deadline. It caches if it is slow.
     Provider(TokenProvider),
+    /// Got by an assertion that the agent's key signs, and renewed before it ends.
+    Agent(AgentTokens),
 }
 
 impl TokenSource {
@@ -42,6 +45,7 @@ impl TokenSource {
         match self {
             Self::Fixed(token) => Ok(token.clone()),
             Self::Provider(provider) => (provider.0)().await.map(Secret::new),
+            Self::Agent(tokens) => Ok(tokens.token().await?),
         }
     }
 }
@@ -49,6 +53,12 @@ impl TokenSource {
 impl From<String> for TokenSource {
     fn from(token: String) -> Self {
         Self::Fixed(Secret::new(token))
+    }
+}
+
+impl From<AgentTokens> for TokenSource {
+    fn from(tokens: AgentTokens) -> Self {
+        Self::Agent(tokens)
     }
 }
 

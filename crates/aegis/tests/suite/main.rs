@@ -12,6 +12,7 @@ mod dev;
 mod dlp;
 mod examples;
 mod faults;
+mod identity;
 mod kills;
 mod limits;
 mod policy;

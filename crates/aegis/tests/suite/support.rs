@@ -243,7 +243,7 @@ pub(crate) fn try_decide(http: SocketAddr, token: &str, call: &Value) -> std::io
     try_exchange(http, &request(http, "/v1/decide", token, call))
 }
 
-fn exchange(http: SocketAddr, request: &str) -> Answer {
+pub(crate) fn exchange(http: SocketAddr, request: &str) -> Answer {
     try_exchange(http, request).expect("it answers")
 }
 

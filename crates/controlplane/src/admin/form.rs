@@ -52,19 +52,31 @@ pub(crate) fn public_key(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Public keys as a client gives them: base64url or PEM, each.
+/// Public keys as a client gives them: base64url, PEM or a JSON Web Key, each.
 pub(crate) fn read_public_keys(texts: &[String]) -> Result<Vec<Vec<u8>>, Problem> {
     texts.iter().enumerate().map(|(at, text)| read_public_key(at, text)).collect()
 }
 
 fn read_public_key(at: usize, text: &str) -> Result<Vec<u8>, Problem> {
     let problem = |form: &str| Problem::invalid("public_keys", form).at(format!("/public_keys/{at}"));
-    let key = if text.trim_start().starts_with("-----BEGIN") {
+    public_key_of(text, problem)
+}
+
+/// One public key in the field `public_key`.
+pub(crate) fn read_one_public_key(text: &str) -> Result<Vec<u8>, Problem> {
+    public_key_of(text, |form| Problem::invalid("public_key", form).at("/public_key".to_owned()))
+}
+
+fn public_key_of(text: &str, problem: impl Fn(&str) -> Problem) -> Result<Vec<u8>, Problem> {
+    let key = if text.trim_start().starts_with('{') {
+        VerifyingKey::from_jwk(text).map_err(|error| problem(&error.to_string()))?
+    } else if text.trim_start().starts_with("-----BEGIN") {
         VerifyingKey::from_public_key_pem(text.trim()).map_err(|error| problem(&error.to_string()))?
     } else {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        let bytes =
-            bytes.ok_or_else(|| problem("an Ed25519 public key, as 43 characters of base64url or as PEM"))?;
+        let bytes = bytes.ok_or_else(|| {
+            problem("an Ed25519 public key: 43 characters of base64url, PEM, or a JSON Web Key")
+        })?;
         VerifyingKey::from_bytes(&bytes).map_err(|error| problem(&error.to_string()))?
     };
     Ok(key.as_bytes().to_vec())
@@ -143,8 +155,8 @@ mod tests {
         use rand::SeedableRng as _;
         let key = aegis_identity::keys::SigningKey::generate(&mut rand::rngs::StdRng::seed_from_u64(1));
         let key = key.verifying_key();
-        let texts = [public_key(key.as_bytes()), key.to_public_key_pem()];
-        assert_eq!(read_public_keys(&texts).unwrap(), vec![key.as_bytes().to_vec(); 2]);
+        let texts = [public_key(key.as_bytes()), key.to_public_key_pem(), key.to_jwk().to_string()];
+        assert_eq!(read_public_keys(&texts).unwrap(), vec![key.as_bytes().to_vec(); 3]);
         let problem = read_public_keys(&[texts[0].clone(), "x".to_owned()]).unwrap_err();
         assert_eq!(problem.pointer, "/public_keys/1");
     }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::feed::{Acks, NodeStanding};
 use crate::raft::node::RaftNode;
 use crate::raft::standings::Standings;
+use crate::state::key::EVERYWHERE;
 
 /// The acknowledgements of data nodes. The feed's server in a node; a fixed one in tests.
 pub trait Acknowledgements: Send + Sync + 'static {
@@ -38,6 +39,8 @@ pub struct Acknowledged {
     pub activation: u64,
     /// Why a newer one is not in force; nothing if none is known.
     pub failure: Option<NotInForce>,
+    /// The newest state that it has taken over: history and index.
+    pub taken_over: (u64, u64),
 }
 
 /// Why an activation is not in force at a node.
@@ -106,6 +109,14 @@ impl Acknowledgements for Acks {
 
 impl Standings for Acks {
     fn standings(&self, tenant: &str) -> Vec<v1::RaftStanding> {
+        if tenant == EVERYWHERE {
+            let how_far = |node: &NodeStanding| Acknowledged {
+                node: node.id,
+                taken_over: (node.history, node.index),
+                ..Acknowledged::default()
+            };
+            return self.nodes().iter().map(|node| written(how_far(node))).collect();
+        }
         let Ok(tenant) = tenant.parse() else { return Vec::new() };
         self.nodes().iter().map(|node| written(acknowledged(node, &tenant))).collect()
     }
@@ -120,13 +131,17 @@ fn written(said: Acknowledged) -> v1::RaftStanding {
         code: failure.code,
         message: failure.message,
         retrying: failure.retrying,
+        history: said.taken_over.0,
+        index: said.taken_over.1,
     }
 }
 
 fn read(standing: v1::RaftStanding) -> Acknowledged {
-    let v1::RaftStanding { node, activation, failed_activation, code, message, retrying } = standing;
+    let v1::RaftStanding { node, activation, failed_activation, code, message, retrying, history, index } =
+        standing;
     let failure = NotInForce { activation: failed_activation, code, message, retrying };
-    Acknowledged { node, activation, failure: (failed_activation > 0).then_some(failure) }
+    let failure = (failed_activation > 0).then_some(failure);
+    Acknowledged { node, activation, failure, taken_over: (history, index) }
 }
 
 fn acknowledged(node: &NodeStanding, tenant: &TenantId) -> Acknowledged {
@@ -137,7 +152,8 @@ fn acknowledged(node: &NodeStanding, tenant: &TenantId) -> Acknowledged {
         message: trouble.message.clone(),
         retrying: trouble.retrying,
     });
-    Acknowledged { node: node.id, activation: standing.map_or(0, |it| it.activation), failure }
+    let activation = standing.map_or(0, |it| it.activation);
+    Acknowledged { node: node.id, activation, failure, taken_over: (node.history, node.index) }
 }
 
 /// No data node ever says anything: for a control node without the feed.

@@ -65,6 +65,8 @@ pub(super) fn row(command: &AddKey, asked: &Asked<'_>) -> Result<Key, Refused> {
         created_ms: asked.now_ms(),
         retired_ms: 0,
         revoked_ms: 0,
+        signs_from_ms: 0,
+        added_index: asked.place.index,
     })
 }
 

@@ -1,23 +1,31 @@
 //! `IssueAgentToken`: records that a token of an agent is minted, and says what it has to say.
 //!
-//! Nothing is kept but the record: a token of an agent counts by its signature, until it ends or is revoked. The answer
+//! Nothing is kept but records: a token of an agent counts by its signature, until it ends or is revoked. The answer
 //! holds all that the token is made of, so that a repetition gives the same token once more.
 
 use aegis_model::caps;
-use aegis_model::ids::AgentId;
-use aegis_proto::control::{AgentToken, IssueAgentToken, Role, done};
+use aegis_model::ids::{AgentId, TenantId};
+use aegis_proto::control::{AgentToken, IssueAgentToken, Role, TokenRecord, done};
 use aegis_raft_store::tables::{StateRead, StoreError};
 
 use super::kind::{Asked, Failure, Kind};
 use super::refused::{Code, Refused};
 use super::who::Who;
 use super::{checks, set_agent_keys};
+use crate::state::tokens;
 use crate::state::writer::Writer;
+
+/// What the token has to say, and its record.
+pub(crate) struct Checked {
+    tenant: TenantId,
+    token: AgentToken,
+    record: TokenRecord,
+}
 
 impl Kind for IssueAgentToken {
     const NAME: &'static str = "IssueAgentToken";
     const WHO: Who = Who::roles(&[Role::Operator, Role::Admin]);
-    type Checked = AgentToken;
+    type Checked = Checked;
 
     #[expect(clippy::misnamed_getters, reason = "the field `scope` is the token's, not the command's")]
     fn scope(&self) -> &str {
@@ -28,8 +36,8 @@ impl Kind for IssueAgentToken {
         format!("token `{}` of agent `{}`, scope `{}`", self.token_id, self.agent, self.scope)
     }
 
-    fn check(&self, state: &impl StateRead, asked: &Asked<'_>) -> Result<AgentToken, Failure> {
-        let (_, tenant) = checks::living_tenant(state, &self.tenant)?;
+    fn check(&self, state: &impl StateRead, asked: &Asked<'_>) -> Result<Checked, Failure> {
+        let (id, tenant) = checks::living_tenant(state, &self.tenant)?;
         let agent = set_agent_keys::known_agent(state, &self.tenant, &self.agent)?;
         let name: AgentId = checks::name("agent", &agent.name)?;
         if agent.disabled {
@@ -47,7 +55,7 @@ impl Kind for IssueAgentToken {
             return Err(Refused::invalid("life_seconds", form).into());
         }
         let issued_seconds = asked.now_ms() / 1_000;
-        Ok(AgentToken {
+        let token = AgentToken {
             tenant: tenant.name,
             organization: tenant.organization,
             agent: name.into(),
@@ -55,11 +63,16 @@ impl Kind for IssueAgentToken {
             scope: self.scope.clone(),
             issued_seconds,
             expires_seconds: issued_seconds + life,
-        })
+            ..AgentToken::default()
+        };
+        let proof = TokenRecord { by: "operator".to_owned(), proof: asked.by(), ..TokenRecord::default() };
+        let record = tokens::record(&token, asked.now_ms(), proof);
+        Ok(Checked { tenant: id, token, record })
     }
 
-    fn apply(token: AgentToken, _write: &mut Writer<'_, '_>) -> Result<done::Result, StoreError> {
-        Ok(done::Result::AgentToken(token))
+    fn apply(checked: Checked, write: &mut Writer<'_, '_>) -> Result<done::Result, StoreError> {
+        tokens::append(write, &checked.tenant, checked.record)?;
+        Ok(done::Result::AgentToken(checked.token))
     }
 }
 

@@ -39,8 +39,12 @@ pub(crate) mod rewrap_tenant_keys;
 mod rotate_tenant_key;
 mod set_tenant;
 
+mod add_agent_key;
+pub(crate) mod agent_bounds;
 mod disable_agent;
 mod register_agent;
+mod retire_agent_key;
+mod set_agent;
 mod set_agent_keys;
 
 mod label_version;
@@ -61,6 +65,7 @@ mod add_key;
 mod retire_key;
 mod rewrap_keys;
 mod rotate_key;
+mod settle_keys;
 
 mod grant_role;
 mod issue_person_token;
@@ -70,6 +75,7 @@ mod revoke_role;
 
 mod revoke;
 
+mod grant_agent_token;
 mod issue_agent_token;
 
 mod cancel_approval;
@@ -93,15 +99,38 @@ mod sweep_limits;
 #[cfg(test)]
 mod tests;
 
-use aegis_proto::control::CommandResponse;
+use aegis_proto::control::{CommandResponse, GrantAgentToken};
 use aegis_raft_store::machine::Place;
-use aegis_raft_store::tables::{StateWrite, StoreError};
+use aegis_raft_store::tables::{StateRead, StateWrite, StoreError};
+
+use crate::control::Applied;
+use crate::state::meta;
 
 pub use envelope::{Command, Request};
 pub use refused::{Code, Refused};
+pub(crate) use settle_keys::is_due as keys_are_to_settle;
 
 /// The highest level of commands that this software understands. See the module's documentation.
 pub const LEVEL: u32 = 1;
+
+/// Why `command` would be refused if it were applied now, where the newest entry is `applied`: what is hopeless is not worth a place
+/// in the log. What is applied meanwhile may change the answer either way.
+pub(crate) fn would_be_refused(
+    command: &GrantAgentToken,
+    state: &impl StateRead,
+    actor: &actor::Actor,
+    applied: Applied,
+) -> Result<Option<Refused>, StoreError> {
+    let cluster = meta::cluster(state)?.unwrap_or_default();
+    let counters = meta::counters(state)?;
+    let place = Place { index: applied.index, position: 0, log_time_ms: applied.log_time_ms };
+    let asked = kind::Asked { actor, place, cluster: &cluster, counters: &counters };
+    match kind::Kind::check(command, state, &asked) {
+        Ok(_) => Ok(None),
+        Err(kind::Failure::Refused(refused)) => Ok(Some(refused)),
+        Err(kind::Failure::Store(error)) => Err(error),
+    }
+}
 
 /// Applies one encoded command, and answers it.
 pub(crate) fn apply(
@@ -129,6 +158,9 @@ pub(crate) fn apply(
         Command::RegisterAgent(it) => run::run(it, on),
         Command::SetAgentKeys(it) => run::run(it, on),
         Command::DisableAgent(it) => run::run(it, on),
+        Command::SetAgent(it) => run::run(it, on),
+        Command::AddAgentKey(it) => run::run(it, on),
+        Command::RetireAgentKey(it) => run::run(it, on),
         Command::PutChunk(it) => run::run(it, on),
         Command::PublishVersion(it) => run::run(it, on),
         Command::LabelVersion(it) => run::run(it, on),
@@ -141,6 +173,7 @@ pub(crate) fn apply(
         Command::RetireKey(it) => run::run(it, on),
         Command::RewrapKeys(it) => run::run(it, on),
         Command::RotateKey(it) => run::run(it, on),
+        Command::SettleKeys(it) => run::run(it, on),
         Command::PutPerson(it) => run::run(it, on),
         Command::GrantRole(it) => run::run(it, on),
         Command::RevokeRole(it) => run::run(it, on),
@@ -148,6 +181,7 @@ pub(crate) fn apply(
         Command::RevokePersonToken(it) => run::run(it, on),
         Command::Revoke(it) => run::run(it, on),
         Command::IssueAgentToken(it) => run::run(it, on),
+        Command::GrantAgentToken(it) => run::run(it, on),
         Command::SweepChunks(it) => run::run(it, on),
         Command::SweepExpired(it) => run::run(it, on),
         Command::Lend(it) => run::run(it, on),

@@ -64,6 +64,15 @@ codes! {
     UnknownAgent = "unknown_agent", false;
     /// The agent is disabled, and gets no tokens.
     AgentDisabled = "agent_disabled", false;
+    /// What an agent shows does not prove it, or counts no more: a key that is not registered, an assertion that was used, a token
+    /// that ended or was revoked.
+    ProofRefused = "proof_refused", false;
+    /// The scope is wider than what the agent is registered for, or than that of the caller's token.
+    ScopeExceeded = "scope_exceeded", false;
+    /// The chain of callers would be longer than a token may name.
+    ChainTooDeep = "chain_too_deep", false;
+    /// The agent asks for tokens too often; `retry_after_ms` says when there is room again.
+    TooFast = "too_fast", true;
     /// The tenant has no version of this number; `newest` is its newest.
     UnknownVersion = "unknown_version", false;
     /// The version's bundle was given up.

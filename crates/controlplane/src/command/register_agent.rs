@@ -5,10 +5,10 @@ use aegis_model::ids::{AgentId, TenantId};
 use aegis_proto::control::{Agent, AgentKey, RegisterAgent, Role, done};
 use aegis_raft_store::tables::{StateRead, StoreError};
 
-use super::checks;
 use super::kind::{Asked, Failure, Kind};
 use super::refused::Refused;
 use super::who::Who;
+use super::{agent_bounds, checks};
 use crate::state::writer::Writer;
 use crate::state::{agents, tenants};
 
@@ -43,6 +43,11 @@ impl Kind for RegisterAgent {
             created_ms: asked.now_ms(),
             created_by: asked.by(),
             revision: 1,
+            ..Agent::default()
+        };
+        let agent = match &self.bounds {
+            Some(bounds) => agent_bounds::within(agent, bounds)?,
+            None => agent,
         };
         Ok((tenant, agent))
     }
@@ -70,7 +75,7 @@ pub(super) fn read_keys(public_keys: &[Vec<u8>]) -> Result<Vec<AgentKey>, Refuse
         if keys.iter().any(|key| key.id == id) {
             return Err(Refused::invalid("public_keys", "each of them once"));
         }
-        keys.push(AgentKey { id, public_key: bytes.clone() });
+        keys.push(AgentKey { id, public_key: bytes.clone(), ends_ms: 0 });
     }
     Ok(keys)
 }

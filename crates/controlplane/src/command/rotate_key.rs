@@ -1,7 +1,9 @@
 //! `RotateKey`: a new key of the cluster takes the place of those of its kind that sign so far. In one step, so that there is
-//! never more than one after it, whatever crashes; what the older ones signed stays good.
+//! never more than one after it, whatever crashes; what the older ones signed stays good. A key of agent tokens waits first, until
+//! data nodes know it.
 
-use aegis_proto::control::{AddKey, Key, Keys, Role, RotateKey, done};
+use aegis_model::caps;
+use aegis_proto::control::{AddKey, Key, KeyKind, Keys, Role, RotateKey, done};
 use aegis_raft_store::tables::{StateRead, StoreError};
 
 use super::add_key;
@@ -36,6 +38,11 @@ impl Kind for RotateKey {
         let key = self.key.as_ref().ok_or_else(|| Refused::invalid("key", "a key"))?;
         let new = key.check(state, asked)?;
         let all = keys::keys(state, &PageQuery::first())?.rows.into_iter();
+        if new.kind() == KeyKind::AgentToken {
+            // Data nodes have to know it before they are shown what it signs: `SettleKeys` ends this.
+            let signs_from_ms = asked.now_ms().saturating_add(caps::KEY_SPREAD_SECONDS_MAX * 1_000);
+            return Ok(Rotation { new: Key { signs_from_ms, ..new }, retired: Vec::new() });
+        }
         let signing = all.filter(|key| key.kind == new.kind && keys::may_sign(key));
         // Nothing signs with them any more, so nobody needs their private parts.
         let retired =
@@ -56,9 +63,6 @@ impl Kind for RotateKey {
 
 #[cfg(test)]
 mod tests {
-    use aegis_model::caps;
-    use aegis_proto::control::KeyKind;
-
     use super::*;
     use crate::command::Code;
     use crate::testing::World;

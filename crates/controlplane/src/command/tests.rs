@@ -3,15 +3,17 @@
 use aegis_audit::checkpoint::Checkpoint;
 use aegis_audit::tree;
 use aegis_model::caps;
+use aegis_proto::control::grant_agent_token::Proof;
 use aegis_proto::control::{
-    Activate, AddKey, AdjustBudget, AdvanceHistory, CancelApproval, CreateTenant, DisableAgent,
-    GiveBackApproval, GrantRole, IssueAgentToken, IssuePersonToken, KeepCosignatures, KeyKind, LabelVersion,
-    Lend, NoteCheckpoints, NoteMembership, OpenApproval, OpenJournal, PutChunk, PutPerson, RaiseLevel,
-    RedeemApproval, RegisterAgent, RegisterDataNode, RetireDataNode, RetireKey, RetireMember, RetireTenant,
-    RetireVersion, RevocationKind, Revoke, RevokePersonToken, RevokeRole, RewrapKey, RewrapKeys,
-    RewrapTenantKeys, Role, Rollback, RotateKey, RotateTenantKey, SetAgentKeys, SetMember,
-    SetOrganizationLimits, SetShardMap, SetTenant, SweepApprovals, SweepChunks, SweepExpired, SweepLimits,
-    TakeLending, WrappedKey, done,
+    Activate, AddAgentKey, AddKey, AdjustBudget, AdvanceHistory, AgentBounds, AssertionProof, CancelApproval,
+    CreateTenant, DisableAgent, GiveBackApproval, GrantAgentToken, GrantRole, IssueAgentToken,
+    IssuePersonToken, KeepCosignatures, KeyKind, LabelVersion, Lend, NoteCheckpoints, NoteMembership,
+    OpenApproval, OpenJournal, PutChunk, PutPerson, RaiseLevel, RedeemApproval, RegisterAgent,
+    RegisterDataNode, RetireAgentKey, RetireDataNode, RetireKey, RetireMember, RetireTenant, RetireVersion,
+    RevocationKind, Revoke, RevokePersonToken, RevokeRole, RewrapKey, RewrapKeys, RewrapTenantKeys, Role,
+    Rollback, RotateKey, RotateTenantKey, SetAgent, SetAgentKeys, SetMember, SetOrganizationLimits,
+    SetShardMap, SetTenant, SettleKeys, SweepApprovals, SweepChunks, SweepExpired, SweepLimits, TakeLending,
+    WrappedKey, done,
 };
 use aegis_proto::v1::LimitKey;
 use aegis_raft_store::tables::StoreError;
@@ -45,6 +47,9 @@ fn furnished() -> World {
     let acme = world.tenant("acme");
     world.tenant("globex");
     world.agent(&acme, "crawler");
+    let bounds = Some(AgentBounds { scope: "web:*".to_owned(), ..Default::default() });
+    let (tenant, name) = (acme.to_string(), "crawler".to_owned());
+    world.done(SetAgent { tenant, name, bounds, ..Default::default() }, &World::root());
     for bundle in [b"one".as_slice(), b"two", b"three"] {
         world.publish(&acme, &World::root(), bundle);
     }
@@ -130,6 +135,55 @@ fn samples(world: &World) -> Vec<Sample> {
             true,
             false,
         ),
+        sample(
+            GrantAgentToken {
+                tenant: acme(),
+                agent: "crawler".into(),
+                token_id: "t-2".into(),
+                proof: Some(Proof::Assertion(AssertionProof {
+                    key_id: World::signing_key("crawler").id().to_string(),
+                    once: vec![1; 32],
+                    ends_ms: world.now_ms() + 60_000,
+                })),
+                ..Default::default()
+            }
+            .into(),
+            &[],
+            true,
+            true,
+        ),
+        sample(
+            SetAgent { tenant: acme(), name: "crawler".into(), disabled: Some(true), ..Default::default() }
+                .into(),
+            &[Operator, Admin],
+            true,
+            false,
+        ),
+        sample(
+            AddAgentKey {
+                tenant: acme(),
+                name: "crawler".into(),
+                public_key: World::signing_key("one more").verifying_key().as_bytes().to_vec(),
+                ..Default::default()
+            }
+            .into(),
+            &[Operator, Admin],
+            true,
+            false,
+        ),
+        sample(
+            RetireAgentKey {
+                tenant: acme(),
+                name: "crawler".into(),
+                id: World::signing_key("crawler").id().to_string(),
+                overlap_seconds: 60,
+            }
+            .into(),
+            &[Operator, Admin],
+            true,
+            false,
+        ),
+        sample(SettleKeys::default().into(), &[Admin], false, true),
         sample(CreateTenant { name: "initech".into(), ..Default::default() }.into(), &[Admin], false, false),
         sample(
             SetTenant { tenant: acme(), four_eyes: Some(true), ..Default::default() }.into(),
@@ -551,6 +605,7 @@ fn every_act_is_recorded_refusals_included() {
 fn is_logged(command: &Command) -> bool {
     match command {
         Command::PutChunk(_) => PutChunk::LOGGED,
+        Command::GrantAgentToken(_) => GrantAgentToken::LOGGED,
         Command::SweepChunks(_) => SweepChunks::LOGGED,
         Command::SweepExpired(_) => SweepExpired::LOGGED,
         Command::Lend(_) => Lend::LOGGED,

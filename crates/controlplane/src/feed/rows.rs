@@ -141,6 +141,7 @@ impl Rows {
             organization_limits: limits.map(organization_limits),
             // Unwrapped only while it is sent.
             secret_keys: Vec::new(),
+            revoked_keys: Vec::new(),
         };
         let disabled =
             self.disabled.iter().map(|agent| v1::RevokedAgent { agent: agent.clone(), issued_until_ms: 0 });
@@ -156,8 +157,8 @@ impl Rows {
                     // Zero would mean every token, whenever it was issued.
                     issued_until_ms: revocation.at_ms.max(1),
                 }),
-                // A key of an agent proves it where tokens are given out, which data nodes do not do yet.
-                RevocationKind::Key | RevocationKind::Unspecified => {}
+                RevocationKind::Key => state.revoked_keys.push(revocation.subject.clone()),
+                RevocationKind::Unspecified => {}
             }
         }
         state.etag = etag(&state, &self.keys);

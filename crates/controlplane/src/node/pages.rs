@@ -24,6 +24,7 @@ use crate::feed::{Admission, DataNames, FeedNode, FeedNodeConfig};
 use crate::lending::{Lead, LendingConfig, LendingNode};
 use crate::readiness::Readiness;
 use crate::shards;
+use crate::tokens::{TokensConfig, TokensNode};
 use crate::witnesses::Witnesses;
 
 /// The feed of the node that `config` describes.
@@ -61,6 +62,19 @@ pub(super) fn lending(config: &NodeConfig, parts: &Parts, lead: watch::Receiver<
         clock: config.clock.clone(),
     };
     LendingNode::new(lending, parts.control.clone(), lead)
+}
+
+/// The giving out of tokens by the node that `config` describes.
+pub(super) fn tokens(config: &NodeConfig, parts: &Parts) -> TokensNode {
+    let tokens = TokensConfig {
+        id: parts.raft.status().node,
+        cluster: config.cluster.clone(),
+        admission: Admission::Certificates(DataNames::new(&config.cluster)),
+        clock: config.clock.clone(),
+        cluster_keys: Arc::clone(&parts.cluster_keys),
+        randomness: StdRng::from_rng(&mut rand::rng()),
+    };
+    TokensNode::new(tokens, parts.control.clone())
 }
 
 /// Lends for as long as the node runs and leads.
@@ -200,6 +214,7 @@ pub(super) struct ForDataNodes<'n> {
     pub(super) lending: &'n LendingNode,
     pub(super) approvals: &'n ApprovalsNode,
     pub(super) evidence: &'n EvidenceNode,
+    pub(super) tokens: &'n TokensNode,
 }
 
 /// What is served over gRPC.
@@ -221,6 +236,7 @@ pub(super) fn routes(
         .add_service(served.lending.service())
         .add_service(served.approvals.service())
         .add_service(served.evidence.service())
+        .add_service(served.tokens.service())
         .add_service(grpc::server(admin.clone()))
         .add_service(health)
         .add_service(grpc::reflection())

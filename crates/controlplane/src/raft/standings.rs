@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 
 use super::node::RaftNode;
 use super::peers::{CallError, Lane, Peers};
+use crate::state::key::EVERYWHERE;
 
 /// What the data nodes that follow *this* control node have put into force: the feed's server in a node.
 pub trait Standings: Send + Sync + 'static {
@@ -30,6 +31,19 @@ impl RaftNode {
         let others = members.nodes().filter(|(id, _)| **id != shared.me());
         let asked = others.map(|(id, peer)| ask(&shared.peers, *id, peer, tenant, within));
         join_all(asked).await.into_iter().filter_map(Result::ok).flatten().collect()
+    }
+}
+
+impl RaftNode {
+    /// How far the data nodes are that follow the *other* control nodes. Nothing if one of those did not answer within `within`: then
+    /// nobody knows all of them.
+    pub async fn places_elsewhere(&self, within: Duration) -> Option<Vec<v1::RaftStanding>> {
+        let shared = self.shared();
+        let members = shared.membership();
+        let others = members.nodes().filter(|(id, _)| **id != shared.me());
+        let asked = others.map(|(id, peer)| ask(&shared.peers, *id, peer, EVERYWHERE, within));
+        let answers: Option<Vec<_>> = join_all(asked).await.into_iter().map(Result::ok).collect();
+        answers.map(|answers| answers.into_iter().flatten().collect())
     }
 }
 

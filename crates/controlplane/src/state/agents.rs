@@ -1,7 +1,7 @@
 //! Agents and their keys.
 
 use aegis_model::ids::{AgentId, TenantId};
-use aegis_proto::control::{Agent, ChangeKind};
+use aegis_proto::control::{Agent, AgentKey, ChangeKind};
 use aegis_raft_store::tables::{StateRead, StoreError, Table};
 
 use super::page::{self, Page, PageQuery};
@@ -33,6 +33,11 @@ pub fn agents(
     query: &PageQuery,
 ) -> Result<Page<Agent>, StoreError> {
     page::rows(state, AGENTS, &key::below(tenant.as_str()), query)
+}
+
+/// Whether a key of an agent proves it at `now_ms`.
+pub fn proves(key: &AgentKey, now_ms: u64) -> bool {
+    key.ends_ms == 0 || now_ms < key.ends_ms
 }
 
 pub(crate) fn put(write: &mut Writer<'_, '_>, agent: &Agent) -> Result<(), StoreError> {

@@ -26,14 +26,21 @@ pub fn keys(state: &impl StateRead, query: &PageQuery) -> Result<Page<Key>, Stor
     page::rows(state, KEYS, &[], query)
 }
 
-/// The key that signs now: the newest of this kind that may; by thumbprint where two are equally new.
+/// The key that signs now: the newest of this kind that may and does not wait; by thumbprint where two are equally new. Where all of
+/// them wait, the newest.
 ///
 /// # Errors
 /// The storage failed.
 pub fn signing(state: &impl StateRead, kind: KeyKind) -> Result<Option<Key>, StoreError> {
     let all = keys(state, &PageQuery::first())?;
     let may_sign = all.rows.into_iter().filter(|key| key.kind() == kind && may_sign(key));
-    Ok(may_sign.max_by(|left, right| (left.created_ms, &left.id).cmp(&(right.created_ms, &right.id))))
+    let rank = |key: &Key| (!waits(key), key.created_ms, key.id.clone());
+    Ok(may_sign.max_by_key(rank))
+}
+
+/// Whether `key` waits until data nodes know it, while an older one still signs.
+pub fn waits(key: &Key) -> bool {
+    key.signs_from_ms > 0
 }
 
 /// Whether `key` may sign something new.
@@ -48,5 +55,10 @@ pub fn may_verify(key: &Key) -> bool {
 
 pub(crate) fn put(write: &mut Writer<'_, '_>, key: &Key) -> Result<(), StoreError> {
     write.put(KEYS, key.id.as_bytes(), key)?;
+    changes::note(write, ChangeKind::Key, "", &key.id)
+}
+
+pub(crate) fn delete(write: &mut Writer<'_, '_>, key: &Key) -> Result<(), StoreError> {
+    write.delete(KEYS, key.id.as_bytes())?;
     changes::note(write, ChangeKind::Key, "", &key.id)
 }

@@ -20,6 +20,8 @@ pub mod tenant_keys;
 pub mod tenants;
 
 pub mod agents;
+pub mod assertions;
+pub mod tokens;
 
 pub mod chunks;
 pub mod labels;
@@ -108,4 +110,8 @@ pub const TABLES: &[Table] = &[
     control_tree::CONTROL_COSIGNED,
     journals::JOURNALS,
     journals::JOURNALS_GROWN,
+    tokens::TOKENS,
+    tokens::TOKEN_PACES,
+    assertions::ASSERTIONS,
+    assertions::ASSERTIONS_ORDER,
 ];

@@ -190,6 +190,7 @@ impl World {
             name: name.parse::<AgentId>().expect("an agent's name").into(),
             description: String::new(),
             public_keys: vec![Self::signing_key(name).verifying_key().as_bytes().to_vec()],
+            bounds: None,
         };
         match self.done(command, &Self::root()).done.result {
             Some(done::Result::Agent(agent)) => agent,

@@ -5,11 +5,13 @@ use aegis_controlplane::command::envelope::Once;
 use aegis_controlplane::command::{Command, Request};
 use aegis_controlplane::state::{borrowers, data_nodes, versions};
 use aegis_controlplane::testing::World;
+use aegis_proto::control::grant_agent_token::Proof;
 use aegis_proto::control::{
-    Activate, AdjustBudget, AdvanceHistory, Canary, CreateTenant, DisableAgent, GrantRole, IssuePersonToken,
-    KeyKind, LabelVersion, Lend, NodeAsk, PublishVersion, PutChunk, PutPerson, Rate, RegisterAgent,
-    RegisterDataNode, RetireDataNode, RetireKey, RetireTenant, RetireVersion, Revoke, RevokePersonToken,
-    RevokeRole, Role, Rollback, RotateKey, RotateTenantKey, SetTenant, SweepChunks, SweepExpired,
+    Activate, AddAgentKey, AdjustBudget, AdvanceHistory, AgentBounds, AssertionProof, Canary, CreateTenant,
+    DisableAgent, GrantAgentToken, GrantRole, IssuePersonToken, KeyKind, LabelVersion, Lend, NodeAsk,
+    PublishVersion, PutChunk, PutPerson, Rate, RegisterAgent, RegisterDataNode, RetireAgentKey,
+    RetireDataNode, RetireKey, RetireTenant, RetireVersion, Revoke, RevokePersonToken, RevokeRole, Role,
+    Rollback, RotateKey, RotateTenantKey, SetAgent, SetTenant, SettleKeys, SweepChunks, SweepExpired,
     SweepLimits, TakeLending, WrappedKey,
 };
 use aegis_proto::v1::{CostBelow, CostBeyond, LeaseReturn, LendAsk, LimitKey, LimitLevel};
@@ -260,9 +262,27 @@ fn tenants_and_agents() -> impl Strategy<Value = Request> {
         RotateTenantKey { tenant, version, key }.into()
     });
     let expired = tenant().prop_map(|tenant| SweepExpired { tenant }.into());
+    let bound = (tenant(), agent()).prop_map(|(tenant, name)| {
+        let bounds = Some(AgentBounds { scope: "a:b".to_owned(), ..Default::default() });
+        SetAgent { tenant, name, bounds, ..Default::default() }.into()
+    });
+    let add = (tenant(), agent()).prop_map(|(tenant, name)| {
+        let public_key = World::signing_key("an agent's").verifying_key().as_bytes().to_vec();
+        AddAgentKey { tenant, name, public_key, ..Default::default() }.into()
+    });
+    let end = (tenant(), agent(), 0..2_u32).prop_map(|(tenant, name, overlap_seconds)| {
+        let id = World::signing_key("an agent's").id().to_string();
+        RetireAgentKey { tenant, name, id, overlap_seconds }.into()
+    });
+    let grant = (tenant(), agent(), any::<u8>()).prop_map(|(tenant, agent, once)| {
+        let key_id = World::signing_key("an agent's").id().to_string();
+        let proof = AssertionProof { key_id, once: vec![once; 32], ends_ms: 1_800_000_060_000 };
+        let (token_id, proof) = (format!("t-{once}"), Some(Proof::Assertion(proof)));
+        GrantAgentToken { tenant, agent, token_id, proof, ..Default::default() }.into()
+    });
     prop_oneof![
         2 => create, 3 => set, 1 => retire, 6 => register, 6 => disable, 4 => revoke, 4 => sweep, 3 => expired,
-        3 => rotate
+        3 => rotate, 4 => bound, 4 => add, 1 => end, 8 => grant
     ]
 }
 
@@ -277,8 +297,14 @@ fn cluster() -> impl Strategy<Value = Request> {
     let retire_key = (seed(), any::<bool>()).prop_map(|(seed, revoke)| {
         RetireKey { id: World::signing_key(seed).id().to_string(), revoke }.into()
     });
+    let rotate_tokens =
+        seed().prop_map(|seed| RotateKey { key: Some(World::add_key(KeyKind::AgentToken, seed)) }.into());
+    let settle =
+        prop_oneof![Just(String::new()), seed().prop_map(|seed| World::signing_key(seed).id().to_string())]
+            .prop_map(|known| SettleKeys { known }.into());
     let history = (1..3_u64).prop_map(|from| AdvanceHistory { from, to: 0 }.into());
-    prop_oneof![4 => node, 1 => retire_node, 2 => add, 1 => rotate, 1 => retire_key, 1 => history]
+    prop_oneof![4 => node, 1 => retire_node, 2 => add, 1 => rotate, 1 => retire_key, 1 => history,
+        2 => rotate_tokens, 2 => settle]
 }
 
 fn people() -> impl Strategy<Value = Request> {

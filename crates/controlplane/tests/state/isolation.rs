@@ -3,7 +3,7 @@
 use aegis_controlplane::state::page::{Cursor, Page, PageQuery};
 use aegis_controlplane::state::{
     activations, agents, approvals, budgets, chunks, control_log, key::Scope, labels, rates, revocations,
-    roles, versions,
+    roles, tokens, versions,
 };
 use aegis_controlplane::testing::World;
 use aegis_model::ids::{AgentId, TenantId};
@@ -29,6 +29,7 @@ const READS: &[(&str, Read)] = &[
     ("revocations", |view, tenant, query| {
         Ok(revocations::revocations(view, tenant, query)?.map(|it| it.tenant))
     }),
+    ("tokens", |view, tenant, query| Ok(tokens::tokens(view, tenant, query)?.map(|it| it.tenant))),
     (
         "control log",
         |view, tenant, query| Ok(control_log::of_tenant(view, tenant, query)?.map(|it| it.scope)),

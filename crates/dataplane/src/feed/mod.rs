@@ -51,6 +51,7 @@ use crate::decider::Decider;
 use crate::evidence;
 use crate::limits::{Lending, LinkConfig};
 use crate::peers::Peers;
+use crate::tokens::TokenLink;
 
 use cache::BundleCache;
 pub(crate) use connect::Connector;
@@ -226,6 +227,12 @@ impl Feed {
             controls: controls.clone(),
             connector: self.connector.clone(),
         })
+    }
+
+    /// What asks for tokens in this node's name, over connections of the same kind.
+    pub(crate) fn tokens(&self) -> TokenLink {
+        let FeedConfig { node, controls, tenant, .. } = &self.config;
+        TokenLink::new(node.to_string(), tenant.clone(), controls, self.connector.clone())
     }
 
     /// Follows one control node after the other, until `stopping`, and keeps `decider` at what they say.

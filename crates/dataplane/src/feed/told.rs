@@ -97,6 +97,7 @@ impl Told {
             organization,
             organization_limits,
             secret_keys,
+            revoked_keys,
         } = state;
         let keys = secret_keys_of(secret_keys)?;
         let staleness = match (serve_stale, staleness_max_seconds) {
@@ -110,7 +111,12 @@ impl Told {
             activation: activation.map(Activation::read).transpose()?,
             manifests: manifests.into_iter().map(signed).collect::<Result<_, _>>()?,
             staleness,
-            revoked: Arc::new(revoked(&revoked_tokens, revoked_agents, tokens_void_before_ms)?),
+            revoked: Arc::new(revoked(
+                &revoked_tokens,
+                revoked_agents,
+                &revoked_keys,
+                tokens_void_before_ms,
+            )?),
             organization_limits: organization_limits
                 .map(|limits| told_limits(&organization, limits).map(Arc::new))
                 .transpose()?,
@@ -262,6 +268,7 @@ fn signed(signed: v1::SignedManifest) -> Result<Signed, Malformed> {
 fn revoked(
     tokens: &[v1::RevokedToken],
     agents: Vec<v1::RevokedAgent>,
+    keys: &[String],
     void_before_ms: u64,
 ) -> Result<Revoked, Malformed> {
     let mut revoked = Revoked::new();
@@ -269,6 +276,9 @@ fn revoked(
     revoked.everything_before(UnixNanos::from_seconds(void_before_ms / 1_000));
     for token in tokens {
         revoked.token(&token.token_id);
+    }
+    for key in keys {
+        revoked.key(key);
     }
     for v1::RevokedAgent { agent, issued_until_ms } in agents {
         let agent: AgentId = agent.parse().map_err(|_withheld| Malformed("agent"))?;

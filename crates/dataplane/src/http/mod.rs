@@ -10,6 +10,7 @@ mod health;
 mod problem;
 mod proof;
 pub(crate) mod reply;
+mod token;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -110,6 +111,15 @@ impl HttpSurface {
             EVALUATIONS_PATH => {
                 only(head, &[Method::POST])?;
                 authzen::evaluations(self, source, head, body).await
+            }
+            token::TOKEN_PATH => {
+                only(head, &[Method::POST])?;
+                token::answer(self, source, head, body).await
+            }
+            token::JWKS_PATH => {
+                only(head, READ)?;
+                let keys = self.decider.snapshot().verifier().trust().to_jwks();
+                Ok(reply::json(StatusCode::OK, decide::body(&keys)))
             }
             METADATA_PATH => {
                 only(head, READ)?;

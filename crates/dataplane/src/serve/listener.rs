@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::{Connections, serve};
-use super::{Life, OpenConnection, Patience, Traffic};
+use super::{Life, OpenConnection, Patience, PeerCertificate, Traffic};
 
 /// What is spoken on a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,15 +118,26 @@ async fn welcome<H, F, B>(
 {
     // Answers are small and wanted at once. Where the option cannot be set, they are only slower.
     let _ = stream.set_nodelay(true);
-    let handler = move |request| handler(peer, request);
-    let Some(acceptor) = acceptor else { return serve(connections, stream, handler).await };
+    let Some(acceptor) = acceptor else {
+        return serve(connections, stream, move |request| handler(peer, request)).await;
+    };
     let handshake = tokio::time::timeout(connections.patience().handshake, acceptor.accept(stream));
     let shaken = tokio::select! {
         () = connections.life().stopping.cancelled() => return,
         shaken = handshake => shaken,
     };
     match shaken {
-        Ok(Ok(stream)) => serve(connections, stream, handler).await,
+        Ok(Ok(stream)) => {
+            let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+            let shown = shown.map(|leaf| PeerCertificate(Arc::new(leaf.clone().into_owned())));
+            let handler = move |mut request: Request<Incoming>| {
+                if let Some(shown) = &shown {
+                    request.extensions_mut().insert(shown.clone());
+                }
+                handler(peer, request)
+            };
+            serve(connections, stream, handler).await;
+        }
         Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
         Err(_slow) => tracing::debug!(%peer, "a TLS handshake took too long"),
     }

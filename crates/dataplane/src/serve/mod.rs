@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -43,6 +44,11 @@ impl Default for Patience {
         }
     }
 }
+
+/// The certificate that the client of a connection showed, verified against the node's client authorities; in the extensions of each
+/// of its requests.
+#[derive(Debug, Clone)]
+pub(crate) struct PeerCertificate(pub(crate) Arc<CertificateDer<'static>>);
 
 /// What all listeners of a node share: who owns their tasks, and when they end.
 #[derive(Debug, Clone, Default)]

@@ -2,15 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 
+use aegis_identity::claims::BASIS;
 use aegis_model::caps;
 use aegis_model::clock::UnixNanos;
 use aegis_model::ids::AgentId;
 use aegis_model::principal::Principal;
+use serde_json::Value;
 
 /// What was revoked for one tenant. Immutable; the next state brings another one.
 #[derive(Debug, Default, Clone)]
 pub struct Revoked {
     tokens: HashSet<Box<str>>,
+    /// Ids of keys of agents.
+    keys: HashSet<Box<str>>,
     /// Tokens issued up to that moment count no more; nothing: no token does.
     agents: HashMap<AgentId, Option<UnixNanos>>,
     /// Tokens issued before that moment count no more, whoever's they are.
@@ -28,6 +32,11 @@ impl Revoked {
         self.tokens.insert(token_id.into());
     }
 
+    /// With the key `key_id` of an agent, and so with everything that was given out on its strength.
+    pub fn key(&mut self, key_id: &str) {
+        self.keys.insert(key_id.into());
+    }
+
     /// With the tokens of `agent` that were issued up to a moment; nothing: with all of them.
     pub fn agent(&mut self, agent: AgentId, issued_until: Option<UnixNanos>) {
         let kept = self.agents.entry(agent).or_insert(issued_until);
@@ -42,13 +51,15 @@ impl Revoked {
         self.before = self.before.max(Some(moment));
     }
 
-    /// Whether the evidence behind `principal` was revoked: its token, its agent, or an agent on whose behalf it acts.
+    /// Whether the evidence behind `principal` was revoked: its token, a key or a token that it rests on, its agent, or an agent on
+    /// whose behalf it acts.
     ///
     /// Clocks differ: a token that was issued within [`caps::CLOCK_SKEW_SECONDS_MAX`] after an agent's revocation, by
     /// its minter's clock, may have been issued before it, so it does not count either.
     pub(crate) fn covers(&self, principal: &Principal) -> bool {
         if self.tokens.contains(principal.token_id.as_str())
             || self.before.is_some_and(|moment| principal.issued_at < moment)
+            || self.covers_basis(principal)
         {
             return true;
         }
@@ -61,6 +72,19 @@ impl Revoked {
             .chain(&principal.callers)
             .filter_map(|agent| self.agents.get(agent))
             .any(|until| until.is_none_or(before))
+    }
+}
+
+impl Revoked {
+    /// Whether something was revoked that the token rests on. What newer software calls by another name may have been.
+    fn covers_basis(&self, principal: &Principal) -> bool {
+        let members = principal.claims.get(BASIS).and_then(Value::as_array).into_iter().flatten();
+        members.map(|member| member.as_str().and_then(|text| text.split_once(':'))).any(|member| match member
+        {
+            Some(("key", id)) => self.keys.contains(id),
+            Some(("token", id)) => self.tokens.contains(id),
+            Some(_) | None => true,
+        })
     }
 }
 
@@ -106,6 +130,26 @@ mod tests {
             assert_eq!(revoked.covers(&principal("c", &[], issued)), expected, "issued at {issued}");
             assert_eq!(revoked.covers(&principal("b", &["x", "c"], issued)), expected, "issued at {issued}");
         }
+    }
+
+    #[test]
+    fn what_a_token_rests_on_ends_it() {
+        let resting = |members: &[&str]| {
+            let mut principal = principal("a", &[], 1_000);
+            principal.claims.insert(BASIS.to_owned(), serde_json::json!(members));
+            principal
+        };
+        let mut revoked = Revoked::new();
+        let both = resting(&["key:k-1", "token:t-1"]);
+        assert!(!revoked.covers(&both));
+        revoked.key("t-1");
+        revoked.token("k-1");
+        assert!(!revoked.covers(&both), "a key is no token");
+        revoked.key("k-1");
+        assert!(revoked.covers(&both) && !revoked.covers(&resting(&["token:t-1"])));
+        revoked.token("t-1");
+        assert!(revoked.covers(&resting(&["token:t-1"])));
+        assert!(revoked.covers(&resting(&["moon:full"])), "nobody here can say whether it was revoked");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod forge;
 
+mod assertions;
 mod cache;
 mod hostile_tokens;
 mod inspection;

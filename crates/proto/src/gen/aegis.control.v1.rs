@@ -75,6 +75,9 @@ pub struct Counters {
     /// Logs of data nodes, closed ones included.
     #[prost(uint64, tag = "24")]
     pub journals: u64,
+    /// Assertions of agents that are remembered, since they count once.
+    #[prost(uint64, tag = "30")]
+    pub assertions: u64,
 }
 /// A control node. Its row stays after it left: an id is never used twice.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -228,6 +231,9 @@ pub struct TenantCounters {
     /// Its requests for approval that are kept.
     #[prost(uint64, tag = "13")]
     pub approvals_kept: u64,
+    /// The newest record of a token.
+    #[prost(uint64, tag = "20")]
+    pub tokens: u64,
 }
 /// An agent of a tenant.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -256,6 +262,28 @@ pub struct Agent {
     /// Goes up by one with each change; counts from 1.
     #[prost(uint64, tag = "8")]
     pub revision: u64,
+    /// What tokens that it gets by itself may be used for, at most. Empty: it gets none by itself.
+    #[prost(string, tag = "9")]
+    pub scope: ::prost::alloc::string::String,
+    /// How long they live at most, in seconds. Zero: as long as any.
+    #[prost(uint32, tag = "10")]
+    pub life_seconds_max: u32,
+    /// Further claims that each of them has.
+    #[prost(message, repeated, tag = "11")]
+    pub claims: ::prost::alloc::vec::Vec<FixedClaim>,
+    /// The SPIFFE id of the certificates that prove it. Empty: none does.
+    #[prost(string, tag = "12")]
+    pub spiffe_id: ::prost::alloc::string::String,
+}
+/// A claim that is fixed where an agent is registered.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FixedClaim {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Its value.
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
 }
 /// A public key of an agent.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -266,6 +294,59 @@ pub struct AgentKey {
     /// Ed25519: 32 bytes.
     #[prost(bytes = "vec", tag = "2")]
     pub public_key: ::prost::alloc::vec::Vec<u8>,
+    /// From when on it proves nothing more. Zero: never.
+    #[prost(uint64, tag = "3")]
+    pub ends_ms: u64,
+}
+/// A token of an agent that was given out.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TokenRecord {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Counts from 1 in each tenant.
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+    /// When.
+    #[prost(uint64, tag = "3")]
+    pub at_ms: u64,
+    /// The agent: `sub`.
+    #[prost(string, tag = "4")]
+    pub agent: ::prost::alloc::string::String,
+    /// The token's `jti`.
+    #[prost(string, tag = "5")]
+    pub token_id: ::prost::alloc::string::String,
+    /// What it may be used for.
+    #[prost(string, tag = "6")]
+    pub scope: ::prost::alloc::string::String,
+    /// Who called the agent, nearest first.
+    #[prost(string, repeated, tag = "7")]
+    pub callers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// When it ends.
+    #[prost(uint64, tag = "8")]
+    pub expires_ms: u64,
+    /// By what the agent proved itself: `assertion`, `certificate`, `token`; `operator` if a person asked for it.
+    #[prost(string, tag = "9")]
+    pub by: ::prost::alloc::string::String,
+    /// The key, the SPIFFE id, the token's `jti` or the person that it was.
+    #[prost(string, tag = "10")]
+    pub proof: ::prost::alloc::string::String,
+    /// The data node at which it was asked for; empty: none.
+    #[prost(string, tag = "11")]
+    pub data_node: ::prost::alloc::string::String,
+    /// The `jti` of the caller's token, of a delegated one.
+    #[prost(string, tag = "12")]
+    pub caller_token_id: ::prost::alloc::string::String,
+}
+/// How many tokens an agent got by itself in a minute.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TokenPace {
+    /// When the minute began.
+    #[prost(uint64, tag = "1")]
+    pub began_ms: u64,
+    /// How many.
+    #[prost(uint32, tag = "2")]
+    pub count: u32,
 }
 /// A piece of a bundle, apart from its bytes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -457,6 +538,12 @@ pub struct Key {
     /// Since when nothing that it signed counts. Zero: never.
     #[prost(uint64, tag = "7")]
     pub revoked_ms: u64,
+    /// From when on it signs, while an older key of its kind still does: so that data nodes know it before. Zero: at once.
+    #[prost(uint64, tag = "8")]
+    pub signs_from_ms: u64,
+    /// The log index at which it was added. Zero: by older software.
+    #[prost(uint64, tag = "9")]
+    pub added_index: u64,
 }
 /// Somebody who uses the admin API.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1371,7 +1458,7 @@ pub struct Envelope {
     /// What is wanted.
     #[prost(
         oneof = "envelope::Command",
-        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 27, 28, 32, 33, 34, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 72, 73, 74, 75, 76, 80, 81, 88, 89, 96, 97, 98, 99, 104, 105, 112, 113, 114, 115, 116, 117, 128, 129, 130"
+        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 27, 28, 32, 33, 34, 35, 36, 37, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 68, 72, 73, 74, 75, 76, 80, 81, 82, 88, 89, 96, 97, 98, 99, 104, 105, 112, 113, 114, 115, 116, 117, 128, 129, 130"
     )]
     pub command: ::core::option::Option<envelope::Command>,
 }
@@ -1408,6 +1495,12 @@ pub mod envelope {
         SetAgentKeys(super::SetAgentKeys),
         #[prost(message, tag = "34")]
         DisableAgent(super::DisableAgent),
+        #[prost(message, tag = "35")]
+        SetAgent(super::SetAgent),
+        #[prost(message, tag = "36")]
+        AddAgentKey(super::AddAgentKey),
+        #[prost(message, tag = "37")]
+        RetireAgentKey(super::RetireAgentKey),
         #[prost(message, tag = "40")]
         PutChunk(super::PutChunk),
         #[prost(message, tag = "41")]
@@ -1432,6 +1525,8 @@ pub mod envelope {
         RewrapKeys(super::RewrapKeys),
         #[prost(message, tag = "67")]
         RotateKey(super::RotateKey),
+        #[prost(message, tag = "68")]
+        SettleKeys(super::SettleKeys),
         #[prost(message, tag = "72")]
         PutPerson(super::PutPerson),
         #[prost(message, tag = "73")]
@@ -1446,6 +1541,8 @@ pub mod envelope {
         Revoke(super::Revoke),
         #[prost(message, tag = "81")]
         IssueAgentToken(super::IssueAgentToken),
+        #[prost(message, tag = "82")]
+        GrantAgentToken(super::GrantAgentToken),
         #[prost(message, tag = "88")]
         SweepChunks(super::SweepChunks),
         #[prost(message, tag = "89")]
@@ -1811,7 +1908,7 @@ pub struct RewrapTenantKeys {
     pub keys: ::prost::alloc::vec::Vec<WrappedKey>,
 }
 /// Registers an agent.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RegisterAgent {
     /// The tenant.
     #[prost(string, tag = "1")]
@@ -1825,6 +1922,76 @@ pub struct RegisterAgent {
     /// Ed25519 public keys with which it proves who it is: 32 bytes each.
     #[prost(bytes = "vec", repeated, tag = "4")]
     pub public_keys: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// What it may get by itself.
+    #[prost(message, optional, tag = "5")]
+    pub bounds: ::core::option::Option<AgentBounds>,
+}
+/// What tokens an agent may get by itself.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AgentBounds {
+    /// What they may be used for, at most. Empty: it gets none.
+    #[prost(string, tag = "1")]
+    pub scope: ::prost::alloc::string::String,
+    /// How long they live at most, in seconds. Zero: as long as any.
+    #[prost(uint32, tag = "2")]
+    pub life_seconds_max: u32,
+    /// Further claims that each of them has.
+    #[prost(message, repeated, tag = "3")]
+    pub claims: ::prost::alloc::vec::Vec<FixedClaim>,
+    /// The SPIFFE id of the certificates that prove it. Empty: none does.
+    #[prost(string, tag = "4")]
+    pub spiffe_id: ::prost::alloc::string::String,
+}
+/// Changes what tokens an agent may get by itself. An absent field stays as it is.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetAgent {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The agent.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// All of it.
+    #[prost(message, optional, tag = "3")]
+    pub bounds: ::core::option::Option<AgentBounds>,
+    /// Whether it is barred from now on.
+    #[prost(bool, optional, tag = "4")]
+    pub disabled: ::core::option::Option<bool>,
+    /// Only if this is the agent's revision.
+    #[prost(uint64, optional, tag = "5")]
+    pub only_if_revision: ::core::option::Option<u64>,
+}
+/// Adds a key to those of an agent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddAgentKey {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The agent.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Ed25519: 32 bytes.
+    #[prost(bytes = "vec", tag = "3")]
+    pub public_key: ::prost::alloc::vec::Vec<u8>,
+    /// Only if this is the agent's revision.
+    #[prost(uint64, optional, tag = "4")]
+    pub only_if_revision: ::core::option::Option<u64>,
+}
+/// A key of an agent proves nothing more, at once or after a while. Tokens that it got stay good.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetireAgentKey {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The agent.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// The key's id.
+    #[prost(string, tag = "3")]
+    pub id: ::prost::alloc::string::String,
+    /// For how long it still proves the agent, in seconds. Zero: it is removed at once.
+    #[prost(uint32, tag = "4")]
+    pub overlap_seconds: u32,
 }
 /// Replaces the keys of an agent.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2152,8 +2319,98 @@ pub struct IssueAgentToken {
     #[prost(uint32, tag = "5")]
     pub life_seconds: u32,
 }
-/// What a token of an agent has to say: the answer to `IssueAgentToken`, from which the token can be signed again.
+/// An agent has proved itself to a control node, and gets a token within what it is registered for.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GrantAgentToken {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The agent.
+    #[prost(string, tag = "2")]
+    pub agent: ::prost::alloc::string::String,
+    /// The token's `jti`.
+    #[prost(string, tag = "3")]
+    pub token_id: ::prost::alloc::string::String,
+    /// What it is wanted for. Empty: everything that it may be used for.
+    #[prost(string, tag = "4")]
+    pub scope: ::prost::alloc::string::String,
+    /// How long it should live; shortened to what is permitted. Zero: as long as is permitted.
+    #[prost(uint32, tag = "5")]
+    pub life_seconds: u32,
+    /// Who called it, if somebody did: the caller's token.
+    #[prost(message, optional, tag = "10")]
+    pub caller: ::core::option::Option<TokenProof>,
+    /// The data node at which it was asked for; empty: none.
+    #[prost(string, tag = "11")]
+    pub data_node: ::prost::alloc::string::String,
+    /// By what the agent proved itself.
+    #[prost(oneof = "grant_agent_token::Proof", tags = "6, 7, 9")]
+    pub proof: ::core::option::Option<grant_agent_token::Proof>,
+}
+/// Nested message and enum types in `GrantAgentToken`.
+pub mod grant_agent_token {
+    /// By what the agent proved itself.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Proof {
+        #[prost(message, tag = "6")]
+        Assertion(super::AssertionProof),
+        #[prost(message, tag = "7")]
+        Certificate(super::CertificateProof),
+        /// A token of its own.
+        #[prost(message, tag = "9")]
+        Token(super::TokenProof),
+    }
+}
+/// An assertion that a registered key has signed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AssertionProof {
+    /// The key.
+    #[prost(string, tag = "1")]
+    pub key_id: ::prost::alloc::string::String,
+    /// SHA-256 of its `jti`: it counts once.
+    #[prost(bytes = "vec", tag = "2")]
+    pub once: ::prost::alloc::vec::Vec<u8>,
+    /// When it ends by itself, in milliseconds since 1970.
+    #[prost(uint64, tag = "3")]
+    pub ends_ms: u64,
+}
+/// A certificate of its own, verified by a data node.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CertificateProof {
+    /// The SPIFFE id in it.
+    #[prost(string, tag = "1")]
+    pub spiffe_id: ::prost::alloc::string::String,
+}
+/// A token of an agent, verified by a control node.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TokenProof {
+    /// Its `jti`.
+    #[prost(string, tag = "1")]
+    pub token_id: ::prost::alloc::string::String,
+    /// The agent.
+    #[prost(string, tag = "2")]
+    pub agent: ::prost::alloc::string::String,
+    /// Who called that agent, nearest first.
+    #[prost(string, repeated, tag = "3")]
+    pub callers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What it rests on: `key:…` and `token:…`.
+    #[prost(string, repeated, tag = "4")]
+    pub basis: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What it may be used for.
+    #[prost(string, tag = "5")]
+    pub scope: ::prost::alloc::string::String,
+    /// Its further claims.
+    #[prost(message, repeated, tag = "6")]
+    pub claims: ::prost::alloc::vec::Vec<FixedClaim>,
+    /// When it began, in seconds since 1970.
+    #[prost(uint64, tag = "7")]
+    pub issued_seconds: u64,
+    /// When it ends, in seconds since 1970.
+    #[prost(uint64, tag = "8")]
+    pub expires_seconds: u64,
+}
+/// What a token of an agent has to say: the answer to `IssueAgentToken`, from which the token can be signed again.
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AgentToken {
     /// The tenant.
     #[prost(string, tag = "1")]
@@ -2176,6 +2433,23 @@ pub struct AgentToken {
     /// When it ends, in seconds since 1970.
     #[prost(uint64, tag = "7")]
     pub expires_seconds: u64,
+    /// Who called the agent, nearest first.
+    #[prost(string, repeated, tag = "8")]
+    pub callers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Further claims.
+    #[prost(message, repeated, tag = "9")]
+    pub claims: ::prost::alloc::vec::Vec<FixedClaim>,
+    /// What it rests on, so that it ends with it: `key:…` and `token:…`.
+    #[prost(string, repeated, tag = "10")]
+    pub basis: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Ends rotations of the keys of agent tokens: a new key signs, the older ones sign nothing more, and those whose last
+/// token has ended are removed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SettleKeys {
+    /// The id of a key that every data node knows, so that it need not wait. Empty: none.
+    #[prost(string, tag = "1")]
+    pub known: ::prost::alloc::string::String,
 }
 /// Removes chunks of a tenant that no version names and that have waited for an hour.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

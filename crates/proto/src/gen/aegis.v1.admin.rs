@@ -482,6 +482,22 @@ pub struct Agent {
     #[prost(uint64, tag = "8")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub revision: u64,
+    /// What tokens that it gets by itself may be used for, at most. Empty: it gets none by itself.
+    #[prost(string, tag = "9")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub scope: ::prost::alloc::string::String,
+    /// How long they live at most, in seconds. 0: 900.
+    #[prost(uint32, tag = "10")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub life_seconds_max: u32,
+    /// Further claims that each of them has.
+    #[prost(message, repeated, tag = "11")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub claims: ::prost::alloc::vec::Vec<TokenClaim>,
+    /// The SPIFFE id of the certificates that prove it. Empty: none does.
+    #[prost(string, tag = "12")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub spiffe_id: ::prost::alloc::string::String,
 }
 impl ::prost::Name for Agent {
     const NAME: &'static str = "Agent";
@@ -507,6 +523,10 @@ pub struct AgentPublicKey {
     #[prost(string, tag = "2")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub public_key: ::prost::alloc::string::String,
+    /// From when on it proves nothing more. Absent: never.
+    #[prost(string, optional, tag = "3")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ends_at: ::core::option::Option<::prost::alloc::string::String>,
 }
 impl ::prost::Name for AgentPublicKey {
     const NAME: &'static str = "AgentPublicKey";
@@ -548,7 +568,7 @@ impl ::prost::Name for AgentList {
 #[serde(default)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RegisterAgentRequest {
     /// The tenant.
     #[prost(string, tag = "1")]
@@ -561,9 +581,21 @@ pub struct RegisterAgentRequest {
     /// For people.
     #[prost(string, tag = "3")]
     pub description: ::prost::alloc::string::String,
-    /// Ed25519 public keys with which it proves who it is, each as base64url or as PEM.
+    /// Ed25519 public keys with which it proves who it is, each as base64url, as PEM or as a JSON Web Key.
     #[prost(string, repeated, tag = "4")]
     pub public_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What tokens that it gets by itself may be used for, at most. Empty: it gets none by itself.
+    #[prost(string, tag = "5")]
+    pub scope: ::prost::alloc::string::String,
+    /// How long they live at most, in seconds, up to 900. 0: 900.
+    #[prost(uint32, tag = "6")]
+    pub life_seconds_max: u32,
+    /// Further claims that each of them has, such as `purpose` and `environment`.
+    #[prost(message, repeated, tag = "7")]
+    pub claims: ::prost::alloc::vec::Vec<TokenClaim>,
+    /// The SPIFFE id of the certificates that prove it. Empty: none does.
+    #[prost(string, tag = "8")]
+    pub spiffe_id: ::prost::alloc::string::String,
 }
 impl ::prost::Name for RegisterAgentRequest {
     const NAME: &'static str = "RegisterAgentRequest";
@@ -575,12 +607,12 @@ impl ::prost::Name for RegisterAgentRequest {
         "/aegis.v1.RegisterAgentRequest".into()
     }
 }
-/// What is to change of an agent.
+/// What is to change of an agent. An absent field stays as it is.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UpdateAgentRequest {
     /// The tenant.
     #[prost(string, tag = "1")]
@@ -590,11 +622,32 @@ pub struct UpdateAgentRequest {
     #[prost(string, tag = "2")]
     #[serde(skip)]
     pub agent: ::prost::alloc::string::String,
-    /// Whether it gets no tokens any more. Tokens that it has go on until they end or are revoked.
+    /// Whether it gets no tokens any more. Data nodes refuse those that it has.
     #[prost(bool, optional, tag = "3")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub disabled: ::core::option::Option<bool>,
+    /// What tokens that it gets by itself may be used for, at most.
+    #[prost(string, optional, tag = "4")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: ::core::option::Option<::prost::alloc::string::String>,
+    /// How long they live at most, in seconds, up to 900. 0: 900.
+    #[prost(uint32, optional, tag = "5")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub life_seconds_max: ::core::option::Option<u32>,
+    /// Further claims that each of them has; empty with `without_claims`.
+    #[prost(message, repeated, tag = "6")]
+    pub claims: ::prost::alloc::vec::Vec<TokenClaim>,
+    /// Whether there are none from now on.
+    #[prost(bool, tag = "7")]
+    pub without_claims: bool,
+    /// The SPIFFE id of the certificates that prove it. Empty: none does.
+    #[prost(string, optional, tag = "8")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spiffe_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// Only if this is the agent's revision.
+    #[prost(uint64, optional, tag = "9")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only_if_revision: ::core::option::Option<u64>,
 }
 impl ::prost::Name for UpdateAgentRequest {
     const NAME: &'static str = "UpdateAgentRequest";
@@ -604,6 +657,160 @@ impl ::prost::Name for UpdateAgentRequest {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/aegis.v1.UpdateAgentRequest".into()
+    }
+}
+/// A key that is to prove an agent as well.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddAgentKeyRequest {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    #[serde(skip)]
+    pub tenant: ::prost::alloc::string::String,
+    /// The agent.
+    #[prost(string, tag = "2")]
+    #[serde(skip)]
+    pub agent: ::prost::alloc::string::String,
+    /// Ed25519, as base64url, as PEM or as a JSON Web Key.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub public_key: ::prost::alloc::string::String,
+    /// Only if this is the agent's revision.
+    #[prost(uint64, optional, tag = "4")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only_if_revision: ::core::option::Option<u64>,
+}
+impl ::prost::Name for AddAgentKeyRequest {
+    const NAME: &'static str = "AddAgentKeyRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.AddAgentKeyRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.AddAgentKeyRequest".into()
+    }
+}
+/// A key that is to prove an agent no longer.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetireAgentKeyRequest {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The agent.
+    #[prost(string, tag = "2")]
+    pub agent: ::prost::alloc::string::String,
+    /// Its id.
+    #[prost(string, tag = "3")]
+    pub id: ::prost::alloc::string::String,
+    /// For how long it still proves the agent, in seconds, up to a week. 0: it is removed at once.
+    #[prost(uint32, tag = "4")]
+    pub overlap_seconds: u32,
+}
+impl ::prost::Name for RetireAgentKeyRequest {
+    const NAME: &'static str = "RetireAgentKeyRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.RetireAgentKeyRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.RetireAgentKeyRequest".into()
+    }
+}
+/// A page of the tokens that were given out.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TokenRecordList {
+    /// The records, the newest first.
+    #[prost(message, repeated, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub items: ::prost::alloc::vec::Vec<TokenRecord>,
+    /// Leads to the next page. Empty: this was the last one.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub next: ::prost::alloc::string::String,
+}
+impl ::prost::Name for TokenRecordList {
+    const NAME: &'static str = "TokenRecordList";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.TokenRecordList".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.TokenRecordList".into()
+    }
+}
+/// A token of an agent that was given out. The token itself is kept nowhere.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TokenRecord {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub tenant: ::prost::alloc::string::String,
+    /// Counts from 1 in each tenant.
+    #[prost(uint64, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub number: u64,
+    /// When.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub at: ::prost::alloc::string::String,
+    /// The agent: `sub`.
+    #[prost(string, tag = "4")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub agent: ::prost::alloc::string::String,
+    /// The token's `jti`.
+    #[prost(string, tag = "5")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub token_id: ::prost::alloc::string::String,
+    /// What it may be used for.
+    #[prost(string, tag = "6")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub scope: ::prost::alloc::string::String,
+    /// Who called the agent, nearest first.
+    #[prost(string, repeated, tag = "7")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub callers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// When it ends.
+    #[prost(string, tag = "8")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub expires_at: ::prost::alloc::string::String,
+    /// By what the agent proved itself: `assertion`, `certificate` or `token`; `operator` if a person asked for it.
+    #[prost(string, tag = "9")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub by: ::prost::alloc::string::String,
+    /// The key, the SPIFFE id, the token's `jti` or the person that it was.
+    #[prost(string, tag = "10")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub proof: ::prost::alloc::string::String,
+    /// The data node at which it was asked for. Empty: none.
+    #[prost(string, tag = "11")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub data_node: ::prost::alloc::string::String,
+    /// The `jti` of the caller's token, of a delegated one.
+    #[prost(string, tag = "12")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub caller_token_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for TokenRecord {
+    const NAME: &'static str = "TokenRecord";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.TokenRecord".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.TokenRecord".into()
     }
 }
 /// An agent's new keys.
@@ -3259,6 +3466,10 @@ pub struct Key {
     #[prost(string, optional, tag = "6")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_at: ::core::option::Option<::prost::alloc::string::String>,
+    /// When it signs at the latest: it waits until data nodes know it, and an older one signs until then. Absent: it does not wait.
+    #[prost(string, optional, tag = "8")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signs_from: ::core::option::Option<::prost::alloc::string::String>,
     /// The id of the cluster key that its private part is wrapped under. Shown in lists; absent: nobody has its private part any
     /// more.
     #[prost(string, optional, tag = "7")]
@@ -4212,6 +4423,74 @@ pub mod admin_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("aegis.v1.Admin", "SetAgentKeys"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Adds a key to those of an agent. Role `operator` or `admin` in the tenant.
+        pub async fn add_agent_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AddAgentKeyRequest>,
+        ) -> std::result::Result<tonic::Response<super::Agent>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/AddAgentKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "AddAgentKey"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Retires a key of an agent, at once or after a while. Role `operator` or `admin` in the tenant.
+        pub async fn retire_agent_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RetireAgentKeyRequest>,
+        ) -> std::result::Result<tonic::Response<super::Agent>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/RetireAgentKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "RetireAgentKey"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The tokens that were given out to a tenant's agents, the newest first. Any role in the tenant.
+        pub async fn list_tokens(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TenantListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TokenRecordList>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/ListTokens",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Admin", "ListTokens"));
             self.inner.unary(req, path, codec).await
         }
         /// Mints a token for an agent. The token is in the answer, and nowhere else.
@@ -5577,6 +5856,21 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::SetAgentKeysRequest>,
         ) -> std::result::Result<tonic::Response<super::Agent>, tonic::Status>;
+        /// Adds a key to those of an agent. Role `operator` or `admin` in the tenant.
+        async fn add_agent_key(
+            &self,
+            request: tonic::Request<super::AddAgentKeyRequest>,
+        ) -> std::result::Result<tonic::Response<super::Agent>, tonic::Status>;
+        /// Retires a key of an agent, at once or after a while. Role `operator` or `admin` in the tenant.
+        async fn retire_agent_key(
+            &self,
+            request: tonic::Request<super::RetireAgentKeyRequest>,
+        ) -> std::result::Result<tonic::Response<super::Agent>, tonic::Status>;
+        /// The tokens that were given out to a tenant's agents, the newest first. Any role in the tenant.
+        async fn list_tokens(
+            &self,
+            request: tonic::Request<super::TenantListRequest>,
+        ) -> std::result::Result<tonic::Response<super::TokenRecordList>, tonic::Status>;
         /// Mints a token for an agent. The token is in the answer, and nowhere else.
         async fn mint_token(
             &self,
@@ -6556,6 +6850,137 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SetAgentKeysSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/AddAgentKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddAgentKeySvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::AddAgentKeyRequest>
+                    for AddAgentKeySvc<T> {
+                        type Response = super::Agent;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AddAgentKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::add_agent_key(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddAgentKeySvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/RetireAgentKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct RetireAgentKeySvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<super::RetireAgentKeyRequest>
+                    for RetireAgentKeySvc<T> {
+                        type Response = super::Agent;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RetireAgentKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::retire_agent_key(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RetireAgentKeySvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/ListTokens" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListTokensSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::TenantListRequest>
+                    for ListTokensSvc<T> {
+                        type Response = super::TokenRecordList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TenantListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::list_tokens(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListTokensSvc(inner);
                         let codec = crate::codec::ExactCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

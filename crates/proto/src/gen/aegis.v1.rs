@@ -2382,6 +2382,9 @@ pub struct TenantState {
     /// The secret keys of the tenant, the newest last: what tokens and keyed digests are made with. Empty: it has none yet.
     #[prost(message, repeated, tag = "12")]
     pub secret_keys: ::prost::alloc::vec::Vec<TenantSecretKey>,
+    /// The ids of keys of agents: what was given out on their strength counts no more.
+    #[prost(string, repeated, tag = "20")]
+    pub revoked_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// One version of a tenant's secret key. It is on the wire between nodes, under mutual TLS, and in memory; never on a data
 /// node's disk.
@@ -4247,7 +4250,7 @@ pub struct RaftStandingsRequest {
     /// Whom it is meant for.
     #[prost(fixed64, tag = "2")]
     pub target: u64,
-    /// The tenant.
+    /// The tenant; `*`: only how far each node is.
     #[prost(string, tag = "3")]
     pub tenant: ::prost::alloc::string::String,
 }
@@ -4282,6 +4285,12 @@ pub struct RaftStanding {
     /// Whether the node tries again by itself.
     #[prost(bool, tag = "6")]
     pub retrying: bool,
+    /// The history of the newest state that it has taken over.
+    #[prost(uint64, tag = "7")]
+    pub history: u64,
+    /// The index of that state.
+    #[prost(uint64, tag = "8")]
+    pub index: u64,
 }
 /// Asks how far the object store is.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -5381,6 +5390,431 @@ pub mod raft_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "aegis.v1.Raft";
     impl<T> tonic::server::NamedService for RaftServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// What an agent asks for.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct IssueTokenRequest {
+    /// The data node's name, as in its certificate.
+    #[prost(string, tag = "1")]
+    pub node_name: ::prost::alloc::string::String,
+    /// The only tenant that the data node serves (a sidecar); empty: all that its certificate covers.
+    #[prost(string, tag = "2")]
+    pub tenant: ::prost::alloc::string::String,
+    /// What the token is wanted for; empty: everything that it may be used for.
+    #[prost(string, tag = "3")]
+    pub scope: ::prost::alloc::string::String,
+    /// How long it should live, in seconds; 0: as long as is permitted.
+    #[prost(uint32, tag = "4")]
+    pub life_seconds: u32,
+    /// The token of the agent that calls it (RFC 8693); empty: none does.
+    #[prost(string, tag = "9")]
+    pub caller_token: ::prost::alloc::string::String,
+    /// By what the agent proves itself.
+    #[prost(oneof = "issue_token_request::Proof", tags = "5, 6, 7")]
+    pub proof: ::core::option::Option<issue_token_request::Proof>,
+}
+/// Nested message and enum types in `IssueTokenRequest`.
+pub mod issue_token_request {
+    /// By what the agent proves itself.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[prost(skip_debug)]
+    pub enum Proof {
+        /// An assertion that it has signed itself (RFC 7523).
+        #[prost(message, tag = "5")]
+        Assertion(super::SignedAssertion),
+        /// A token of its own.
+        #[prost(message, tag = "6")]
+        OwnToken(super::OwnToken),
+        /// A certificate, which the data node has verified.
+        #[prost(message, tag = "7")]
+        Certificate(super::ClientCertificate),
+    }
+}
+/// An assertion as it came.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct SignedAssertion {
+    /// It.
+    #[prost(string, tag = "1")]
+    pub assertion: ::prost::alloc::string::String,
+}
+/// A token of an agent as it came.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct OwnToken {
+    /// It.
+    #[prost(string, tag = "1")]
+    pub token: ::prost::alloc::string::String,
+}
+/// A certificate that a client showed to a data node.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClientCertificate {
+    /// The tenant that the client says it belongs to.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The agent that it says it is.
+    #[prost(string, tag = "2")]
+    pub agent: ::prost::alloc::string::String,
+    /// The SPIFFE id in the certificate's subject alternative names: exactly one.
+    #[prost(string, tag = "3")]
+    pub spiffe_id: ::prost::alloc::string::String,
+}
+/// What came of it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IssueTokenResponse {
+    #[prost(oneof = "issue_token_response::Outcome", tags = "1, 2")]
+    pub outcome: ::core::option::Option<issue_token_response::Outcome>,
+}
+/// Nested message and enum types in `IssueTokenResponse`.
+pub mod issue_token_response {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Outcome {
+        /// A token.
+        #[prost(message, tag = "1")]
+        Issued(super::IssuedToken),
+        /// Why there is none.
+        #[prost(message, tag = "2")]
+        Refused(super::TokenNotIssued),
+    }
+}
+/// A token that was given out.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct IssuedToken {
+    /// The token. Whoever holds it is the agent until it ends.
+    #[prost(string, tag = "1")]
+    pub token: ::prost::alloc::string::String,
+    /// Its `jti`.
+    #[prost(string, tag = "2")]
+    pub token_id: ::prost::alloc::string::String,
+    /// For how long it lives, in seconds.
+    #[prost(uint64, tag = "3")]
+    pub expires_in: u64,
+    /// What it may be used for.
+    #[prost(string, tag = "4")]
+    pub scope: ::prost::alloc::string::String,
+}
+/// Why no token was given out.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TokenNotIssued {
+    /// The error code of RFC 6749 (5.2) or RFC 8693 (2.2.2): `invalid_grant`, `invalid_client`, `invalid_scope`, …
+    #[prost(string, tag = "1")]
+    pub error: ::prost::alloc::string::String,
+    /// One sentence for people. Says nothing that only the tenant may know.
+    #[prost(string, tag = "2")]
+    pub description: ::prost::alloc::string::String,
+    /// After how long it is worth asking again, in milliseconds; 0: it is not.
+    #[prost(uint64, tag = "3")]
+    pub retry_after_ms: u64,
+}
+/// Generated client implementations.
+pub mod tokens_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Gives out tokens. Served at the control plane's gRPC port (7071 unless configured otherwise) to peers with a node
+    /// certificate; any control node serves any data node.
+    #[derive(Debug, Clone)]
+    pub struct TokensClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl TokensClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> TokensClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> TokensClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            TokensClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Judges what an agent has shown to a data node, and answers with a token or with why there is none.
+        ///
+        /// Status: `UNAUTHENTICATED` (no node certificate), `PERMISSION_DENIED` (a certificate of another name, or a tenant that
+        /// it does not cover), `RESOURCE_EXHAUSTED` (too many at once), `UNAVAILABLE` (try another control node: nothing was done),
+        /// `ABORTED` (it is unknown whether a token was given out; the agent has to ask anew).
+        pub async fn issue(
+            &mut self,
+            request: impl tonic::IntoRequest<super::IssueTokenRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::IssueTokenResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::StrictCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/aegis.v1.Tokens/Issue");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Tokens", "Issue"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod tokens_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with TokensServer.
+    #[async_trait]
+    pub trait Tokens: std::marker::Send + std::marker::Sync + 'static {
+        /// Judges what an agent has shown to a data node, and answers with a token or with why there is none.
+        ///
+        /// Status: `UNAUTHENTICATED` (no node certificate), `PERMISSION_DENIED` (a certificate of another name, or a tenant that
+        /// it does not cover), `RESOURCE_EXHAUSTED` (too many at once), `UNAVAILABLE` (try another control node: nothing was done),
+        /// `ABORTED` (it is unknown whether a token was given out; the agent has to ask anew).
+        async fn issue(
+            &self,
+            request: tonic::Request<super::IssueTokenRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::IssueTokenResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Gives out tokens. Served at the control plane's gRPC port (7071 unless configured otherwise) to peers with a node
+    /// certificate; any control node serves any data node.
+    #[derive(Debug)]
+    pub struct TokensServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> TokensServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for TokensServer<T>
+    where
+        T: Tokens,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/aegis.v1.Tokens/Issue" => {
+                    #[allow(non_camel_case_types)]
+                    struct IssueSvc<T: Tokens>(pub Arc<T>);
+                    impl<T: Tokens> tonic::server::UnaryService<super::IssueTokenRequest>
+                    for IssueSvc<T> {
+                        type Response = super::IssueTokenResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::IssueTokenRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Tokens>::issue(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = IssueSvc(inner);
+                        let codec = crate::codec::StrictCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for TokensServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "aegis.v1.Tokens";
+    impl<T> tonic::server::NamedService for TokensServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -24,13 +24,15 @@ const NOT_JSON: [&str; 1] = ["BundlePiece"];
 const PARTS: [&str; 3] = ["PolicySource", "TokenClaim", "CanaryShare"];
 
 /// What stands in the path of a REST operation, or is its body as it is, and so not in the JSON document.
-const OUTSIDE: [&str; 21] = [
+const OUTSIDE: [&str; 23] = [
     "UpdateTenantRequest.tenant",
     "RegisterAgentRequest.tenant",
     "UpdateAgentRequest.tenant",
     "UpdateAgentRequest.agent",
     "SetAgentKeysRequest.tenant",
     "SetAgentKeysRequest.agent",
+    "AddAgentKeyRequest.tenant",
+    "AddAgentKeyRequest.agent",
     "MintTokenRequest.tenant",
     "RevokeRequest.tenant",
     "PublishVersionRequest.tenant",
@@ -52,8 +54,8 @@ const OUTSIDE: [&str; 21] = [
 const REQUIRED: [&str; 16] = [
     "CreateTenantRequest.name",
     "RegisterAgentRequest.name",
-    "UpdateAgentRequest.disabled",
     "SetAgentKeysRequest.public_keys",
+    "AddAgentKeyRequest.public_key",
     "MintTokenRequest.agent",
     "MintTokenRequest.scope",
     "RevokeRequest.kind",

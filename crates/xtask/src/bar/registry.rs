@@ -298,6 +298,18 @@ pub const BARS: &[Bar] = &[
         ],
     },
     Bar {
+        name: "revocation",
+        question: "How long after a revocation was acknowledged is the last call decided on the strength of what was revoked?",
+        commands: &[
+            plain("cargo build --release --locked -p aegis"),
+            Step {
+                line: "cargo test --locked -p aegis --test suite -- --nocapture --exact identity::revocation::a_revocation_reaches_every_data_node_soon",
+                variables: &REVOCATIONS,
+            },
+        ],
+        goals: &[at_least("revocation/rounds", 200.0), at_most("revocation/p99", 500.0)],
+    },
+    Bar {
         name: "budgets",
         question: "Of 2,000 calls at once from 64 clients over three data nodes, are exactly as many allowed as the budget has?",
         commands: &[
@@ -416,6 +428,7 @@ pub const BARS: &[Bar] = &[
 const KILLS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "200"), ("AEGIS_FAULTS_AGENTS", "0")];
 const LEADERS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "30"), ("AEGIS_FAULTS_AGENTS", "0")];
 const ROLLBACKS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "200"), ("AEGIS_FAULTS_AGENTS", "1000")];
+const REVOCATIONS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "200"), ("AEGIS_FAULTS_AGENTS", "0")];
 const BUDGETS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "10"), ("AEGIS_FAULTS_AGENTS", "0")];
 const LEASE_KILLS: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "500"), ("AEGIS_FAULTS_AGENTS", "0")];
 const CROWD: Variables = [RELEASE, ("AEGIS_FAULTS_ROUNDS", "1"), ("AEGIS_FAULTS_AGENTS", "100000")];

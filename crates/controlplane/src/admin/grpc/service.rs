@@ -177,6 +177,9 @@ methods! {
     get_agent: AgentRequest -> Agent = agents::get;
     update_agent: UpdateAgentRequest -> Agent = agents::update;
     set_agent_keys: SetAgentKeysRequest -> Agent = agents::set_keys;
+    add_agent_key: AddAgentKeyRequest -> Agent = agents::add_key;
+    retire_agent_key: RetireAgentKeyRequest -> Agent = agents::retire_key;
+    list_tokens: TenantListRequest -> TokenRecordList = tokens::list;
     mint_token: MintTokenRequest -> MintedToken = tokens::mint;
     list_revocations: TenantListRequest -> RevocationList = revocations::list;
     revoke: RevokeRequest -> Revocation = revocations::revoke;

@@ -28,6 +28,10 @@ fn of_refused(code: Code) -> &'static str {
         }
         Code::UnknownAgent => "Look at the tenant's agents; register the agent if it is new.",
         Code::AgentDisabled => "Permit the agent again, if that is what you want.",
+        Code::ProofRefused => "Look at the agent's keys and at what was revoked.",
+        Code::ScopeExceeded => "Ask for less, or let an operator register the agent for more.",
+        Code::ChainTooDeep => "Let the agents call each other less deeply.",
+        Code::TooFast => "Use a token until shortly before it ends, and wait as long as the problem says.",
         Code::UnknownVersion => "Look at the tenant's versions.",
         Code::VersionRetired => "Take another version, or publish the same sources again.",
         Code::VersionInForce => "Put another version into force first.",

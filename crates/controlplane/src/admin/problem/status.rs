@@ -27,9 +27,13 @@ fn of_refused(code: Code) -> (StatusCode, Grpc) {
     match code {
         Code::NotInitialized => (StatusCode::SERVICE_UNAVAILABLE, Grpc::Unavailable),
         Code::Unauthenticated => (StatusCode::UNAUTHORIZED, Grpc::Unauthenticated),
-        Code::Forbidden | Code::FourEyes | Code::SelfApproval => {
-            (StatusCode::FORBIDDEN, Grpc::PermissionDenied)
-        }
+        Code::Forbidden
+        | Code::FourEyes
+        | Code::SelfApproval
+        | Code::ProofRefused
+        | Code::ScopeExceeded
+        | Code::ChainTooDeep => (StatusCode::FORBIDDEN, Grpc::PermissionDenied),
+        Code::TooFast => (StatusCode::TOO_MANY_REQUESTS, Grpc::ResourceExhausted),
         Code::Invalid => (StatusCode::BAD_REQUEST, Grpc::InvalidArgument),
         Code::UnknownTenant
         | Code::UnknownAgent

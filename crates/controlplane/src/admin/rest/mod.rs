@@ -24,6 +24,7 @@ mod budgets;
 mod cluster;
 mod data_nodes;
 mod evidence;
+mod jwks;
 mod keys;
 mod labels;
 mod organizations;
@@ -75,6 +76,7 @@ impl Rest {
             .nest(BASE, api)
             .route("/healthz", get(health::alive))
             .route("/readyz", get(health::ready))
+            .route("/.well-known/jwks.json", get(jwks::serve))
             .fallback(nothing_here)
             .method_not_allowed_fallback(other_method)
             .with_state(admin);

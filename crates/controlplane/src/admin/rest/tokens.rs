@@ -1,10 +1,26 @@
 //! `/tenants/{tenant}/tokens`.
 
-use aegis_proto::admin::{MintTokenRequest, MintedToken};
+use aegis_proto::admin::{MintTokenRequest, MintedToken, TokenRecordList};
 
 use super::call::Call;
 use super::reply::{self, Answer};
 use crate::admin::service::tokens;
+
+/// List tokens
+///
+/// Those that were given out to the tenant's agents, the newest first: who, by what proof, until when; never a token itself. Any role in
+/// the tenant.
+#[utoipa::path(get, path = "/tenants/{tenant}/tokens", tag = "agents", operation_id = "ListTokens",
+    params(
+        ("tenant" = String, Path, description = "The tenant"),
+        ("limit" = Option<u32>, Query, description = "How many rows at most, up to 1000"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+    ),
+    responses((status = 200, description = "A page of records", body = TokenRecordList)))]
+pub(super) async fn list(mut call: Call) -> Answer {
+    let request = call.tenant_list().await?;
+    reply::ok(&tokens::list(&call.caller, request).await?)
+}
 
 /// Mint a token for an agent
 ///

@@ -126,6 +126,7 @@ fn shown(row: rows::Key) -> Key {
         created_at: form::time(row.created_ms),
         retired_at: form::maybe_time(row.retired_ms),
         revoked_at: form::maybe_time(row.revoked_ms),
+        signs_from: form::maybe_time(row.signs_from_ms),
         cluster_key: None,
     }
 }

@@ -1,17 +1,48 @@
-//! Tokens of agents: recorded first, then signed from the record, so that a repetition gives the same token.
+//! Tokens of agents: recorded first, then signed from the record, so that a repetition gives the same token. And the records of all
+//! tokens that were given out, however.
 
 use aegis_identity::claims::AgentClaims;
 use aegis_identity::mint::{Stamp, new_token_id};
 use aegis_model::caps;
 use aegis_model::json::JsonObject;
 use aegis_model::scope::Scope;
-use aegis_proto::admin::{MintTokenRequest, MintedToken, TokenClaim};
+use aegis_proto::admin::{
+    MintTokenRequest, MintedToken, TenantListRequest, TokenClaim, TokenRecord, TokenRecordList,
+};
 use aegis_proto::control as rows;
 
-use super::row;
+use super::{row, tenants};
+use crate::admin::access::Read;
 use crate::admin::caller::Caller;
 use crate::admin::{Problem, form};
 use crate::keys::{KeyKind, keyring};
+use crate::state::tokens;
+
+/// The tokens that were given out to a tenant's agents, the newest first.
+pub(crate) async fn list(caller: &Caller, request: TenantListRequest) -> Result<TokenRecordList, Problem> {
+    let (tenant, query) = (form::tenant(&request.tenant)?, form::page(request.limit, &request.cursor)?);
+    let state = caller.reads(Read::Tenant(&tenant)).await?;
+    tenants::known(&state, &tenant)?;
+    let (items, next) = form::listed(tokens::tokens(&state, &tenant, &query)?, shown);
+    Ok(TokenRecordList { items, next })
+}
+
+fn shown(row: rows::TokenRecord) -> TokenRecord {
+    TokenRecord {
+        tenant: row.tenant,
+        number: row.number,
+        at: form::time(row.at_ms),
+        agent: row.agent,
+        token_id: row.token_id,
+        scope: row.scope,
+        callers: row.callers,
+        expires_at: form::time(row.expires_ms),
+        by: row.by,
+        proof: row.proof,
+        data_node: row.data_node,
+        caller_token_id: row.caller_token_id,
+    }
+}
 
 /// Mints a token for an agent.
 pub(crate) async fn mint(caller: &Caller, request: MintTokenRequest) -> Result<MintedToken, Problem> {

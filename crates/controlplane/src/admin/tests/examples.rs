@@ -90,7 +90,7 @@ macro_rules! examples {
                 Example {
                     id: $id,
                     method: $method,
-                    path: $path.replace("KEY", &spare_key()),
+                    path: $path.replace("KEY", &spare_key()).replace("PAYER", &payer_key()),
                     body: examples!(@body $body message),
                     grpc: Box::new(move |setting, token, tenant| {
                         #[allow(unused_mut, unused_variables, reason = "not every message has a tenant")]
@@ -117,6 +117,11 @@ fn text(text: &str) -> String {
 fn public_key() -> String {
     let key = crate::testing::World::signing_key("another key");
     crate::admin::form::public_key(key.verifying_key().as_bytes())
+}
+
+/// The id of the key of the agent `payer`.
+fn payer_key() -> String {
+    crate::testing::World::signing_key("payer").id().to_string()
 }
 
 /// The id of a manifest key that does not sign.
@@ -180,6 +185,11 @@ examples! {
         UpdateAgentRequest { agent: text("payer"), disabled: Some(true), ..Default::default() };
     "SetAgentKeys" "PUT" "/tenants/acme/agents/payer/keys" json tenant one set_agent_keys
         SetAgentKeysRequest { agent: text("payer"), public_keys: vec![public_key()], ..Default::default() };
+    "AddAgentKey" "POST" "/tenants/acme/agents/payer/keys" json tenant one add_agent_key
+        AddAgentKeyRequest { agent: text("payer"), public_key: public_key(), ..Default::default() };
+    "RetireAgentKey" "DELETE" "/tenants/acme/agents/payer/keys/PAYER?overlap_seconds=60" none tenant one retire_agent_key
+        RetireAgentKeyRequest { agent: text("payer"), id: payer_key(), overlap_seconds: 60, ..Default::default() };
+    "ListTokens" "GET" "/tenants/acme/tokens" none tenant one list_tokens listed();
     "MintToken" "POST" "/tenants/acme/tokens" json tenant one mint_token
         MintTokenRequest { agent: text("payer"), scope: text("stripe:pay"), life_seconds: 60,
             claims: vec![TokenClaim { name: text("purpose"), value: text("billing") }], ..Default::default() };

@@ -7,7 +7,7 @@ use aegis_model::ids::TenantId;
 use aegis_policy::ast::SourceFile;
 use aegis_proto::control as proto;
 use aegis_proto::control::{
-    IssuePersonToken, LabelVersion, PutPerson, RevocationKind, Revoke, Role, SetMember, done,
+    IssueAgentToken, IssuePersonToken, LabelVersion, PutPerson, RevocationKind, Revoke, Role, SetMember, done,
 };
 use aegis_proto::v1;
 use aegis_raft_store::checkpoint::Checkpoint;
@@ -308,6 +308,14 @@ impl Setting {
         for name in ["acme", "globex"] {
             let tenant = world.tenant(name);
             world.agent(&tenant, "payer");
+            let minted = IssueAgentToken {
+                tenant: name.to_owned(),
+                agent: "payer".to_owned(),
+                token_id: format!("of-{name}"),
+                scope: "stripe:pay".to_owned(),
+                life_seconds: 60,
+            };
+            world.done(minted, &World::root());
             let author = world.with_role("ann", name, Role::Author);
             let [first, second] = bundles();
             for bundle in [first, second, first] {

@@ -235,12 +235,12 @@ async fn who_waits_is_told_what_each_data_node_does() {
     let step =
         |line: &Value| (line["state"].as_str().unwrap().to_owned(), line["in_force"].as_u64().unwrap());
     assert_eq!(step(&next().await), ("waiting".to_owned(), 0));
-    setting.acks.say(Acknowledged { node: 17, activation: 5, failure: None });
+    setting.acks.say(Acknowledged { node: 17, activation: 5, failure: None, ..Default::default() });
     assert_eq!(step(&next().await), ("waiting".to_owned(), 1));
     // A node that tries again by itself has not failed, and so nothing is told of it.
     let failure = NotInForce { activation: 5, code: "fetch".into(), message: "gone".into(), retrying: true };
-    setting.acks.say(Acknowledged { node: 18, activation: 4, failure: Some(failure) });
-    setting.acks.say(Acknowledged { node: 18, activation: 5, failure: None });
+    setting.acks.say(Acknowledged { node: 18, activation: 4, failure: Some(failure), ..Default::default() });
+    setting.acks.say(Acknowledged { node: 18, activation: 5, failure: None, ..Default::default() });
     assert_eq!(step(&next().await), ("done".to_owned(), 2));
     assert!(body.frame().await.is_none(), "the last step ends it");
 }
@@ -251,13 +251,13 @@ async fn a_wait_ends_when_a_node_cannot_or_when_the_time_is_over() {
     let token = setting.token("root");
     // A node that tries again by itself has not failed.
     let failure = NotInForce { activation: 5, code: "fetch".into(), message: "gone".into(), retrying: true };
-    setting.acks.say(Acknowledged { node: 17, activation: 2, failure: Some(failure) });
+    setting.acks.say(Acknowledged { node: 17, activation: 2, failure: Some(failure), ..Default::default() });
     let reply = setting
         .call("PUT", "/tenants/acme/activation?wait=true&seconds=1", &token, Some(json!({"enforced": 1})))
         .await;
     assert_eq!(lines(&reply.body).last().unwrap()["state"], "timeout");
     let failure = NotInForce { activation: 5, code: "policy".into(), message: "no".into(), retrying: false };
-    setting.acks.say(Acknowledged { node: 17, activation: 2, failure: Some(failure) });
+    setting.acks.say(Acknowledged { node: 17, activation: 2, failure: Some(failure), ..Default::default() });
     let reply = setting.call("GET", "/tenants/acme/activation/progress", &token, None).await;
     let last = lines(&reply.body).pop().unwrap();
     assert_eq!((&last["state"], &last["data_nodes"][0]["code"]), (&json!("failed"), &json!("policy")));
