@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Reject(VoteOptions),
     /// Take a request back, or an approval that was not used
     Cancel(VoteOptions),
+    /// Show what channels were told of requests, and are still to be told
+    Deliveries(DeliveriesOptions),
 }
 
 /// How a request stands.
@@ -100,6 +102,42 @@ pub(crate) struct VoteOptions {
     server: Server,
 }
 
+/// How far it is with telling a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DeliveryState {
+    /// There is something to tell, and it is tried
+    Waiting,
+    /// It was told how the request stands
+    Told,
+    /// Others of the agent are shown first
+    Grouped,
+    /// It was told how the request ended, or there was nothing to tell
+    Ended,
+    /// It could not be told
+    #[value(name = "given_up")]
+    GivenUp,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  aegis approvals deliveries --tenant acme
+  aegis approvals deliveries --tenant acme --state waiting --channel '#payments'
+
+What is `waiting` is tried again until it is taken, at ever longer intervals of up to a quarter of an hour.")]
+pub(crate) struct DeliveriesOptions {
+    /// The tenant
+    #[arg(long, env = "AEGIS_TENANT", value_name = "TENANT")]
+    tenant: TenantId,
+    /// Only those that stand so
+    #[arg(long, env = "AEGIS_DELIVERY_STATE", value_enum, value_name = "STATE")]
+    state: Option<DeliveryState>,
+    /// Only those of this channel
+    #[arg(long, env = "AEGIS_CHANNEL", value_name = "CHANNEL")]
+    channel: Option<String>,
+    #[command(flatten)]
+    server: Server,
+}
+
 pub(crate) fn run(command: Command, output: Output) -> anyhow::Result<Ended> {
     match command {
         Command::List(options) => list(&options, output),
@@ -107,6 +145,7 @@ pub(crate) fn run(command: Command, output: Output) -> anyhow::Result<Ended> {
         Command::Approve(options) => say(&options, "approve", output),
         Command::Reject(options) => say(&options, "reject", output),
         Command::Cancel(options) => say(&options, "cancel", output),
+        Command::Deliveries(options) => deliveries(&options, output),
     }
 }
 
@@ -142,6 +181,36 @@ fn list(options: &ListOptions, output: Output) -> anyhow::Result<Ended> {
             ("PARAMS", params),
             ("SIMILAR", |row| text(row, "similar")),
             ("UNTIL", |row| text(row, "expires_at").replace(".000000000Z", "Z")),
+        ],
+    );
+    Ok(Ended::Done)
+}
+
+fn deliveries(options: &DeliveriesOptions, output: Output) -> anyhow::Result<Ended> {
+    let admin = options.server.client()?;
+    let state = options.state.and_then(|state| state.to_possible_value());
+    let wanted =
+        [("state", state.map(|value| value.get_name().to_owned())), ("channel", options.channel.clone())];
+    let query: String = wanted
+        .iter()
+        .filter_map(|(name, value)| value.as_ref().map(|value| format!("&{name}={}", segment(value))))
+        .collect();
+    let path = format!("/tenants/{}/deliveries", segment(options.tenant.as_str()));
+    let rows = match block_on(async { Ok(admin.all_of(&path, &query).await) })? {
+        Ok(rows) => rows,
+        Err(failure) => return failure.told(output),
+    };
+    listing::print(
+        output,
+        &rows,
+        &[
+            ("REQUEST", |row| text(row, "approval")),
+            ("CHANNEL", |row| text(row, "channel")),
+            ("STATE", |row| text(row, "state")),
+            ("TOLD", |row| text(row, "told")),
+            ("ATTEMPTS", |row| text(row, "attempts")),
+            ("NEXT", |row| text(row, "next_at").replace(".000000000Z", "Z")),
+            ("ERROR", |row| text(row, "error")),
         ],
     );
     Ok(Ended::Done)

@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::output::Format;
 use crate::{
-    agent, approvals, audit, budget, cluster, completions, config, control, data, decide, dev, dlp, explain,
-    organization, person, policy, ready, role, tenant, token, witness,
+    agent, approvals, audit, budget, channels, cluster, completions, config, control, data, decide, dev, dlp,
+    explain, organization, person, policy, ready, role, tenant, token, witness,
 };
 
 /// Decides what AI agents may do, call by call.
@@ -78,6 +78,9 @@ pub(crate) enum Command {
     /// Look at requests for approval; agree, or say no
     #[command(subcommand)]
     Approvals(approvals::Command),
+    /// Say how people are told of requests for approval
+    #[command(subcommand)]
+    Channels(channels::Command),
     /// Make people who administer, and their tokens
     #[command(subcommand)]
     Person(person::Command),

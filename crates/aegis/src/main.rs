@@ -4,6 +4,7 @@
 //! exit code; everything that is printed goes through [`output::Output`].
 
 mod budget;
+mod channels;
 mod cli;
 mod ended;
 mod output;
@@ -79,6 +80,7 @@ fn run(cli: Cli, matches: &ArgMatches, output: Output) -> anyhow::Result<Ended> 
         Command::Tenant(command) => tenant::run(command, output),
         Command::Agent(command) => agent::run(command, output),
         Command::Approvals(command) => approvals::run(command, output),
+        Command::Channels(command) => channels::run(command, output),
         Command::Budget(command) => budget::run(command, output),
         Command::Organization(command) => organization::run(command, output),
         Command::Person(command) => person::run(command, output),

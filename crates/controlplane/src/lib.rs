@@ -25,6 +25,7 @@ pub mod shards;
 pub mod lending;
 
 pub mod approvals;
+pub mod deliveries;
 pub mod evidence;
 pub mod tokens;
 pub mod witnesses;

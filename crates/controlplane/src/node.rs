@@ -37,6 +37,7 @@ use crate::admin::Admin;
 use crate::admin::rest::listen as http_port;
 use crate::approvals::ApprovalsNode;
 use crate::control::Control;
+use crate::deliveries::NoWayOut;
 use crate::evidence::EvidenceNode;
 use crate::feed::FeedNode;
 use crate::keys::ClusterKeys;
@@ -84,6 +85,8 @@ pub struct NodeConfig {
     pub shelf: Option<Shelf>,
     /// Outside witnesses of the control log. Nobody: its checkpoints are signed by the cluster only.
     pub witnesses: Vec<Witness>,
+    /// Whether messages about approvals may go to private addresses, and to them in the clear.
+    pub deliver_to_private: bool,
     /// Seconds for which a data node may judge by what it knows, where a tenant does not say. 0: the product's default.
     pub staleness_seconds_max: u32,
     /// How long Raft waits for what.
@@ -149,6 +152,9 @@ pub enum StartError {
     /// The cluster's name cannot issue tokens.
     #[error(transparent)]
     Issuer(#[from] TrustError),
+    /// Messages about approvals cannot be sent.
+    #[error(transparent)]
+    Deliveries(#[from] NoWayOut),
     /// Outside witnesses cannot be asked.
     #[error(transparent)]
     Witnesses(#[from] NoClient),
@@ -258,11 +264,13 @@ impl ControlNode {
         let readiness = readiness::watch(&mut tasks, &parts, stop.clone());
         pages::keep_approvals(&mut tasks, &parts, leads.clone(), stop.clone());
         let approvals = pages::approvals(&config, &parts, public_url(&config, &addresses), stop.clone());
+        let sender = pages::sender(&config, public_url(&config, &addresses))?;
+        pages::keep_deliveries(&mut tasks, &parts, sender.clone(), leads.clone(), stop.clone());
         pages::ask_witnesses(&mut tasks, &config, &parts, leads.clone(), stop.clone())?;
         house::keep(&mut tasks, parts.clone(), leads, stop.clone());
         let scratch = config.directory.with_extension("scratch");
         let backups = backups::backups(parts.raft.clone(), store.clone(), scratch);
-        let admin = pages::admin(&parts, &feed, backups, readiness.clone());
+        let admin = pages::admin(&parts, &feed, backups, readiness.clone(), sender);
         let mut node = Self {
             parts,
             feed,

@@ -427,6 +427,60 @@ pub const APPROVAL_KEPT_SECONDS: u64 = 7 * 24 * 3_600;
 /// For how long where many are kept, in seconds.
 pub const APPROVAL_KEPT_CROWDED_SECONDS: u64 = 3_600;
 
+/// Most channels of a tenant, and most that one version names. Beyond it a channel, or a version, is refused.
+pub const CHANNELS_MAX: u64 = 64;
+/// Most channels that one request for approval tells. Of those that its policy names, the rest is not told.
+pub const NOTIFY_MAX: usize = 16;
+/// Most people of one channel. Beyond it the channel is refused.
+pub const CHANNEL_PEOPLE_MAX: usize = 200;
+/// Longest address of a channel, in bytes. Beyond it the channel is refused.
+pub const CHANNEL_URL_BYTES_MAX: usize = 2_048;
+/// Longest id that another service gives a user, a channel, a workspace or a message, in bytes. Beyond it the channel is refused, and
+/// the message is not changed later.
+pub const FOREIGN_ID_BYTES_MAX: usize = 128;
+/// Shortest and longest secret of a channel, in bytes: what a guess cannot find, and what nobody needs.
+pub const CHANNEL_SECRET_BYTES_MIN: usize = 16;
+/// See [`CHANNEL_SECRET_BYTES_MIN`].
+pub const CHANNEL_SECRET_BYTES_MAX: usize = 512;
+/// Longest secrets of one channel as they are kept, in bytes, encrypted. Beyond it the channel is refused.
+pub const CHANNEL_SEALED_BYTES_MAX: usize = 8 << 10;
+
+/// Most requests of one agent, and of all agents, that are pending and shown at a time through a channel that people look at. The
+/// others wait behind them; how many they are stands with those that are shown.
+pub const DELIVERIES_SHOWN_AGENT_MAX: u64 = 3;
+/// See [`DELIVERIES_SHOWN_AGENT_MAX`].
+pub const DELIVERIES_SHOWN_MAX: u64 = 60;
+/// How many of those that wait are looked at for one that may be shown. What is beyond waits for the next time.
+pub const DELIVERIES_BEHIND_LOOKED_AT: usize = 128;
+/// How long a message stays as it is though more wait behind it, in milliseconds: a flood does not become one of changes.
+pub const DELIVERY_BEHIND_MS: u64 = 10_000;
+
+/// Most messages that are on their way to one channel, to the channels of one tenant, and to all, at a time: a receiver that hangs
+/// holds up itself, then its tenant, and nobody else. The rest waits its turn.
+pub const DELIVERIES_OF_CHANNEL_MAX: usize = 2;
+/// See [`DELIVERIES_OF_CHANNEL_MAX`].
+pub const DELIVERIES_OF_TENANT_MAX: usize = 4;
+/// See [`DELIVERIES_OF_CHANNEL_MAX`].
+pub const DELIVERIES_MAX: usize = 32;
+/// How long a receiver may take to take a message, in seconds. Beyond it the attempt failed.
+pub const DELIVERY_SECONDS: u64 = 10;
+/// Longest answer of a receiver that is read, in bytes. Beyond it the attempt failed.
+pub const DELIVERY_ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Pause after the first attempt that failed, in milliseconds; each further one is twice as long, up to the longest.
+pub const DELIVERY_PAUSE_MS_FIRST: u64 = 1_000;
+/// See [`DELIVERY_PAUSE_MS_FIRST`].
+pub const DELIVERY_PAUSE_MS_MAX: u64 = 15 * 60 * 1_000;
+/// Longest pause that a receiver may ask for, in milliseconds. A longer wish is cut to it.
+pub const DELIVERY_PAUSE_MS_ASKED_MAX: u64 = 3_600 * 1_000;
+/// Most attempts in a row that fail: more than a week at the longest pause. Beyond it the delivery is given up, and is shown so.
+pub const DELIVERY_ATTEMPTS_MAX: u64 = 700;
+/// Longest form that a browser or Slack sends, in bytes. Beyond it the request is refused.
+pub const FORM_BYTES_MAX: usize = 64 << 10;
+/// How far the moment of what Slack sends may be from ours, in seconds, as Slack advises. Beyond it the request is refused.
+pub const SLACK_SECONDS_MAX: u64 = 300;
+/// Longest text of why an attempt failed, in bytes. What is beyond is cut off.
+pub const DELIVERY_ERROR_BYTES_MAX: usize = 300;
+
 /// Within how many seconds an approved call has to be made: as long as its override token may live.
 pub const OVERRIDE_SECONDS: u64 = TOKEN_LIFE_SECONDS_MAX;
 

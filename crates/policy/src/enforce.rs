@@ -1,7 +1,7 @@
 //! What a policy asks for that a running node cannot do yet. Compiling it is right; running it would be a promise
 //! that nobody keeps.
 
-use crate::ast::{Document, Limits, PolicySet, Redaction, Span};
+use crate::ast::{ApprovalTerms, Document, Limits, PolicySet, Redaction, Span};
 use crate::diagnostic::Diagnostic;
 
 /// One error for every field that this build does not enforce, in the order of the sources; empty if the set can
@@ -15,8 +15,8 @@ pub fn unenforced(set: &PolicySet) -> Vec<Diagnostic> {
     in_order(found)
 }
 
-/// One error for every field that needs a control plane, in the order of the sources: it lends limits to nodes, and gives them the
-/// tenant's secret key. A node that has none cannot keep them.
+/// One error for every field that needs a control plane, in the order of the sources: it lends limits to nodes, gives them the
+/// tenant's secret key, and tells people of requests for approval. A node that has none cannot keep them.
 pub fn lent(set: &PolicySet) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for document in set.documents.iter().chain(&set.defaults) {
@@ -24,6 +24,8 @@ pub fn lent(set: &PolicySet) -> Vec<Diagnostic> {
         document.allowed.iter().flatten().for_each(|entry| of_limits(&entry.limits, &mut found));
         let redactions = document.allowed.iter().flatten().flat_map(|entry| &entry.redact);
         found.extend(redactions.filter(|redaction| redaction.needs_key()).map(keyed));
+        let terms = document.allowed.iter().flatten().filter_map(|entry| entry.approval.as_ref());
+        found.extend(terms.filter(|terms| !terms.notify.is_empty()).map(told));
     }
     set.tenant.iter().for_each(|tenant| of_limits(tenant, &mut found));
     in_order(found)
@@ -38,9 +40,6 @@ fn of_document(document: &Document, found: &mut Vec<Diagnostic>) {
     found.extend(
         document.egress.as_ref().map(|egress| refusal("egress", egress.span, "the list of destinations")),
     );
-    let terms = document.allowed.iter().flatten().filter_map(|entry| entry.approval.as_ref());
-    let told = terms.filter(|terms| !terms.notify.is_empty());
-    found.extend(told.map(|terms| refusal("notify", terms.span, "who is told of a request for approval")));
 }
 
 fn of_limits(limits: &Limits, found: &mut Vec<Diagnostic>) {
@@ -66,6 +65,12 @@ fn keyed(redaction: &Redaction) -> Diagnostic {
     Diagnostic::error("needs-control-plane", redaction.span, "`redact` with tokens or hashes needs a control plane")
         .label("they are made with the tenant's secret key, which the control plane gives to nodes")
         .help("run the node with `[control]` in its configuration instead of `[[tenants]]`, or use `mask` or `remove`")
+}
+
+fn told(terms: &ApprovalTerms) -> Diagnostic {
+    Diagnostic::error("needs-control-plane", terms.span, "`notify` needs a control plane")
+        .label("it is the control plane that tells people of requests for approval")
+        .help("run the node with `[control]` in its configuration instead of `[[tenants]]`, or remove the field")
 }
 
 fn lent_field(field: &str, span: Span) -> Diagnostic {

@@ -2,7 +2,7 @@
 
 use std::fmt::{Debug, Formatter, Result};
 
-use crate::control::{AddKey, ApprovalCall, Key, PutChunk, RewrapKey, WrappedKey};
+use crate::control::{AddKey, ApprovalCall, Key, PutChunk, RewrapKey, SealedSecrets, WrappedKey};
 use crate::v1::{
     ApprovalOpening, ApprovalStanding, CompleteRequest, CompleteResponse, DecideRequest, DecideResponse,
     DecideStreamRequest, GetApprovalResponse, IssueTokenRequest, IssuedToken, OwnToken, SignedAssertion,
@@ -190,6 +190,12 @@ impl Debug for WrappedKey {
     }
 }
 
+impl Debug for SealedSecrets {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("SealedSecrets").field("key_version", &self.key_version).finish_non_exhaustive()
+    }
+}
+
 impl Debug for TenantSecretKey {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         f.debug_struct("TenantSecretKey").field("version", &self.version).finish_non_exhaustive()
@@ -233,7 +239,8 @@ mod tests {
         let rewrap = RewrapKey { wrapped_private_key: secret.clone(), ..Default::default() };
         let wrapped = WrappedKey { wrapped: secret.clone() };
         let fed = TenantSecretKey { version: 3, key: secret.clone() };
-        let shown = format!("{add:?} {rewrap:?} {key:?} {chunk:?} {wrapped:?} {fed:?}");
+        let sealed = SealedSecrets { key_version: 1, sealed: secret.clone() };
+        let shown = format!("{add:?} {rewrap:?} {key:?} {chunk:?} {wrapped:?} {fed:?} {sealed:?}");
         assert!(!shown.contains(&format!("{secret:?}")), "{shown}");
         assert!(shown.contains("data_bytes: 8"), "{shown}");
     }

@@ -4,6 +4,7 @@ use std::fmt::{Debug, Formatter, Result};
 
 use crate::admin::{
     Approval, BundlePiece, IssuedPersonToken, MintedToken, PolicySource, PublishVersionRequest,
+    SetChannelRequest,
 };
 
 impl Debug for MintedToken {
@@ -52,6 +53,16 @@ impl Debug for PolicySource {
     }
 }
 
+impl Debug for SetChannelRequest {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("SetChannelRequest")
+            .field("tenant", &self.tenant)
+            .field("channel", &self.channel)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Debug for PublishVersionRequest {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         f.debug_struct("PublishVersionRequest")
@@ -85,7 +96,9 @@ mod tests {
         };
         let piece = BundlePiece { data: "KEEP-OUT".into() };
         let approval = Approval { params: text(), context: text(), ..Default::default() };
-        let shown = format!("{minted:?} {issued:?} {source:?} {publish:?} {piece:?} {approval:?}");
+        let channel = SetChannelRequest { url: text(), secret: text(), token: text(), ..Default::default() };
+        let shown =
+            format!("{minted:?} {issued:?} {source:?} {publish:?} {piece:?} {approval:?} {channel:?}");
         assert!(!shown.contains("KEEP-OUT"), "{shown}");
     }
 }

@@ -44,7 +44,8 @@ const BYTES_FIELDS: [&str; 8] = [
     ".aegis.v1.RaftInstallSnapshotRequest.chunk",
 ];
 /// Messages that hold tokens, keys, bundles or values of a call: `src/redacted.rs` writes their `Debug`.
-const WITHOUT_DEBUG: [&str; 19] = [
+const WITHOUT_DEBUG: [&str; 20] = [
+    ".aegis.control.v1.SealedSecrets",
     ".aegis.v1.GetApprovalResponse",
     ".aegis.v1.ApprovalOpening",
     ".aegis.v1.ApprovalStanding",

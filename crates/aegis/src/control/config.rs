@@ -42,6 +42,9 @@ pub(crate) struct Config {
     /// Who outside of the cluster watches its control log.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) witnesses: Vec<Witnessed>,
+    /// How people are told of requests for approval.
+    #[serde(default)]
+    pub(crate) deliveries: Deliveries,
     /// If given, the node makes the cluster when it starts with an empty data_dir.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) bootstrap: Option<Bootstrap>,
@@ -83,6 +86,16 @@ pub(crate) struct Witnessed {
     pub(crate) url: String,
     /// Its verifier key.
     pub(crate) key: String,
+}
+
+/// How people are told of requests for approval.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Deliveries {
+    /// Whether channels may lead to private addresses, such as a chat of one's own, and to those in the clear. Administrators of tenants
+    /// then reach whatever this node reaches.
+    #[serde(default)]
+    pub(crate) private: bool,
 }
 
 /// How the first node makes the cluster.

@@ -70,6 +70,7 @@ fn node_config(config: &Config, files: &mut Files) -> anyhow::Result<NodeConfig>
         cluster_keys: Arc::new(ClusterKeys::read(&config.cluster_keys)?),
         shelf,
         witnesses: config.witnesses().map_err(WrongUse)?,
+        deliver_to_private: config.deliveries.private,
         staleness_seconds_max: config.staleness_seconds_max,
         timings: Timings::default(),
         clock: Clock::System,

@@ -12,6 +12,8 @@ pub(crate) enum Read<'a> {
     Tenant(&'a TenantId),
     /// What somebody sees who publishes for a tenant: whether their policy is one that was published before.
     Publication(&'a TenantId),
+    /// What somebody needs who makes, changes and tries the channels of a tenant.
+    Channels(&'a TenantId),
     /// A tenant's control log.
     TenantRecords(&'a TenantId),
     /// The control log of all tenants and of the cluster.
@@ -53,6 +55,7 @@ impl<'a> Read<'a> {
             Self::Tenant(tenant) => of(Scope::Tenant(tenant.clone()), ANY),
             Self::Publication(tenant) => of(Scope::Tenant(tenant.clone()), AUTHORS),
             Self::TenantRecords(tenant) => of(Scope::Tenant(tenant.clone()), RECORDS),
+            Self::Channels(tenant) => of(Scope::Tenant(tenant.clone()), ADMIN),
             Self::Records => of(Scope::Cluster, RECORDS),
             Self::Cluster => of(Scope::Cluster, ANY),
             Self::People => of(Scope::Cluster, PEOPLE),

@@ -44,6 +44,7 @@ use aegis_model::clock::Clock;
 use rand::rngs::StdRng;
 
 use crate::control::Control;
+use crate::deliveries::Sender;
 use crate::keys::ClusterKeys;
 use crate::publish::Publisher;
 use crate::readiness::Readiness;
@@ -55,6 +56,8 @@ pub(crate) use randomness::Randomness;
 use room::Rooms;
 
 pub use problem::Problem;
+pub(crate) use service::approvals as approval_service;
+pub(crate) use service::approvals::document as approval_document;
 
 /// What the admin API needs.
 pub struct Setup {
@@ -78,6 +81,8 @@ pub struct Setup {
     pub object_store: Arc<dyn ObjectStore>,
     /// Whether the node should be sent requests.
     pub readiness: Readiness,
+    /// Sends messages through channels.
+    pub sender: Sender,
 }
 
 /// The admin API of one control node. Cheap to clone.
@@ -97,6 +102,7 @@ struct Inner {
     backups: Arc<dyn Backups>,
     object_store: Arc<dyn ObjectStore>,
     readiness: Readiness,
+    sender: Sender,
     rooms: Rooms,
 }
 
@@ -114,6 +120,7 @@ impl Admin {
             backups,
             object_store,
             readiness,
+            sender,
         } = setup;
         let inner = Inner {
             control,
@@ -126,6 +133,7 @@ impl Admin {
             backups,
             object_store,
             readiness,
+            sender,
             rooms: Rooms::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -169,6 +177,10 @@ impl Admin {
 
     pub(crate) fn readiness(&self) -> &Readiness {
         &self.inner.readiness
+    }
+
+    pub(crate) fn sender(&self) -> &Sender {
+        &self.inner.sender
     }
 
     pub(crate) fn rooms(&self) -> &Rooms {

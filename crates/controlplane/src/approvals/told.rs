@@ -8,6 +8,7 @@ use aegis_raft_store::tables::StateView;
 use tonic::Status;
 
 use super::Shared;
+use crate::deliveries::page_address;
 use crate::keys::{KeyKind, keyring};
 use crate::state::{approvals, meta};
 
@@ -32,7 +33,7 @@ impl Shared {
             state: approvals::state_name(standing).to_owned(),
             opened,
             refused: String::new(),
-            url: url(&self.public_url, approval),
+            url: page_address(&self.public_url, &approval.tenant, &approval.id),
             expires_ms: approval.expires_ms,
             agent: call.agent,
             callers: call.callers,
@@ -61,10 +62,4 @@ impl Shared {
             minter.override_token(&approved, &stamp).map_err(|error| Status::internal(error.to_string()))?;
         Ok(minted.token.expose().clone())
     }
-}
-
-/// Where people look at the request. Tenants and ids have no character that means something in an address, but `/`.
-fn url(base: &str, approval: &Approval) -> String {
-    let tenant = approval.tenant.replace('/', "%2F");
-    format!("{}/admin/v1/tenants/{tenant}/approvals/{}", base.trim_end_matches('/'), approval.id)
 }

@@ -45,11 +45,13 @@ impl Kind for Activate {
         let message = checks::words("message", &self.message)?;
         check_form(self)?;
         let enforced = checks::usable_version(state, &tenant, self.enforced)?;
+        checks::channels_of(state, &tenant, &enforced)?;
         if self.enforced != before.enforced {
             four_eyes(&settings, &enforced, asked)?;
         }
         if let Some(canary) = &self.canary {
             let version = checks::usable_version(state, &tenant, canary.version)?;
+            checks::channels_of(state, &tenant, &version)?;
             if !is_within(canary, &before) {
                 four_eyes(&settings, &version, asked)?;
             }

@@ -10,7 +10,7 @@ use aegis_raft_store::tables::StateRead;
 
 use super::kind::Failure;
 use super::refused::{Code, Refused};
-use crate::state::{people, tenants, versions};
+use crate::state::{channels, people, tenants, versions};
 
 /// A name in `field`.
 pub(crate) fn name<N: FromStr<Err = BadName>>(field: &'static str, text: &str) -> Result<N, Refused> {
@@ -55,6 +55,32 @@ pub(crate) fn known_version(
     }
     let newest = versions::newest(state, tenant)?;
     Err(Refused::unknown(Code::UnknownVersion, "version", number).with("newest", newest).into())
+}
+
+/// The name of a channel: what the `notify` of a policy may say.
+pub(crate) fn channel_name(field: &'static str, text: &str) -> Result<String, Refused> {
+    let max = caps::NAME_BYTES_MAX;
+    let plain = |byte: u8| aegis_model::ids::is_name_byte(byte) || matches!(byte, b'@' | b'+' | b'#');
+    if text.is_empty() || text.len() > max || !text.bytes().all(plain) {
+        return Err(Refused::invalid(field, format!("1 to {max} of `A-Z a-z 0-9 _ . : / - @ + #`")));
+    }
+    Ok(text.to_owned())
+}
+
+/// Every channel that the policies of `version` tell is there: nobody is promised that people are told who are not.
+pub(crate) fn channels_of(
+    state: &impl StateRead,
+    tenant: &TenantId,
+    version: &Version,
+) -> Result<(), Failure> {
+    for name in &version.notify {
+        if channels::channel(state, tenant, name)?.is_none() {
+            return Err(Refused::unknown(Code::UnknownChannel, "channel", name)
+                .with("version", version.number)
+                .into());
+        }
+    }
+    Ok(())
 }
 
 /// Somebody, disabled or not.

@@ -87,6 +87,9 @@ into_command!(
     OpenJournal,
     NoteCheckpoints,
     KeepCosignatures,
+    SetChannel,
+    RemoveChannel,
+    NoteDelivery,
 );
 
 impl From<Command> for Request {

@@ -87,6 +87,10 @@ mod open_journal;
 mod redeem_approval;
 mod vote_approval;
 
+mod note_delivery;
+mod remove_channel;
+mod set_channel;
+
 mod adjust_budget;
 mod lend;
 mod take_lending;
@@ -108,6 +112,7 @@ use crate::state::meta;
 
 pub use envelope::{Command, Request};
 pub use refused::{Code, Refused};
+pub(crate) use set_channel::kind_name as set_channel_kind_name;
 pub(crate) use settle_keys::is_due as keys_are_to_settle;
 
 /// The highest level of commands that this software understands. See the module's documentation.
@@ -199,5 +204,8 @@ pub(crate) fn apply(
         Command::OpenJournal(it) => run::run(it, on),
         Command::NoteCheckpoints(it) => run::run(it, on),
         Command::KeepCosignatures(it) => run::run(it, on),
+        Command::SetChannel(it) => run::run(it, on),
+        Command::RemoveChannel(it) => run::run(it, on),
+        Command::NoteDelivery(it) => run::run(it, on),
     }
 }

@@ -62,6 +62,7 @@ impl Kind for PublishVersion {
             enforced_ms: 0,
             enforced_by_other: false,
             retired_ms: 0,
+            notify: self.notify.clone(),
         };
         Ok(Checked { tenant, version, chunks })
     }
@@ -92,6 +93,14 @@ fn check_form(command: &PublishVersion) -> Result<(), Refused> {
     }
     if command.manifest.is_empty() || command.manifest.len() > caps::MANIFEST_BYTES_MAX {
         return Err(Refused::invalid("manifest", format!("1 to {} bytes", caps::MANIFEST_BYTES_MAX)));
+    }
+    if command.notify.len() as u64 > caps::CHANNELS_MAX
+        || !command.notify.is_sorted_by(|before, after| before < after)
+    {
+        return Err(Refused::invalid("notify", format!("at most {} names, rising", caps::CHANNELS_MAX)));
+    }
+    for name in &command.notify {
+        checks::channel_name("notify", name)?;
     }
     if command.signature.len() != 64 {
         return Err(Refused::invalid("signature", "64 bytes"));

@@ -81,6 +81,10 @@ codes! {
     VersionInForce = "version_in_force", false;
     /// The tenant has no label of this name.
     UnknownLabel = "unknown_label", false;
+    /// The tenant has no channel of this name.
+    UnknownChannel = "unknown_channel", false;
+    /// A policy that is in force tells this channel of requests for approval; `version` is its number.
+    ChannelInUse = "channel_in_use", false;
     /// No person has this name.
     UnknownPerson = "unknown_person", false;
     /// The person does not have the role in exactly this scope.

@@ -34,6 +34,7 @@ impl Kind for Rollback {
         let message = checks::words("message", &self.message)?;
         let to = if self.to == 0 { the_one_before(&before)? } else { self.to };
         let enforced = checks::usable_version(state, &tenant, to)?;
+        checks::channels_of(state, &tenant, &enforced)?;
         // Four eyes have seen a version that somebody else put into force, and so going back to it, even by its
         // author, is no way around them: in an emergency one person is enough.
         if !enforced.enforced_by_other {

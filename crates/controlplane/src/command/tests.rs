@@ -6,14 +6,14 @@ use aegis_model::caps;
 use aegis_proto::control::grant_agent_token::Proof;
 use aegis_proto::control::{
     Activate, AddAgentKey, AddKey, AdjustBudget, AdvanceHistory, AgentBounds, AssertionProof, CancelApproval,
-    CreateTenant, DisableAgent, GiveBackApproval, GrantAgentToken, GrantRole, IssueAgentToken,
-    IssuePersonToken, KeepCosignatures, KeyKind, LabelVersion, Lend, NoteCheckpoints, NoteMembership,
-    OpenApproval, OpenJournal, PutChunk, PutPerson, RaiseLevel, RedeemApproval, RegisterAgent,
-    RegisterDataNode, RetireAgentKey, RetireDataNode, RetireKey, RetireMember, RetireTenant, RetireVersion,
-    RevocationKind, Revoke, RevokePersonToken, RevokeRole, RewrapKey, RewrapKeys, RewrapTenantKeys, Role,
-    Rollback, RotateKey, RotateTenantKey, SetAgent, SetAgentKeys, SetMember, SetOrganizationLimits,
-    SetShardMap, SetTenant, SettleKeys, SweepApprovals, SweepChunks, SweepExpired, SweepLimits, TakeLending,
-    WrappedKey, done,
+    ChannelKind, CreateTenant, DisableAgent, GiveBackApproval, GrantAgentToken, GrantRole, IssueAgentToken,
+    IssuePersonToken, KeepCosignatures, KeyKind, LabelVersion, Lend, NoteCheckpoints, NoteDelivery,
+    NoteMembership, OpenApproval, OpenJournal, PutChunk, PutPerson, RaiseLevel, RedeemApproval,
+    RegisterAgent, RegisterDataNode, RemoveChannel, RetireAgentKey, RetireDataNode, RetireKey, RetireMember,
+    RetireTenant, RetireVersion, RevocationKind, Revoke, RevokePersonToken, RevokeRole, RewrapKey,
+    RewrapKeys, RewrapTenantKeys, Role, Rollback, RotateKey, RotateTenantKey, SetAgent, SetAgentKeys,
+    SetMember, SetOrganizationLimits, SetShardMap, SetTenant, SettleKeys, SweepApprovals, SweepChunks,
+    SweepExpired, SweepLimits, TakeLending, WrappedKey, done,
 };
 use aegis_proto::v1::LimitKey;
 use aegis_raft_store::tables::StoreError;
@@ -68,8 +68,11 @@ fn furnished() -> World {
     world.done(World::add_key(KeyKind::Manifest, "second"), &World::node());
     world.done(TakeLending {}, &World::node());
     world.done(lend(&world, 1), &World::node());
+    for name in ["#payments", "unused"] {
+        world.done(World::channel("acme", name, ChannelKind::Webhook), &World::root());
+    }
     for (id, digest) in [("a-1", 1), ("a-2", 2)] {
-        world.open_approval(world.opening("acme", id, digest, &[], 1));
+        world.open_approval(world.telling("acme", id, digest, &["#payments"]));
     }
     world
 }
@@ -379,6 +382,15 @@ fn samples(world: &World) -> Vec<Sample> {
             true,
         ),
         sample(SweepApprovals {}.into(), &[], false, true),
+        sample(World::channel("acme", "new", ChannelKind::Slack).into(), &[Admin], true, false),
+        sample(RemoveChannel { tenant: acme(), name: "unused".into() }.into(), &[Admin], true, false),
+        sample(
+            NoteDelivery { tenant: acme(), number: 1, channel: "#payments".into(), ..Default::default() }
+                .into(),
+            &[],
+            true,
+            true,
+        ),
     ]
 }
 
@@ -619,6 +631,7 @@ fn is_logged(command: &Command) -> bool {
         Command::OpenJournal(_) => OpenJournal::LOGGED,
         Command::NoteCheckpoints(_) => NoteCheckpoints::LOGGED,
         Command::KeepCosignatures(_) => KeepCosignatures::LOGGED,
+        Command::NoteDelivery(_) => NoteDelivery::LOGGED,
         _ => true,
     }
 }

@@ -19,6 +19,7 @@ use crate::admin::rest::Rest;
 use crate::admin::{Admin, Setup, grpc};
 use crate::approvals::{self, ApprovalsConfig, ApprovalsNode};
 use crate::command::actor::Actor;
+use crate::deliveries::{Deliveries, Sender};
 use crate::evidence::{EvidenceConfig, EvidenceNode};
 use crate::feed::{Admission, DataNames, FeedNode, FeedNodeConfig};
 use crate::lending::{Lead, LendingConfig, LendingNode};
@@ -117,6 +118,31 @@ pub(super) fn keep_approvals(
     });
 }
 
+/// What sends messages about approvals.
+///
+/// # Errors
+/// There is no TLS.
+pub(super) fn sender(config: &NodeConfig, public_url: String) -> Result<Sender, StartError> {
+    let keys = Arc::clone(&config.cluster_keys);
+    Ok(Sender::new(keys, config.clock.clone(), &public_url, config.deliver_to_private)?)
+}
+
+/// Tells people of requests for approval, for as long as the node runs and leads.
+pub(super) fn keep_deliveries(
+    tasks: &mut JoinSet<&'static str>,
+    parts: &Parts,
+    sender: Sender,
+    leads: watch::Receiver<bool>,
+    stop: CancellationToken,
+) {
+    let me = Actor::ControlNode(parts.raft.status().node);
+    let deliveries = Deliveries::new(parts.control.clone(), me, sender, leads);
+    tasks.spawn(async move {
+        deliveries.run(stop).await;
+        "the deliveries of approvals"
+    });
+}
+
 /// The evidence of data nodes, at the node that `config` describes.
 pub(super) fn evidence(config: &NodeConfig, parts: &Parts) -> EvidenceNode {
     let evidence = EvidenceConfig {
@@ -193,6 +219,7 @@ pub(super) fn admin(
     feed: &FeedNode,
     backups: Arc<dyn Backups>,
     readiness: Readiness,
+    sender: Sender,
 ) -> Admin {
     Admin::new(Setup {
         control: parts.control.clone(),
@@ -205,6 +232,7 @@ pub(super) fn admin(
         backups,
         object_store: Arc::new(parts.raft.clone()),
         readiness,
+        sender,
     })
 }
 

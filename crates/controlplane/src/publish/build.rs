@@ -1,5 +1,7 @@
 //! Checking and compiling: from sources or a ready bundle to a bundle that is known to be right.
 
+use std::collections::BTreeSet;
+
 use aegis_identity::manifest::digest_of;
 use aegis_model::caps;
 use aegis_model::digest::Digest;
@@ -30,6 +32,8 @@ pub struct Built {
     pub bytes: Bytes,
     /// Its digest.
     pub digest: Digest,
+    /// The channels that its policies tell of requests for approval, rising, each once.
+    pub notify: Vec<String>,
     /// What is odd in the sources, though not wrong.
     pub warnings: Report,
 }
@@ -98,6 +102,7 @@ fn compile(files: Vec<SourceFile>, tell: &dyn Fn(Progress)) -> Result<Built, Rej
     if !unenforced.is_empty() {
         return Err(Rejected::Policy(Report::of(&unenforced, &set.files, 0)));
     }
+    let notify = channels_of(&set)?;
     tell(Progress::Compiling);
     // Made ready as a node does it, so that no version is published that a node then cannot run.
     let (_ready, bundle) = Prepared::with_bundle(&set)
@@ -109,7 +114,21 @@ fn compile(files: Vec<SourceFile>, tell: &dyn Fn(Progress)) -> Result<Built, Rej
     // refuse.
     unpack::sources(&bundle.bytes)?;
     let digest = digest_of(&bundle.bytes);
-    Ok(Built { bytes: bundle.bytes.into(), digest, warnings })
+    Ok(Built { bytes: bundle.bytes.into(), digest, notify, warnings })
+}
+
+/// The channels that policies tell of requests for approval.
+fn channels_of(set: &PolicySet) -> Result<Vec<String>, Rejected> {
+    let documents = set.documents.iter().chain(&set.defaults);
+    let entries = documents.flat_map(|document| document.allowed.iter().flatten());
+    let terms = entries.filter_map(|entry| entry.approval.as_ref());
+    let names: BTreeSet<&String> = terms.flat_map(|terms| &terms.notify).collect();
+    if names.len() as u64 > caps::CHANNELS_MAX {
+        let message =
+            format!("`notify` names {} channels; at most {} can be", names.len(), caps::CHANNELS_MAX);
+        return Err(Rejected::Sources(message));
+    }
+    Ok(names.into_iter().cloned().collect())
 }
 
 fn checked(files: Vec<SourceFile>) -> Result<(PolicySet, Report), Rejected> {

@@ -276,6 +276,7 @@ impl Sending<'_> {
             signature: signed.signature.to_vec(),
             key_id: key_id.to_string(),
             message: self.message.clone(),
+            notify: self.built.notify.clone(),
         }
     }
 

@@ -10,7 +10,7 @@ use aegis_raft_store::tables::{StateRead, StoreError, Table};
 
 use super::page::{self, Page, PageQuery};
 use super::writer::Writer;
-use super::{key, row, tenants};
+use super::{deliveries, key, row, tenants};
 
 /// Tenant, zero, number inverted → [`Approval`]: the newest first.
 pub const APPROVALS: Table = Table::new("approvals");
@@ -41,6 +41,18 @@ pub fn of_call(
     digest: &[u8; 32],
 ) -> Result<Option<Approval>, StoreError> {
     by_index(state, APPROVAL_DIGESTS, tenant, digest)
+}
+
+/// The request of this number.
+///
+/// # Errors
+/// The storage failed.
+pub fn numbered(
+    state: &impl StateRead,
+    tenant: &TenantId,
+    number: u64,
+) -> Result<Option<Approval>, StoreError> {
+    row::read(state, APPROVALS, &key::pair(tenant.as_str(), &key::falling(number)))
 }
 
 /// The tenant's requests, the newest first.
@@ -192,6 +204,7 @@ pub(crate) fn open(write: &mut Writer<'_, '_>, approval: Approval) -> Result<App
     write.put_bytes(APPROVAL_DIGESTS, &key::pair(&approval.tenant, &approval.digest), &number)?;
     write.put_bytes(APPROVALS_DUE, &due_key(&approval), &[])?;
     write.put(APPROVALS, &row_key(&approval), &approval)?;
+    deliveries::opened(write, &approval)?;
     Ok(approval)
 }
 
@@ -213,6 +226,7 @@ pub(crate) fn put(
     write.delete(APPROVALS_DUE, &due_key(before))?;
     write.put_bytes(APPROVALS_DUE, &due_key(&after), &[])?;
     write.put(APPROVALS, &row_key(&after), &after)?;
+    deliveries::changed(write, before, &after)?;
     Ok(after)
 }
 
@@ -224,6 +238,7 @@ pub(crate) fn delete(write: &mut Writer<'_, '_>, approval: &Approval) -> Result<
     tenants::put_counters(write, &tenant, &counters)?;
     write.delete(APPROVALS, &row_key(approval))?;
     write.delete(APPROVALS_DUE, &due_key(approval))?;
+    deliveries::forgotten(write, approval)?;
     write.delete(APPROVAL_IDS, &key::pair(&approval.tenant, approval.id.as_bytes()))?;
     let by_digest = key::pair(&approval.tenant, &approval.digest);
     // A newer request for the same call may have taken its place.
@@ -263,7 +278,7 @@ fn by_index(
 ) -> Result<Option<Approval>, StoreError> {
     let Some(number) = state.get(index, &key::pair(tenant.as_str(), rest))? else { return Ok(None) };
     let number = u64::from_be_bytes(number.as_slice().try_into().map_err(|_length| damaged())?);
-    row::read(state, APPROVALS, &key::pair(tenant.as_str(), &key::falling(number)))
+    numbered(state, tenant, number)
 }
 
 fn row_key(approval: &Approval) -> Vec<u8> {

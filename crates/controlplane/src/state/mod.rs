@@ -43,6 +43,8 @@ pub mod roles;
 pub mod revocations;
 
 pub mod approvals;
+pub mod channels;
+pub mod deliveries;
 
 pub mod borrowers;
 pub mod budgets;
@@ -114,4 +116,9 @@ pub const TABLES: &[Table] = &[
     tokens::TOKEN_PACES,
     assertions::ASSERTIONS,
     assertions::ASSERTIONS_ORDER,
+    channels::CHANNELS,
+    deliveries::DELIVERIES,
+    deliveries::DELIVERIES_DUE,
+    deliveries::DELIVERIES_BEHIND,
+    deliveries::DELIVERY_WINDOWS,
 ];

@@ -8,10 +8,10 @@ use aegis_model::ids::{AgentId, ClusterId, TenantId};
 use aegis_model::secret::Secret;
 use aegis_model::tenant_key::TenantKey;
 use aegis_proto::control::{
-    Activate, Activation, AddKey, Agent, ApprovalCall, ApprovalOpened, ApprovalTerms, CreateTenant, DataNode,
-    GrantRole, InitCluster, KeyKind, Lend, NodeAsk, OpenApproval, OpenJournal, PublishVersion, PutChunk,
-    PutPerson, RedeemApproval, RegisterAgent, RegisterDataNode, Role, Version, VoteApproval, WrappedKey,
-    done,
+    Activate, Activation, AddKey, Agent, ApprovalCall, ApprovalOpened, ApprovalTerms, ChannelKind,
+    CreateTenant, DataNode, GrantRole, InitCluster, KeyKind, Lend, NodeAsk, OpenApproval, OpenJournal,
+    PublishVersion, PutChunk, PutPerson, RedeemApproval, RegisterAgent, RegisterDataNode, Role,
+    SealedSecrets, SetChannel, Version, VoteApproval, WrappedKey, done,
 };
 use aegis_proto::v1::{BudgetAsk, LendAsk, LimitKey, LimitLevel, LimitStamp};
 use aegis_raft_store::tables::StateView;
@@ -247,6 +247,7 @@ impl World {
             signature: signed.signature.to_vec(),
             key_id: key.id().to_string(),
             message: String::new(),
+            notify: Vec::new(),
         }
     }
 
@@ -341,6 +342,27 @@ impl World {
             node: 7,
             incarnation: node.incarnation,
         }
+    }
+
+    /// The command that makes a channel of a tenant, with secrets that open nothing.
+    pub fn channel(tenant: &str, name: &str, kind: ChannelKind) -> SetChannel {
+        SetChannel {
+            tenant: tenant.to_owned(),
+            name: name.to_owned(),
+            kind: kind.into(),
+            host: "example.com".to_owned(),
+            secrets: Some(SealedSecrets { key_version: 1, sealed: b"KEEP-OUT".to_vec() }),
+            ..SetChannel::default()
+        }
+    }
+
+    /// The same as [`World::opening`], which tells these channels.
+    pub fn telling(&self, tenant: &str, id: &str, digest: u8, notify: &[&str]) -> OpenApproval {
+        let mut opening = self.opening(tenant, id, digest, &[], 1);
+        for terms in &mut opening.terms {
+            terms.notify = notify.iter().map(|&name| name.to_owned()).collect();
+        }
+        opening
     }
 
     /// Opens a request for approval, or joins one.

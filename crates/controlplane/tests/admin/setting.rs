@@ -8,6 +8,7 @@ use aegis_controlplane::admin::membership::{Membership, RaftStatus};
 use aegis_controlplane::admin::object_store::ObjectStore;
 use aegis_controlplane::admin::progress::NoAcknowledgements;
 use aegis_controlplane::admin::{Admin, Setup};
+use aegis_controlplane::deliveries::Sender;
 use aegis_controlplane::publish::Publisher;
 use aegis_controlplane::raft::changes::NotChanged;
 use aegis_controlplane::raft::object_store::NotTold;
@@ -34,6 +35,8 @@ impl Setting {
         let new = NewCluster { cluster: "fresh".parse().unwrap(), admin: "root".parse().unwrap() };
         let begun = bootstrap(&control, &cluster_keys, 1, new, &world.clock, &mut randomness).await.unwrap();
         let standing = watch::Sender::new(Standing::Ready);
+        let keys = Arc::clone(&cluster_keys);
+        let sender = Sender::new(keys, world.clock.clone(), "https://aegis.example.com", false).unwrap();
         let admin = Admin::new(Setup {
             publisher: Publisher::new(control.clone(), Arc::clone(&cluster_keys)),
             control,
@@ -45,6 +48,7 @@ impl Setting {
             backups: Arc::new(NoBackups),
             object_store: Arc::new(Alone),
             readiness: Readiness::new(standing.subscribe()),
+            sender,
         });
         Self { admin, standing, token: begun.token.expose().clone() }
     }

@@ -219,6 +219,7 @@ fn policies() -> impl Strategy<Value = Request> {
             signature: vec![1; 64],
             key_id: World::signing_key("manifest").id().to_string(),
             message: String::new(),
+            notify: Vec::new(),
             tenant,
         };
         Request::from(command)

@@ -2,12 +2,12 @@
 
 use aegis_controlplane::state::page::{Cursor, Page, PageQuery};
 use aegis_controlplane::state::{
-    activations, agents, approvals, budgets, chunks, control_log, key::Scope, labels, rates, revocations,
-    roles, tokens, versions,
+    activations, agents, approvals, budgets, channels, chunks, control_log, deliveries, key::Scope, labels,
+    rates, revocations, roles, tokens, versions,
 };
 use aegis_controlplane::testing::World;
 use aegis_model::ids::{AgentId, TenantId};
-use aegis_proto::control::{Lend, Rate, RevocationKind, Revoke, Role, TakeLending};
+use aegis_proto::control::{ChannelKind, Lend, Rate, RevocationKind, Revoke, Role, TakeLending};
 use aegis_proto::v1::{LimitKey, LimitLevel};
 use aegis_raft_store::tables::{StateView, StoreError};
 use proptest::prelude::*;
@@ -35,6 +35,11 @@ const READS: &[(&str, Read)] = &[
         |view, tenant, query| Ok(control_log::of_tenant(view, tenant, query)?.map(|it| it.scope)),
     ),
     ("approvals", |view, tenant, query| Ok(approvals::approvals(view, tenant, query)?.map(|it| it.tenant))),
+    ("channels", |view, tenant, query| Ok(channels::channels(view, tenant, query)?.map(|it| it.tenant))),
+    (
+        "deliveries",
+        |view, tenant, query| Ok(deliveries::deliveries(view, tenant, query)?.map(|it| it.tenant)),
+    ),
     ("budgets", |view, tenant, query| Ok(budgets::budgets(view, tenant, query)?.map(|it| owner(it.key)))),
     ("rates", |view, tenant, query| Ok(rates::rates(view, tenant, query)?.map(|it| owner(it.key)))),
     ("roles", |view, tenant, query| {
@@ -125,8 +130,12 @@ fn rich() -> World {
     }
     with_limits(&world);
     for name in &TENANTS[..2] {
+        world.done(World::channel(name, "hook", ChannelKind::Webhook), &World::root());
+        world.done(World::channel(name, "#chat", ChannelKind::Slack), &World::root());
+    }
+    for name in &TENANTS[..2] {
         for digest in 0..2 {
-            world.open_approval(world.opening(name, &format!("a-{digest}"), digest, &[], 1));
+            world.open_approval(world.telling(name, &format!("a-{digest}"), digest, &["hook", "#chat"]));
         }
     }
     world

@@ -34,7 +34,7 @@ fn decision() -> Decision {
         params: json!({"amount": 1.5, "vendor": "acme"}).as_object().cloned(),
         approval: Some(aegis_model::decision::Approval {
             id: "a-1".to_owned(),
-            url: "https://control-1:7070/admin/v1/tenants/acme/approvals/a-1".to_owned(),
+            url: "https://control-1:7070/approvals/acme/a-1".to_owned(),
             expires_at: "2026-01-31T12:00:00Z".to_owned(),
         }),
         redactions: vec![Redaction { path: "/ssn".into(), kind: "us_ssn".into(), with: "mask".into() }],

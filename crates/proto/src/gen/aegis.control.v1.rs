@@ -234,6 +234,9 @@ pub struct TenantCounters {
     /// The newest record of a token.
     #[prost(uint64, tag = "20")]
     pub tokens: u64,
+    /// Its channels.
+    #[prost(uint64, tag = "14")]
+    pub channels: u64,
 }
 /// An agent of a tenant.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -409,6 +412,9 @@ pub struct Version {
     /// When its bundle was given up. Zero: it can be activated.
     #[prost(uint64, tag = "14")]
     pub retired_ms: u64,
+    /// The channels that its policies tell of requests for approval, by name, each once.
+    #[prost(string, repeated, tag = "15")]
+    pub notify: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// A name for a version, which may move.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1206,6 +1212,126 @@ pub struct Journal {
     #[prost(uint64, tag = "17")]
     pub entry_history: u64,
 }
+/// A way by which people are told of a tenant's requests for approval.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Channel {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Its name, unique within the tenant: what the `notify` of a policy says.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// What is at its other end.
+    #[prost(enumeration = "ChannelKind", tag = "3")]
+    pub kind: i32,
+    /// Where messages go, as far as it is no secret: a webhook's address, or the beginning of Slack's. Empty: a secret, or the usual one.
+    #[prost(string, tag = "4")]
+    pub url: ::prost::alloc::string::String,
+    /// The host that messages go to, for people.
+    #[prost(string, tag = "5")]
+    pub host: ::prost::alloc::string::String,
+    /// Slack's id of the channel. Empty: none.
+    #[prost(string, tag = "6")]
+    pub target: ::prost::alloc::string::String,
+    /// Slack's id of the workspace. Empty: none.
+    #[prost(string, tag = "7")]
+    pub workspace: ::prost::alloc::string::String,
+    /// Who may answer through it.
+    #[prost(message, repeated, tag = "8")]
+    pub people: ::prost::alloc::vec::Vec<ChannelPerson>,
+    /// What only control nodes may know.
+    #[prost(message, optional, tag = "9")]
+    pub secrets: ::core::option::Option<SealedSecrets>,
+    /// Counts its changes, from 1.
+    #[prost(uint64, tag = "10")]
+    pub revision: u64,
+    /// Who changed it last.
+    #[prost(string, tag = "11")]
+    pub by: ::prost::alloc::string::String,
+    /// When.
+    #[prost(uint64, tag = "12")]
+    pub at_ms: u64,
+}
+/// Somebody at the other end of a channel, and who they are here.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChannelPerson {
+    /// The id at the other end, e.g. a member id of Slack.
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    /// The person.
+    #[prost(string, tag = "2")]
+    pub person: ::prost::alloc::string::String,
+}
+/// Secrets of a channel, encrypted with a key that is derived from the tenant's secret key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct SealedSecrets {
+    /// The version of the tenant's secret key.
+    #[prost(uint32, tag = "1")]
+    pub key_version: u32,
+    /// Nonce, encrypted secrets and tag.
+    #[prost(bytes = "vec", tag = "2")]
+    pub sealed: ::prost::alloc::vec::Vec<u8>,
+}
+/// What is to be told of a request for approval through a channel, and what was.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Delivery {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The number of the request.
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+    /// The id of the request.
+    #[prost(string, tag = "3")]
+    pub approval: ::prost::alloc::string::String,
+    /// The name of the channel.
+    #[prost(string, tag = "4")]
+    pub channel: ::prost::alloc::string::String,
+    /// How far it is.
+    #[prost(enumeration = "DeliveryState", tag = "5")]
+    pub state: i32,
+    /// How the request stood when the channel was last told. Not said: it never was.
+    #[prost(enumeration = "ApprovalState", tag = "6")]
+    pub told: i32,
+    /// When it was last told. Zero: never.
+    #[prost(uint64, tag = "7")]
+    pub told_ms: u64,
+    /// Attempts since then that failed.
+    #[prost(uint64, tag = "8")]
+    pub attempts: u64,
+    /// When it is tried next. Zero: there is nothing to try.
+    #[prost(uint64, tag = "9")]
+    pub next_ms: u64,
+    /// Why the last attempt failed; empty: it did not.
+    #[prost(string, tag = "10")]
+    pub error: ::prost::alloc::string::String,
+    /// What the receiver calls the message: what is needed to change it. Empty: nothing.
+    #[prost(string, tag = "11")]
+    pub message: ::prost::alloc::string::String,
+    /// The place of that message at the receiver. Empty: none.
+    #[prost(string, tag = "12")]
+    pub place: ::prost::alloc::string::String,
+    /// How many requests of the agent were behind it when the channel was last told.
+    #[prost(uint64, tag = "13")]
+    pub behind_told: u64,
+    /// Whether it is counted among those that are shown.
+    #[prost(bool, tag = "14")]
+    pub shown: bool,
+}
+/// How many requests are shown at a time through a channel: of all agents, or of one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeliveryWindow {
+    /// Those that are pending and shown.
+    #[prost(uint64, tag = "1")]
+    pub shown: u64,
+    /// Those that are pending and wait behind them.
+    #[prost(uint64, tag = "2")]
+    pub behind: u64,
+    /// The number of the one that was shown last.
+    #[prost(uint64, tag = "3")]
+    pub last_shown: u64,
+}
 /// What a key of the cluster signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1443,6 +1569,88 @@ impl ApprovalState {
         }
     }
 }
+/// What is at the other end of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ChannelKind {
+    /// Not said.
+    Unspecified = 0,
+    /// A program that is sent signed messages (Standard Webhooks).
+    Webhook = 1,
+    /// A channel of a Slack workspace.
+    Slack = 2,
+    /// A workflow of Microsoft Teams.
+    Teams = 3,
+}
+impl ChannelKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CHANNEL_KIND_UNSPECIFIED",
+            Self::Webhook => "CHANNEL_KIND_WEBHOOK",
+            Self::Slack => "CHANNEL_KIND_SLACK",
+            Self::Teams => "CHANNEL_KIND_TEAMS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CHANNEL_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "CHANNEL_KIND_WEBHOOK" => Some(Self::Webhook),
+            "CHANNEL_KIND_SLACK" => Some(Self::Slack),
+            "CHANNEL_KIND_TEAMS" => Some(Self::Teams),
+            _ => None,
+        }
+    }
+}
+/// How far it is with telling one channel of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DeliveryState {
+    /// Not said.
+    Unspecified = 0,
+    /// There is something to tell: it is tried, and tried again.
+    Waiting = 1,
+    /// It was told how the request stands, which may change.
+    Told = 2,
+    /// The agent has others there already: this one is told of once one of them ended.
+    Grouped = 3,
+    /// It was told of how the request ended, or there is nothing to tell.
+    Ended = 4,
+    /// Nobody could be told, however often it was tried.
+    GivenUp = 5,
+}
+impl DeliveryState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DELIVERY_STATE_UNSPECIFIED",
+            Self::Waiting => "DELIVERY_STATE_WAITING",
+            Self::Told => "DELIVERY_STATE_TOLD",
+            Self::Grouped => "DELIVERY_STATE_GROUPED",
+            Self::Ended => "DELIVERY_STATE_ENDED",
+            Self::GivenUp => "DELIVERY_STATE_GIVEN_UP",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DELIVERY_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "DELIVERY_STATE_WAITING" => Some(Self::Waiting),
+            "DELIVERY_STATE_TOLD" => Some(Self::Told),
+            "DELIVERY_STATE_GROUPED" => Some(Self::Grouped),
+            "DELIVERY_STATE_ENDED" => Some(Self::Ended),
+            "DELIVERY_STATE_GIVEN_UP" => Some(Self::GivenUp),
+            _ => None,
+        }
+    }
+}
 /// One command on its way into the log.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Envelope {
@@ -1458,7 +1666,7 @@ pub struct Envelope {
     /// What is wanted.
     #[prost(
         oneof = "envelope::Command",
-        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 27, 28, 32, 33, 34, 35, 36, 37, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 68, 72, 73, 74, 75, 76, 80, 81, 82, 88, 89, 96, 97, 98, 99, 104, 105, 112, 113, 114, 115, 116, 117, 128, 129, 130"
+        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 27, 28, 32, 33, 34, 35, 36, 37, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 68, 72, 73, 74, 75, 76, 80, 81, 82, 88, 89, 96, 97, 98, 99, 104, 105, 112, 113, 114, 115, 116, 117, 128, 129, 130, 144, 145, 146"
     )]
     pub command: ::core::option::Option<envelope::Command>,
 }
@@ -1577,6 +1785,12 @@ pub mod envelope {
         NoteCheckpoints(super::NoteCheckpoints),
         #[prost(message, tag = "130")]
         KeepCosignatures(super::KeepCosignatures),
+        #[prost(message, tag = "144")]
+        SetChannel(super::SetChannel),
+        #[prost(message, tag = "145")]
+        RemoveChannel(super::RemoveChannel),
+        #[prost(message, tag = "146")]
+        NoteDelivery(super::NoteDelivery),
     }
 }
 /// Who wants a command.
@@ -1643,7 +1857,7 @@ pub struct Done {
     /// The row that the command made or changed, as it is now.
     #[prost(
         oneof = "done::Result",
-        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 40, 41, 42, 48, 49, 50, 56, 57, 58, 64, 65, 66"
+        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 40, 41, 42, 48, 49, 50, 56, 57, 58, 64, 65, 66, 80, 81"
     )]
     pub result: ::core::option::Option<done::Result>,
 }
@@ -1713,6 +1927,11 @@ pub mod done {
         CheckpointsNoted(super::CheckpointsNoted),
         #[prost(message, tag = "66")]
         CosignaturesKept(super::CosignaturesKept),
+        /// Without its secrets.
+        #[prost(message, tag = "80")]
+        Channel(super::Channel),
+        #[prost(message, tag = "81")]
+        Delivery(super::Delivery),
     }
 }
 /// Keys that one command made or changed: a new one first.
@@ -2063,6 +2282,9 @@ pub struct PublishVersion {
     /// What its author says of it.
     #[prost(string, tag = "9")]
     pub message: ::prost::alloc::string::String,
+    /// The channels that its policies tell of requests for approval, by name, rising, each once.
+    #[prost(string, repeated, tag = "10")]
+    pub notify: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Puts a label at a version, or takes it away.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2863,4 +3085,79 @@ pub struct CosignaturesKept {
     /// How many entries it is over.
     #[prost(uint64, tag = "1")]
     pub size: u64,
+}
+/// Makes a channel, or changes one as a whole.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetChannel {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The channel.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// What is at its other end.
+    #[prost(enumeration = "ChannelKind", tag = "3")]
+    pub kind: i32,
+    /// Where messages go, as far as it is no secret.
+    #[prost(string, tag = "4")]
+    pub url: ::prost::alloc::string::String,
+    /// The host that messages go to.
+    #[prost(string, tag = "5")]
+    pub host: ::prost::alloc::string::String,
+    /// Slack's id of the channel.
+    #[prost(string, tag = "6")]
+    pub target: ::prost::alloc::string::String,
+    /// Slack's id of the workspace.
+    #[prost(string, tag = "7")]
+    pub workspace: ::prost::alloc::string::String,
+    /// Who may answer through it.
+    #[prost(message, repeated, tag = "8")]
+    pub people: ::prost::alloc::vec::Vec<ChannelPerson>,
+    /// What only control nodes may know.
+    #[prost(message, optional, tag = "9")]
+    pub secrets: ::core::option::Option<SealedSecrets>,
+    /// Only if this is its revision: the one that it was sealed for. Zero: only if it is new.
+    #[prost(uint64, tag = "10")]
+    pub only_if_revision: u64,
+}
+/// Takes a channel away. What was not told yet through it is given up.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveChannel {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The channel.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+/// What came of an attempt to tell a channel of a request.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NoteDelivery {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The number of the request.
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+    /// The channel.
+    #[prost(string, tag = "3")]
+    pub channel: ::prost::alloc::string::String,
+    /// How the request stood when it was tried.
+    #[prost(enumeration = "ApprovalState", tag = "4")]
+    pub told: i32,
+    /// Why it failed. Empty: it did not.
+    #[prost(string, tag = "5")]
+    pub error: ::prost::alloc::string::String,
+    /// After how many milliseconds it is tried again, if it failed.
+    #[prost(uint64, tag = "6")]
+    pub pause_ms: u64,
+    /// What the receiver calls the message. Empty: as before.
+    #[prost(string, tag = "7")]
+    pub message: ::prost::alloc::string::String,
+    /// The place of that message at the receiver. Empty: as before.
+    #[prost(string, tag = "8")]
+    pub place: ::prost::alloc::string::String,
+    /// How many requests of the agent were behind it.
+    #[prost(uint64, tag = "9")]
+    pub behind: u64,
 }

@@ -2121,6 +2121,329 @@ impl ::prost::Name for Approval {
         "/aegis.v1.Approval".into()
     }
 }
+/// Asks for a page of deliveries.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeliveryListRequest {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Only those that are `waiting`, `told`, `grouped`, `ended` or `given_up`. Empty: all.
+    #[prost(string, tag = "2")]
+    pub state: ::prost::alloc::string::String,
+    /// Only those of this channel. Empty: all.
+    #[prost(string, tag = "3")]
+    pub channel: ::prost::alloc::string::String,
+    /// How many rows are looked at at most, up to 1000. 0: 100.
+    #[prost(uint32, tag = "4")]
+    pub limit: u32,
+    /// `next` of the page before. Empty: the first page.
+    #[prost(string, tag = "5")]
+    pub cursor: ::prost::alloc::string::String,
+}
+impl ::prost::Name for DeliveryListRequest {
+    const NAME: &'static str = "DeliveryListRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.DeliveryListRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.DeliveryListRequest".into()
+    }
+}
+/// A page of deliveries.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DeliveryList {
+    /// The deliveries, those of the newest request first. With a filter a page may hold fewer than it looked at.
+    #[prost(message, repeated, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub items: ::prost::alloc::vec::Vec<Delivery>,
+    /// Leads to the next page. Empty: this was the last one.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub next: ::prost::alloc::string::String,
+}
+impl ::prost::Name for DeliveryList {
+    const NAME: &'static str = "DeliveryList";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.DeliveryList".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.DeliveryList".into()
+    }
+}
+/// What a channel was told of a request for approval, and what it is still to be told.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Delivery {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub tenant: ::prost::alloc::string::String,
+    /// The request.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub approval: ::prost::alloc::string::String,
+    /// The channel.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub channel: ::prost::alloc::string::String,
+    /// `waiting`: there is something to tell, and it is tried; `told`; `grouped`: behind other requests of the agent; `ended`; `given_up`.
+    #[prost(string, tag = "4")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub state: ::prost::alloc::string::String,
+    /// How the request stood when the channel was last told. Empty: it never was.
+    #[prost(string, tag = "5")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub told: ::prost::alloc::string::String,
+    /// When it was last told. Empty: never.
+    #[prost(string, tag = "6")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub told_at: ::prost::alloc::string::String,
+    /// Attempts since then that failed.
+    #[prost(uint64, tag = "7")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub attempts: u64,
+    /// When it is tried next. Empty: there is nothing to try.
+    #[prost(string, tag = "8")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub next_at: ::prost::alloc::string::String,
+    /// Why the last attempt failed. Empty: it did not.
+    #[prost(string, tag = "9")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub error: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Delivery {
+    const NAME: &'static str = "Delivery";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.Delivery".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.Delivery".into()
+    }
+}
+/// Names a channel.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChannelRequest {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The channel.
+    #[prost(string, tag = "2")]
+    pub channel: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ChannelRequest {
+    const NAME: &'static str = "ChannelRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.ChannelRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.ChannelRequest".into()
+    }
+}
+/// What a channel is to be.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct SetChannelRequest {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    #[serde(skip)]
+    pub tenant: ::prost::alloc::string::String,
+    /// The channel: what the `notify` of a policy says, e.g. `#payments`.
+    #[prost(string, tag = "2")]
+    #[serde(skip)]
+    pub channel: ::prost::alloc::string::String,
+    /// `webhook`, `slack` or `teams`.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub kind: ::prost::alloc::string::String,
+    /// Where messages go: `https`. For `webhook` required; for `teams` the address of the workflow, which is a secret; for `slack` the
+    /// beginning of the Web API's addresses, `<https://slack.com`> where it is empty.
+    #[prost(string, tag = "4")]
+    pub url: ::prost::alloc::string::String,
+    /// For `webhook`: `whsec_` and 24 to 64 bytes in base64, which sign messages. For `slack`: the signing secret of the app. Empty: as before.
+    #[prost(string, tag = "5")]
+    pub secret: ::prost::alloc::string::String,
+    /// For `webhook`: whether messages are signed with the secret before as well, so that a receiver can change over.
+    #[prost(bool, tag = "6")]
+    pub keep_previous: bool,
+    /// For `slack`: the bot token, `xoxb-…`. Empty: as before.
+    #[prost(string, tag = "7")]
+    pub token: ::prost::alloc::string::String,
+    /// For `slack`: the id of the channel there, e.g. `C024BE91L`.
+    #[prost(string, tag = "8")]
+    pub target: ::prost::alloc::string::String,
+    /// For `slack`: the id of the workspace, e.g. `T024BE7LD`.
+    #[prost(string, tag = "9")]
+    pub workspace: ::prost::alloc::string::String,
+    /// For `slack`: who may answer there.
+    #[prost(message, repeated, tag = "10")]
+    pub members: ::prost::alloc::vec::Vec<ChannelMember>,
+}
+impl ::prost::Name for SetChannelRequest {
+    const NAME: &'static str = "SetChannelRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.SetChannelRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.SetChannelRequest".into()
+    }
+}
+/// Somebody at the other end of a channel.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChannelMember {
+    /// Their id there, e.g. `U024BE7LH`.
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    /// The person that they are here.
+    #[prost(string, tag = "2")]
+    pub person: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ChannelMember {
+    const NAME: &'static str = "ChannelMember";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.ChannelMember".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.ChannelMember".into()
+    }
+}
+/// A way by which people are told of requests for approval. Its secrets are never shown.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Channel {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub tenant: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub name: ::prost::alloc::string::String,
+    /// `webhook`, `slack` or `teams`.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub kind: ::prost::alloc::string::String,
+    /// The host that messages go to.
+    #[prost(string, tag = "4")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub host: ::prost::alloc::string::String,
+    /// Slack's id of the channel. Empty: none.
+    #[prost(string, tag = "5")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub target: ::prost::alloc::string::String,
+    /// Slack's id of the workspace. Empty: none.
+    #[prost(string, tag = "6")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub workspace: ::prost::alloc::string::String,
+    /// Who may answer through it.
+    #[prost(message, repeated, tag = "7")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub members: ::prost::alloc::vec::Vec<ChannelMember>,
+    /// Counts its changes.
+    #[prost(uint64, tag = "8")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub revision: u64,
+    /// Who changed it last.
+    #[prost(string, tag = "9")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub by: ::prost::alloc::string::String,
+    /// When.
+    #[prost(string, tag = "10")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub at: ::prost::alloc::string::String,
+    /// Where Slack has to send what people press: a path on the HTTP port of control nodes. Empty: nothing is sent.
+    #[prost(string, tag = "11")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub callback: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Channel {
+    const NAME: &'static str = "Channel";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.Channel".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.Channel".into()
+    }
+}
+/// A page of channels.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ChannelList {
+    /// The channels, by name.
+    #[prost(message, repeated, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub items: ::prost::alloc::vec::Vec<Channel>,
+    /// Leads to the next page. Empty: this was the last one.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub next: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ChannelList {
+    const NAME: &'static str = "ChannelList";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.ChannelList".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.ChannelList".into()
+    }
+}
+/// What came of a test.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChannelTested {
+    /// Whether the message was taken.
+    #[prost(bool, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub delivered: bool,
+    /// Why not. Empty: it was.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub error: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ChannelTested {
+    const NAME: &'static str = "ChannelTested";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.ChannelTested".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.ChannelTested".into()
+    }
+}
 /// Why a call needs approval.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -4963,6 +5286,115 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("aegis.v1.Admin", "CancelApproval"));
             self.inner.unary(req, path, codec).await
         }
+        /// Lists what channels were told of a tenant's requests for approval, and what they are still to be told.
+        pub async fn list_deliveries(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeliveryListRequest>,
+        ) -> std::result::Result<tonic::Response<super::DeliveryList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/ListDeliveries",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "ListDeliveries"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists a tenant's channels.
+        pub async fn list_channels(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TenantListRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChannelList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/ListChannels",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "ListChannels"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes a channel, or changes one as a whole. What is a secret stays as it is where it is left out.
+        pub async fn set_channel(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetChannelRequest>,
+        ) -> std::result::Result<tonic::Response<super::Channel>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/SetChannel",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Admin", "SetChannel"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes a channel away that no policy in force names.
+        pub async fn remove_channel(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChannelRequest>,
+        ) -> std::result::Result<tonic::Response<super::Channel>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/RemoveChannel",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "RemoveChannel"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sends a message that asks nobody for anything, and says what came of it.
+        pub async fn test_channel(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChannelRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChannelTested>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/TestChannel",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "TestChannel"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Lists the budgets of a tenant, of its agents and of what its entries allow: as much as was asked of them lately.
         pub async fn list_budgets(
             &mut self,
@@ -6002,6 +6434,31 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::ApprovalVoteRequest>,
         ) -> std::result::Result<tonic::Response<super::Approval>, tonic::Status>;
+        /// Lists what channels were told of a tenant's requests for approval, and what they are still to be told.
+        async fn list_deliveries(
+            &self,
+            request: tonic::Request<super::DeliveryListRequest>,
+        ) -> std::result::Result<tonic::Response<super::DeliveryList>, tonic::Status>;
+        /// Lists a tenant's channels.
+        async fn list_channels(
+            &self,
+            request: tonic::Request<super::TenantListRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChannelList>, tonic::Status>;
+        /// Makes a channel, or changes one as a whole. What is a secret stays as it is where it is left out.
+        async fn set_channel(
+            &self,
+            request: tonic::Request<super::SetChannelRequest>,
+        ) -> std::result::Result<tonic::Response<super::Channel>, tonic::Status>;
+        /// Takes a channel away that no policy in force names.
+        async fn remove_channel(
+            &self,
+            request: tonic::Request<super::ChannelRequest>,
+        ) -> std::result::Result<tonic::Response<super::Channel>, tonic::Status>;
+        /// Sends a message that asks nobody for anything, and says what came of it.
+        async fn test_channel(
+            &self,
+            request: tonic::Request<super::ChannelRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChannelTested>, tonic::Status>;
         /// Lists the budgets of a tenant, of its agents and of what its entries allow: as much as was asked of them lately.
         async fn list_budgets(
             &self,
@@ -7946,6 +8403,223 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CancelApprovalSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/ListDeliveries" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListDeliveriesSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<super::DeliveryListRequest>
+                    for ListDeliveriesSvc<T> {
+                        type Response = super::DeliveryList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeliveryListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::list_deliveries(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListDeliveriesSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/ListChannels" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListChannelsSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::TenantListRequest>
+                    for ListChannelsSvc<T> {
+                        type Response = super::ChannelList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TenantListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::list_channels(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListChannelsSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/SetChannel" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetChannelSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::SetChannelRequest>
+                    for SetChannelSvc<T> {
+                        type Response = super::Channel;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetChannelRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::set_channel(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetChannelSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/RemoveChannel" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveChannelSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::ChannelRequest>
+                    for RemoveChannelSvc<T> {
+                        type Response = super::Channel;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChannelRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::remove_channel(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveChannelSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/TestChannel" => {
+                    #[allow(non_camel_case_types)]
+                    struct TestChannelSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::ChannelRequest>
+                    for TestChannelSvc<T> {
+                        type Response = super::ChannelTested;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChannelRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::test_channel(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TestChannelSvc(inner);
                         let codec = crate::codec::ExactCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -8,7 +8,8 @@ pub(crate) const BYTES_FIELDS: [&str; 2] =
     [".aegis.v1.PublishVersionRequest.bundle", ".aegis.v1.BundlePiece.data"];
 
 /// Messages that hold tokens, policies or bundles: `src/redacted.rs` writes their `Debug`.
-pub(crate) const WITHOUT_DEBUG: [&str; 6] = [
+pub(crate) const WITHOUT_DEBUG: [&str; 7] = [
+    ".aegis.v1.SetChannelRequest",
     ".aegis.v1.Approval",
     ".aegis.v1.MintedToken",
     ".aegis.v1.IssuedPersonToken",
@@ -21,10 +22,10 @@ pub(crate) const WITHOUT_DEBUG: [&str; 6] = [
 const NOT_JSON: [&str; 1] = ["BundlePiece"];
 
 /// Parts of requests: read as strictly as requests.
-const PARTS: [&str; 3] = ["PolicySource", "TokenClaim", "CanaryShare"];
+const PARTS: [&str; 4] = ["PolicySource", "TokenClaim", "CanaryShare", "ChannelMember"];
 
 /// What stands in the path of a REST operation, or is its body as it is, and so not in the JSON document.
-const OUTSIDE: [&str; 23] = [
+const OUTSIDE: [&str; 25] = [
     "UpdateTenantRequest.tenant",
     "RegisterAgentRequest.tenant",
     "UpdateAgentRequest.tenant",
@@ -42,6 +43,8 @@ const OUTSIDE: [&str; 23] = [
     "ActivateRequest.tenant",
     "RollbackRequest.tenant",
     "AdjustBudgetRequest.tenant",
+    "SetChannelRequest.tenant",
+    "SetChannelRequest.channel",
     "ApprovalVoteRequest.tenant",
     "ApprovalVoteRequest.approval",
     "AdjustOrganizationBudgetRequest.organization",
@@ -51,7 +54,7 @@ const OUTSIDE: [&str; 23] = [
 ];
 
 /// What a request cannot do without.
-const REQUIRED: [&str; 16] = [
+const REQUIRED: [&str; 17] = [
     "CreateTenantRequest.name",
     "RegisterAgentRequest.name",
     "SetAgentKeysRequest.public_keys",
@@ -64,6 +67,7 @@ const REQUIRED: [&str; 16] = [
     "AdjustBudgetRequest.unit",
     "AdjustOrganizationBudgetRequest.unit",
     "PutLabelRequest.version",
+    "SetChannelRequest.kind",
     "ActivateRequest.enforced",
     "AddMemberRequest.name",
     "AddMemberRequest.address",

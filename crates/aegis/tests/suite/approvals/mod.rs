@@ -5,6 +5,8 @@
 
 #![expect(clippy::panic, reason = "an answer that may not be ends a test")]
 
+mod channels;
+mod people;
 mod races;
 mod story;
 

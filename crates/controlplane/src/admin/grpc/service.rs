@@ -15,9 +15,9 @@ use crate::admin::caller::{self, Caller};
 use crate::admin::problem::ApiCode;
 use crate::admin::room::Place;
 use crate::admin::service::{
-    activation, agents, approvals, budgets, cluster, data_nodes, evidence, keys, labels, object_store,
-    organizations, people, person_tokens, records, revocations, roles, shards, snapshot, tenants, tokens,
-    versions, watch, whoami,
+    activation, agents, approvals, budgets, channels, cluster, data_nodes, evidence, keys, labels,
+    object_store, organizations, people, person_tokens, records, revocations, roles, shards, snapshot,
+    tenants, tokens, versions, watch, whoami,
 };
 use crate::admin::{Admin, Problem};
 
@@ -200,6 +200,11 @@ methods! {
     approve: ApprovalVoteRequest -> Approval = approvals::approve;
     reject: ApprovalVoteRequest -> Approval = approvals::reject;
     cancel_approval: ApprovalVoteRequest -> Approval = approvals::cancel;
+    list_deliveries: DeliveryListRequest -> DeliveryList = channels::deliveries;
+    list_channels: TenantListRequest -> ChannelList = channels::list;
+    set_channel: SetChannelRequest -> Channel = channels::set;
+    remove_channel: ChannelRequest -> Channel = channels::remove;
+    test_channel: ChannelRequest -> ChannelTested = channels::test;
     list_budgets: BudgetListRequest -> BudgetList = budgets::list;
     adjust_budget: AdjustBudgetRequest -> AdjustedBudget = budgets::adjust;
     list_organization_budgets: OrganizationListRequest -> BudgetList = budgets::of_organization;

@@ -36,6 +36,10 @@ fn of_refused(code: Code) -> &'static str {
         Code::VersionRetired => "Take another version, or publish the same sources again.",
         Code::VersionInForce => "Put another version into force first.",
         Code::UnknownLabel => "Look at the tenant's labels.",
+        Code::UnknownChannel => {
+            "Look at the tenant's channels; make the one that the policy names, or take it out of the policy."
+        }
+        Code::ChannelInUse => "Put a version into force first whose policies do not name the channel.",
         Code::UnknownPerson => "Look at the list of people; make the person if they are new.",
         Code::UnknownRole => "Look at which roles the person has in which scope.",
         Code::UnknownToken => "Look at the person's tokens; one that has ended is forgotten.",

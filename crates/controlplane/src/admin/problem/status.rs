@@ -39,6 +39,7 @@ fn of_refused(code: Code) -> (StatusCode, Grpc) {
         | Code::UnknownAgent
         | Code::UnknownVersion
         | Code::UnknownLabel
+        | Code::UnknownChannel
         | Code::UnknownPerson
         | Code::UnknownRole
         | Code::UnknownToken
@@ -57,6 +58,7 @@ fn of_refused(code: Code) -> (StatusCode, Grpc) {
         | Code::AgentDisabled
         | Code::VersionRetired
         | Code::VersionInForce
+        | Code::ChannelInUse
         | Code::NodeRetired
         | Code::NameDiffers
         | Code::MissingChunks

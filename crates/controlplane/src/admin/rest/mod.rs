@@ -21,6 +21,7 @@ mod activation;
 mod agents;
 mod approvals;
 mod budgets;
+mod channels;
 mod cluster;
 mod data_nodes;
 mod evidence;
@@ -46,12 +47,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::Uri;
 use tower::ServiceExt;
 
 use super::problem::ApiCode;
 use super::{Admin, Problem};
+use crate::deliveries::{callback, page};
 
 pub use openapi::document as openapi_document;
 
@@ -74,6 +76,8 @@ impl Rest {
             .method_not_allowed_fallback(other_method);
         let router = Router::new()
             .nest(BASE, api)
+            .route("/approvals/{tenant}/{approval}", get(page::show).post(page::take))
+            .route("/callbacks/slack/{tenant}/{channel}", post(callback::take))
             .route("/healthz", get(health::alive))
             .route("/readyz", get(health::ready))
             .route("/.well-known/jwks.json", get(jwks::serve))

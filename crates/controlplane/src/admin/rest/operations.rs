@@ -8,7 +8,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::path::{HttpMethod, Operation};
 
 use super::{
-    activation, agents, approvals, budgets, cluster, data_nodes, evidence, keys, labels, openapi,
+    activation, agents, approvals, budgets, channels, cluster, data_nodes, evidence, keys, labels, openapi,
     organizations, people, person_tokens, records, revocations, roles, tenants, tokens, versions, whoami,
 };
 use crate::admin::Admin;
@@ -76,6 +76,11 @@ operations! {
     "Approve": approvals::approve,
     "Reject": approvals::reject,
     "CancelApproval": approvals::cancel,
+    "ListDeliveries": channels::deliveries,
+    "ListChannels": channels::list,
+    "SetChannel": channels::set,
+    "RemoveChannel": channels::remove,
+    "TestChannel": channels::test,
     "ListBudgets": budgets::list,
     "AdjustBudget": budgets::adjust,
     "ListOrganizationBudgets": budgets::of_organization,

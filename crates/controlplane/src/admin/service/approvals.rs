@@ -13,6 +13,7 @@ use crate::admin::caller::Caller;
 use crate::admin::{Problem, form};
 use crate::command::approvals::BY_DEFAULT;
 use crate::command::{Code, Refused, who};
+use crate::control::Applied;
 use crate::state::approvals;
 
 /// Pages that are looked at for one that holds anything, where a filter leaves little: the rest is left to the next call.
@@ -110,6 +111,11 @@ fn check_state(state: &str) -> Result<(), Problem> {
 
 fn shown(caller: &Caller, row: rows::Approval) -> Approval {
     let now = *caller.admin().control().applied().borrow();
+    document(row, now)
+}
+
+/// A request as it is shown, wherever it is.
+pub(crate) fn document(row: rows::Approval, now: Applied) -> Approval {
     let state = approvals::state_name(approvals::standing(&row, now.history, now.log_time_ms)).to_owned();
     let call = row.call.unwrap_or_default();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap_or_default();

@@ -9,6 +9,7 @@ pub(crate) mod activation;
 pub(crate) mod agents;
 pub(crate) mod approvals;
 pub(crate) mod budgets;
+pub(crate) mod channels;
 pub(crate) mod cluster;
 pub(crate) mod data_nodes;
 pub(crate) mod evidence;

@@ -30,9 +30,9 @@ impl Example {
         self.path.contains("/acme") || self.path.contains("acme/")
     }
 
-    /// Whether it changes something.
+    /// Whether it changes something. To try a channel changes nothing here.
     pub(super) fn writes(&self) -> bool {
-        self.method != "GET"
+        self.method != "GET" && self.id != "TestChannel"
     }
 
     /// The path for another tenant.
@@ -233,6 +233,16 @@ examples! {
         ApprovalVoteRequest { approval: text("a-2"), reason: text("too much"), ..Default::default() };
     "CancelApproval" "POST" "/tenants/acme/approvals/a-3/cancel" json tenant one cancel_approval
         ApprovalVoteRequest { approval: text("a-3"), reason: text("not needed"), ..Default::default() };
+    "ListDeliveries" "GET" "/tenants/acme/deliveries" none tenant one list_deliveries
+        DeliveryListRequest::default();
+    "ListChannels" "GET" "/tenants/acme/channels" none tenant one list_channels listed();
+    "SetChannel" "PUT" "/tenants/acme/channels/%23payments" json tenant one set_channel
+        SetChannelRequest { channel: text("#payments"), kind: text("webhook"), url: text("https://hooks.example.com/"),
+            secret: text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), ..Default::default() };
+    "RemoveChannel" "DELETE" "/tenants/acme/channels/hook" none tenant one remove_channel
+        ChannelRequest { channel: text("hook"), ..Default::default() };
+    "TestChannel" "POST" "/tenants/acme/channels/hook/test" none tenant one test_channel
+        ChannelRequest { channel: text("hook"), ..Default::default() };
     "ListBudgets" "GET" "/tenants/acme/budgets" none tenant one list_budgets
         BudgetListRequest::default();
     "AdjustBudget" "POST" "/tenants/acme/budgets/adjust" json tenant one adjust_budget

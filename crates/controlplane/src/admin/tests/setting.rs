@@ -30,6 +30,7 @@ use crate::admin::progress::{Acknowledged, Acknowledgements};
 use crate::admin::rest::Rest;
 use crate::admin::service::person_tokens;
 use crate::admin::{Admin, Setup};
+use crate::deliveries::Sender;
 use crate::keys::{KeyKind, keyring};
 use crate::publish::build::build;
 use crate::publish::{Content, Publisher};
@@ -52,6 +53,9 @@ pub(crate) fn admin_with(
 ) -> Admin {
     let cluster_keys = Arc::new(World::cluster_keys());
     let control = world.direct.control();
+    let sender =
+        Sender::new(Arc::clone(&cluster_keys), world.clock.clone(), "https://aegis.example.com", true)
+            .expect("a client");
     Admin::new(Setup {
         publisher: Publisher::new(control.clone(), Arc::clone(&cluster_keys)),
         control,
@@ -63,6 +67,7 @@ pub(crate) fn admin_with(
         backups: Arc::new(FixedBackup),
         object_store: Arc::new(FixedStore),
         readiness: Readiness::new(standing.subscribe()),
+        sender,
     })
 }
 
@@ -341,8 +346,13 @@ impl Setting {
         world.with_role("second", "*", Role::Admin);
         let node = world.data_node(17);
         for tenant in ["acme", "globex"] {
+            let name: TenantId = tenant.parse().expect("a name");
+            world.done(
+                crate::deliveries::tests::webhook(&world, &name, "http://127.0.0.1:1/"),
+                &World::root(),
+            );
             for (id, digest) in [("a-1", 1), ("a-2", 2), ("a-3", 3)] {
-                let opening = world.opening(tenant, id, digest, &[], 1);
+                let opening = world.telling(tenant, id, digest, &["hook"]);
                 world.open_approval(proto::OpenApproval {
                     node: 17,
                     incarnation: node.incarnation,
