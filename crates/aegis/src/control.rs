@@ -10,6 +10,7 @@ use clap::Args;
 
 use crate::ended::Ended;
 use crate::output::Output;
+use crate::telemetry::LogTap;
 
 pub(crate) use config::Config;
 pub(crate) use files::Files;
@@ -36,6 +37,10 @@ A configuration; paths are relative to the file:
   key = \"certs/control-1-key.pem\"
   authorities = \"certs/ca.pem\"
 
+  [telemetry]
+  endpoint = \"https://otel.example.com:4317\"
+  authorities = \"certs/otel-ca.pem\"
+
 The first node makes the cluster: `aegis cluster init --config control.toml`, or a table `[bootstrap]` with
 `token_file`. The others start with an empty data_dir and wait until `aegis cluster add` lets them join. Certificates
 are read again when the files change and on SIGHUP. SIGTERM and SIGINT end the node in order.")]
@@ -45,6 +50,6 @@ pub(crate) struct Options {
     config: PathBuf,
 }
 
-pub(crate) fn run(options: &Options, output: Output) -> anyhow::Result<Ended> {
-    serve::run(&Config::read(&options.config)?, output)
+pub(crate) fn run(options: &Options, output: Output, tap: &LogTap) -> anyhow::Result<Ended> {
+    serve::run(&Config::read(&options.config)?, output, tap)
 }

@@ -10,6 +10,7 @@ use clap::Args;
 
 use crate::ended::Ended;
 use crate::output::Output;
+use crate::telemetry::LogTap;
 
 pub(crate) use config::Config;
 pub(crate) use serve::secret;
@@ -39,6 +40,10 @@ A configuration; paths are relative to the file:
   key = \"certs/data-1-key.pem\"
   region = \"eu\"
 
+  [telemetry]
+  endpoint = \"https://otel.example.com:4317\"
+  authorities = \"certs/otel-ca.pem\"
+
 Instead of `[control]`, a node may enforce what files say:
   [[trust]]
   issuer = \"https://issuer.example\"
@@ -57,6 +62,6 @@ pub(crate) struct Options {
     config: PathBuf,
 }
 
-pub(crate) fn run(options: &Options, output: Output) -> anyhow::Result<Ended> {
-    serve::run(&Config::read(&options.config)?, output)
+pub(crate) fn run(options: &Options, output: Output, tap: &LogTap) -> anyhow::Result<Ended> {
+    serve::run(&Config::read(&options.config)?, output, tap)
 }

@@ -21,6 +21,7 @@ use aegis_dataplane::snapshot::Snapshot;
 use aegis_identity::trust::TrustedKey;
 use aegis_model::clock::Clock;
 use aegis_model::ids::{OrgId, TenantId};
+use aegis_model::metric::Source;
 use anyhow::{Context, bail};
 use clap::Args;
 use rand::Rng;
@@ -28,10 +29,11 @@ use serde::Serialize;
 
 use crate::arguments;
 use crate::data::secret;
-use crate::ended::Ended;
+use crate::ended::{Ended, WrongUse};
 use crate::output::Output;
 use crate::signals::{Signals, Wish};
 use crate::state::{DataDir, DevNode};
+use crate::telemetry::{LogTap, Protocol, Settings, Telemetry, Who};
 use crate::token::DEV_ISSUER;
 use plane::{Listen, Plane};
 use policies::{First, Policies};
@@ -42,6 +44,7 @@ use welcome::Welcome;
 #[command(after_help = "Examples:
   aegis dev                                   with a built-in demo policy
   aegis dev --policies examples/payments      with your own; an edit is live at once
+  aegis dev --otlp-endpoint http://127.0.0.1:4317   with spans, metrics and log lines to a collector
 
 Prints a token and three commands to paste. The data directory holds the control plane's state with every version, the
 keys and the audit journal, and in admin.token what the other commands (`aegis policy versions`, `aegis tenant list`, …)
@@ -85,6 +88,28 @@ pub(crate) struct Options {
         value_parser = arguments::loopback, value_name = "ADDRESS"
     )]
     listen_control_grpc: SocketAddr,
+    /// An OpenTelemetry collector on this machine that is told of every decision, e.g. http://127.0.0.1:4317
+    #[arg(long, env = "AEGIS_OTLP_ENDPOINT", value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    otlp_endpoint: Option<String>,
+    /// How the collector is told
+    #[arg(long, env = "AEGIS_OTLP_PROTOCOL", value_enum, default_value_t, value_name = "PROTOCOL")]
+    otlp_protocol: Protocol,
+}
+
+impl Options {
+    /// Everything to the collector, if there is one.
+    fn telemetry(&self, tap: &LogTap) -> anyhow::Result<Telemetry> {
+        let settings = self.otlp_endpoint.as_deref().map(|url| Settings::to(url, self.otlp_protocol));
+        settings.as_ref().map_or(Ok(()), Settings::check).map_err(WrongUse)?;
+        let who = Who {
+            service: "aegis-dev",
+            node: "dev".to_owned(),
+            cluster: plane::cluster().to_string(),
+            region: String::new(),
+        };
+        Telemetry::start(settings.as_ref(), who, tap)
+    }
 }
 
 /// The demo tenant.
@@ -97,13 +122,16 @@ fn org() -> OrgId {
     "demo".parse().expect("a constant that is a name")
 }
 
-pub(crate) fn run(options: Options, output: Output) -> anyhow::Result<Ended> {
+pub(crate) fn run(options: Options, output: Output, tap: &LogTap) -> anyhow::Result<Ended> {
+    let telemetry = options.telemetry(tap)?;
     let data_dir = DataDir::create(&options.data_dir)?;
     let _lock = data_dir.lock()?;
     // Before the first look: an edit between the two would otherwise be missed.
     let watch = options.policies.as_deref().map(|place| Watch::start(place, data_dir.root())).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting")?;
-    runtime.block_on(with_plane(options, watch, &data_dir, output))
+    let ended = runtime.block_on(with_plane(options, watch, &data_dir, &telemetry, output));
+    telemetry.finish();
+    ended
 }
 
 /// Starts the control node, and ends it in order whatever happens.
@@ -111,12 +139,13 @@ async fn with_plane(
     options: Options,
     watch: Option<Watch>,
     data_dir: &DataDir,
+    telemetry: &Telemetry,
     output: Output,
 ) -> anyhow::Result<Ended> {
     let mut signals = Signals::listen()?;
     let listen = Listen { http: options.listen_control_http, grpc: options.listen_control_grpc };
     let mut plane = Plane::start(data_dir, listen).await?;
-    let ended = with_policies(&options, watch, &mut plane, &mut signals, data_dir, output).await;
+    let ended = with_policies(&options, watch, &mut plane, &mut signals, data_dir, telemetry, output).await;
     let closed = plane.node.shutdown().await.context("closing the control plane's storage");
     let ended = ended?;
     closed?;
@@ -129,13 +158,16 @@ async fn with_policies(
     plane: &mut Plane,
     signals: &mut Signals,
     data_dir: &DataDir,
+    telemetry: &Telemetry,
     output: Output,
 ) -> anyhow::Result<Ended> {
     let acks = plane.node.feed().acks().clone();
     let parts = plane.node.parts().clone();
     let mut policies = Policies::new(options.policies.clone(), parts, acks, data_dir.clone());
     let Some(first) = policies.load_first(output).await? else { return Ok(Ended::Refused) };
-    let mut node = start_data_node(options, plane, data_dir).await?;
+    let mut node = start_data_node(options, plane, data_dir, telemetry).await?;
+    let (of_node, of_plane) = (node.metrics(), plane.node.metrics());
+    telemetry.push(Source::new(move || [of_node.families(), of_plane.families()].concat()));
     let served = async {
         ready(&mut node, &first).await?;
         let addresses = node.addresses();
@@ -202,7 +234,12 @@ async fn until_told(
 }
 
 /// A data node that follows the control node of this process.
-async fn start_data_node(options: &Options, plane: &Plane, data_dir: &DataDir) -> anyhow::Result<Node> {
+async fn start_data_node(
+    options: &Options,
+    plane: &Plane,
+    data_dir: &DataDir,
+    telemetry: &Telemetry,
+) -> anyhow::Result<Node> {
     let key = data_dir.signing_key(true)?;
     let issuer = DEV_ISSUER.parse().expect("a constant that is an issuer");
     let control = format!("https://127.0.0.1:{}", plane.node.addresses().grpc.port());
@@ -224,6 +261,8 @@ async fn start_data_node(options: &Options, plane: &Plane, data_dir: &DataDir) -
         http: Some(options.listen_http),
         grpc: Some(options.listen_grpc),
         metrics: Some(options.listen_metrics),
+        spans: telemetry.spans(),
+        more_metrics: Some(telemetry.more_metrics()),
         ..NodeConfig::new("dev".parse()?, 0, secret(), data_dir.audit())
     };
     let mut node = Node::start(config, Snapshot::awaiting()).await.context("`aegis dev` does not start")?;

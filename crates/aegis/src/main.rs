@@ -15,6 +15,7 @@ mod config_file;
 mod logging;
 mod panics;
 mod signals;
+mod telemetry;
 
 mod listing;
 mod problems;
@@ -52,6 +53,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use crate::cli::{Cli, Command};
 use crate::ended::{Ended, WrongUse};
 use crate::output::Output;
+use crate::telemetry::LogTap;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -64,18 +66,18 @@ fn main() -> ExitCode {
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let output = Output::new(cli.global.output);
-    let ended = logging::start(&cli).and_then(|()| match output.is_sarif() && !cli.command.writes_sarif() {
+    let ended = logging::start(&cli).and_then(|tap| match output.is_sarif() && !cli.command.writes_sarif() {
         true => Err(WrongUse("only `aegis dlp scan` prints SARIF".to_owned()).into()),
-        false => run(cli, &matches, output),
+        false => run(cli, &matches, output, &tap),
     });
     ended::exit_code(ended, output)
 }
 
-fn run(cli: Cli, matches: &ArgMatches, output: Output) -> anyhow::Result<Ended> {
+fn run(cli: Cli, matches: &ArgMatches, output: Output, tap: &LogTap) -> anyhow::Result<Ended> {
     match cli.command {
-        Command::Dev(options) => dev::run(options, output),
-        Command::Control(options) => control::run(&options, output),
-        Command::Data(options) => data::run(&options, output),
+        Command::Dev(options) => dev::run(options, output, tap),
+        Command::Control(options) => control::run(&options, output, tap),
+        Command::Data(options) => data::run(&options, output, tap),
         Command::Cluster(command) => cluster::run(command, output),
         Command::Tenant(command) => tenant::run(command, output),
         Command::Agent(command) => agent::run(command, output),

@@ -25,6 +25,7 @@ use aegis_identity::trust::TrustError;
 use aegis_model::caps;
 use aegis_model::clock::Clock;
 use aegis_model::ids::ClusterId;
+use aegis_model::metric;
 use aegis_raft_store::store::{ClusterError, OpenError, Store, StoreHandle, StoreOptions};
 use aegis_raft_store::tables::StoreError;
 use aegis_raft_store::types::Peer;
@@ -77,6 +78,8 @@ pub struct NodeConfig {
     pub http_plain: bool,
     /// Where `/metrics` is served, always without TLS. It shows all tenants, so it should be loopback.
     pub metrics: Option<SocketAddr>,
+    /// What `/metrics` shows beside what the node has to tell.
+    pub more_metrics: Option<metric::Source>,
     /// Certificate, key, and who vouches for other nodes.
     pub tls: OwnedPem,
     /// What the cluster's private keys are wrapped under.
@@ -182,6 +185,7 @@ pub struct ControlNode {
     admin: Admin,
     store: StoreHandle,
     addresses: Addresses,
+    more_metrics: Option<metric::Source>,
     identity: TlsIdentity,
     http_tls: Option<HttpTls>,
     readiness: Readiness,
@@ -281,6 +285,7 @@ impl ControlNode {
             admin,
             store,
             addresses,
+            more_metrics: config.more_metrics.clone(),
             identity,
             http_tls,
             readiness,
@@ -324,6 +329,7 @@ impl ControlNode {
             acks: self.feed.acks().clone(),
             store: self.store.clone(),
             readiness: self.readiness.clone(),
+            more: self.more_metrics.clone(),
         }
     }
 

@@ -16,6 +16,7 @@ use aegis_dataplane::case::Surface;
 use aegis_dataplane::decider::{Decider, DeciderConfig};
 use aegis_dataplane::http::decide::decide;
 use aegis_dataplane::snapshot::{Snapshot, Tenant};
+use aegis_dataplane::spans::{Sampling, SpanSink};
 use aegis_identity::cache::TokenCache;
 use aegis_identity::claims::AgentClaims;
 use aegis_identity::keys::SigningKey;
@@ -28,7 +29,7 @@ use aegis_model::scope::Scope;
 use aegis_model::secret::Secret;
 use aegis_policy::ast::SourceFile;
 use aegis_policy::check::check;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::future::join_all;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -99,7 +100,7 @@ fn policy() -> String {
 const ALLOWED: &str = r#"{"tool":"tool-17","action":"create_payment","params":{"amount":4200,"vendor":"acme-4711","currency":"eur","memo":"invoice 2026-11"},"context":{"purpose":"payables","session":"s-1"}}"#;
 const DENIED: &str = r#"{"tool":"tool-17","action":"create_payment","params":{"amount":9200,"vendor":"acme-4711","currency":"eur","memo":"invoice 2026-11"},"context":{"purpose":"payables","session":"s-1"}}"#;
 
-fn decider() -> (Decider, String) {
+fn decider(spans: Option<SpanSink>) -> (Decider, String) {
     let key = SigningKey::generate(&mut StdRng::seed_from_u64(1));
     let minter = Minter::new(key, "bench".parse().expect("an issuer"));
     let trust = Trust::new([minter.trusted_key()]).expect("one key");
@@ -116,6 +117,8 @@ fn decider() -> (Decider, String) {
         clock: Clock::System,
         journal: JournalConfig { folder: "/".into(), disk: Arc::new(NoDisk), settings },
         calls_in_progress_max: 4_096,
+        spans,
+        more_metrics: None,
     };
     let decider = Decider::new(config, Snapshot::new(1, verifier, [tenant])).expect("the journal opens");
     let claims = AgentClaims {
@@ -137,7 +140,7 @@ async fn ask(decider: &Decider, token: &str, body: &[u8]) -> Vec<u8> {
 }
 
 fn walk(criterion: &mut Criterion) {
-    let (decider, token) = decider();
+    let (decider, token) = decider(None);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let text = |body: &str| String::from_utf8(runtime.block_on(ask(&decider, &token, body.as_bytes())));
     assert!(text(ALLOWED).expect("JSON").contains(r#""outcome":"allow""#));
@@ -157,6 +160,17 @@ fn walk(criterion: &mut Criterion) {
             });
         });
     }
+    // The same with a span per decision, whose queue is emptied between the calls as an exporter does it.
+    let (sink, mut spans) = SpanSink::new(Sampling::ALL);
+    let (decider, token) = self::decider(Some(sink));
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("allow/one_at_a_time_with_spans", |bench| {
+        bench.iter_batched(
+            || while spans.try_recv().is_ok() {},
+            |()| runtime.block_on(ask(&decider, &token, black_box(ALLOWED.as_bytes()))),
+            BatchSize::NumIterations(1_000),
+        );
+    });
     group.finish();
 }
 

@@ -11,6 +11,7 @@ use aegis_model::ids::AgentId;
 use aegis_model::json::JsonObject;
 use aegis_model::principal::Principal;
 use aegis_model::reason::ReasonCode;
+use aegis_model::trace::TraceContext;
 use aegis_policy::judge::Verdict;
 use serde_json::Value;
 
@@ -19,6 +20,7 @@ use crate::approvals::Redemption;
 use crate::laps::Laps;
 use crate::sensitive::{Cleaner, Findings, ResultRules};
 use crate::snapshot::{Snapshot, Tenant, Version};
+use crate::spans::CallTrace;
 
 /// By which way a call came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,8 @@ pub(crate) struct Case {
     pub(crate) source: IpAddr,
     pub(crate) call: ToolCall,
     pub(crate) laps: Laps,
+    /// Where it stands in a trace, if anybody wants to know.
+    pub(crate) trace: Option<Box<CallTrace>>,
     /// Who asks, once proven.
     pub(crate) principal: Option<Arc<Principal>>,
     /// The tenant whose policy judges, once known.
@@ -181,6 +185,11 @@ impl Case {
     /// records. Nothing where it says nothing of those: then they are kept as they are passed on.
     pub(crate) fn kept_params(&self) -> Option<&JsonObject> {
         self.stored_params.as_ref()
+    }
+
+    /// What is told of its trace to those who are asked for it.
+    pub(crate) fn passed_on(&self) -> Option<&TraceContext> {
+        self.trace.as_deref().map(CallTrace::passed_on)
     }
 
     /// Denies the call for one reason that is not a rule's.

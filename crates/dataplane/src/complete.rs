@@ -14,6 +14,7 @@ use aegis_model::completion::{Completed, Completion, Status};
 use aegis_model::money::Micros;
 use aegis_model::principal::Principal;
 use aegis_model::reason::ReasonCode;
+use aegis_model::trace::TraceContext;
 use aegis_policy::obligation::CALLS;
 use serde_json::Value;
 
@@ -34,6 +35,8 @@ pub(crate) struct Teller<'t> {
     pub(crate) token: &'t str,
     /// Another node passed it on: it is not passed on again.
     pub(crate) forwarded: bool,
+    /// What it says of its trace.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// The right to lower what a call was charged.
@@ -76,7 +79,9 @@ async fn forward(
         Elsewhere::Node(_) | Elsewhere::Nowhere | Elsewhere::Before => None,
     };
     match (known, decider.peers()) {
-        (Some(node), Some(peers)) => peers.complete(node, teller.token, completion).await,
+        (Some(node), Some(peers)) => {
+            peers.complete(node, teller.token, teller.trace.as_ref(), completion).await
+        }
         (None, _) | (_, None) => Err(unknown(elsewhere.to_string())),
     }
 }

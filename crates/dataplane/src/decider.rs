@@ -9,8 +9,10 @@ use aegis_model::call::ToolCall;
 use aegis_model::caps;
 use aegis_model::clock::{Clock, UnixNanos};
 use aegis_model::ids::AgentId;
+use aegis_model::metric::{self, Family};
 use aegis_model::reason::ReasonCode;
 use aegis_model::secret::Secret;
+use aegis_model::trace::TraceContext;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +33,9 @@ use crate::records::{JournalConfig, Records, standalone};
 use crate::replay::Replays;
 use crate::room::{Room, Seat};
 use crate::sensitive::Findings;
+use crate::serve::Traffic;
 use crate::snapshot::{Phase, ShardMap, Snapshot, Staleness, SwapRefusal, Tenant};
+use crate::spans::{SpanSink, Spans};
 use crate::tally::{Due, Source, Tally};
 use crate::tokens::TokenLink;
 
@@ -54,6 +58,8 @@ pub struct Decider {
     pub(crate) approvals: Approvals,
     /// The way to tokens; nothing without a control plane.
     pub(crate) tokens: OnceLock<TokenLink>,
+    pub(crate) spans: Spans,
+    more_metrics: Option<metric::Source>,
     policies: watch::Sender<PolicyStanding>,
     shards: watch::Sender<Arc<ShardMap>>,
     leaving: CancellationToken,
@@ -87,6 +93,10 @@ pub struct DeciderConfig {
     pub journal: JournalConfig,
     /// Most calls in progress; at most [`caps::CALLS_IN_PROGRESS_MAX`].
     pub calls_in_progress_max: usize,
+    /// Where a span per decision goes.
+    pub spans: Option<SpanSink>,
+    /// What is to be told beside the node's own metrics.
+    pub more_metrics: Option<metric::Source>,
 }
 
 /// Proof that a call found room: from before its body is read until it is answered.
@@ -94,12 +104,24 @@ pub struct DeciderConfig {
 pub struct Entry {
     _seat: Seat,
     laps: Laps,
+    caller: Option<TraceContext>,
 }
 
 impl Entry {
     /// Times the next call of the same request from now on.
     pub(crate) fn restart_watch(&mut self) {
         self.laps = Laps::start();
+    }
+
+    /// The same, from a caller who says this of its trace.
+    #[must_use]
+    pub(crate) fn traced(self, caller: Option<TraceContext>) -> Self {
+        Self { caller, ..self }
+    }
+
+    /// What the caller says of its trace.
+    pub(crate) fn caller(&self) -> Option<&TraceContext> {
+        self.caller.as_ref()
     }
 }
 
@@ -140,6 +162,8 @@ impl Decider {
             book,
             approvals: Approvals::new(),
             tokens: OnceLock::new(),
+            spans: Spans::new(config.spans, &config.secret),
+            more_metrics: config.more_metrics,
             policies: watch::Sender::new(standing),
             shards: watch::Sender::new(Arc::default()),
             leaving: CancellationToken::new(),
@@ -154,7 +178,7 @@ impl Decider {
     /// `Overloaded`. It is counted, not recorded: nobody has asked anything yet.
     pub fn enter(&self, surface: Surface) -> Result<Entry, Refused> {
         match self.room.enter() {
-            Some(seat) => Ok(Entry { _seat: seat, laps: Laps::start() }),
+            Some(seat) => Ok(Entry { _seat: seat, laps: Laps::start(), caller: None }),
             None => {
                 self.metrics.refused(ReasonCode::Overloaded, surface);
                 Err(Refused::plain(ReasonCode::Overloaded))
@@ -189,6 +213,7 @@ impl Decider {
             source,
             call,
             laps,
+            trace: self.spans.begin(entry.caller()),
             principal: None,
             tenant: None,
             version: None,
@@ -337,6 +362,13 @@ impl Decider {
     /// Cancelled once this node is about to stop.
     pub fn leaving(&self) -> &CancellationToken {
         &self.leaving
+    }
+
+    /// Everything there is to tell in numbers, as of now.
+    pub(crate) fn families(&self, traffic: &[Arc<Traffic>]) -> Vec<Family> {
+        let mut families = self.metrics.families(self, traffic);
+        families.extend(self.more_metrics.iter().flat_map(metric::Source::families));
+        families
     }
 
     /// The snapshot in force.

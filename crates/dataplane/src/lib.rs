@@ -51,6 +51,8 @@ pub mod node;
 
 pub mod feed;
 
+pub mod spans;
+
 pub use decision_id::{BadNodeName, NodeName};
 pub use records::{JournalConfig, standalone};
 pub use serve::Patience;

@@ -245,7 +245,7 @@ impl Metrics {
                 Some(decision.outcome)
             }
         };
-        self.latency.observe(outcome, laps.total_nanos(), None);
+        self.latency.observe(outcome, laps.total_nanos(), subject.exemplar());
         for (histogram, stage) in self.stages.iter().zip(Stage::ALL) {
             let nanos = laps.nanos(stage);
             if nanos > 0 {

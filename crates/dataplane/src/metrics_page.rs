@@ -36,9 +36,7 @@ impl MetricsPage {
             request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         let format = Format::accepted(accept);
         let page = match status {
-            StatusCode::OK => {
-                format.page(&self.decider.metrics.families(&self.decider, &self.traffic)).into()
-            }
+            StatusCode::OK => format.page(&self.decider.families(&self.traffic)).into(),
             _ => Bytes::new(),
         };
         reply::with_type(status, format.content_type(), page)

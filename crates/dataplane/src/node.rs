@@ -9,6 +9,7 @@ use std::time::Duration;
 use aegis_audit::journal::JournalError;
 use aegis_model::caps;
 use aegis_model::clock::Clock;
+use aegis_model::metric;
 use aegis_model::secret::Secret;
 use rustls::ServerConfig;
 use tokio::task::JoinSet;
@@ -22,8 +23,9 @@ use crate::http::HttpSurface;
 use crate::metrics_page;
 use crate::readiness::Readiness;
 use crate::records::JournalConfig;
-use crate::serve::{Life, Listener, Patience, Protocol};
+use crate::serve::{Life, Listener, Patience, Protocol, Traffic};
 use crate::snapshot::{ShardMap, Snapshot, SwapRefusal};
+use crate::spans::SpanSink;
 
 /// What a node is made from: plain data. The one thing that is opened is the journal.
 #[derive(Debug, Clone)]
@@ -54,6 +56,10 @@ pub struct NodeConfig {
     pub calls_in_progress_max: usize,
     /// How long the parties of a connection may take.
     pub patience: Patience,
+    /// Where a span per decision goes. Nothing: there are none.
+    pub spans: Option<SpanSink>,
+    /// What `/metrics` shows beside what the node has to tell.
+    pub more_metrics: Option<metric::Source>,
 }
 
 impl NodeConfig {
@@ -73,6 +79,8 @@ impl NodeConfig {
             body_bytes_max: caps::BODY_BYTES_MAX,
             calls_in_progress_max: caps::CALLS_IN_PROGRESS_MAX,
             patience: Patience::default(),
+            spans: None,
+            more_metrics: None,
         }
     }
 }
@@ -95,6 +103,7 @@ pub struct Node {
     addresses: Addresses,
     readiness: Readiness,
     life: Life,
+    traffic: Vec<Arc<Traffic>>,
     /// Tasks that run as long as the node does; each returns its name.
     tasks: JoinSet<&'static str>,
     drain: Duration,
@@ -146,6 +155,8 @@ impl Node {
             clock: config.clock,
             journal: config.journal,
             calls_in_progress_max: config.calls_in_progress_max,
+            spans: config.spans,
+            more_metrics: config.more_metrics,
         };
         let opened = tokio::task::spawn_blocking(|| Decider::new(decider, snapshot)).await;
         let decider = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
@@ -166,11 +177,13 @@ impl Node {
             addresses,
             readiness,
             life,
+            traffic: Vec::new(),
             tasks: JoinSet::new(),
             drain: config.patience.drain,
         };
         let traffic = [&http, &grpc, &metrics].into_iter().flatten().map(|(listener, _)| listener.traffic());
-        let traffic = traffic.collect();
+        let traffic: Vec<Arc<Traffic>> = traffic.collect();
+        node.traffic.clone_from(&traffic);
         let budget = ByteBudget::new(caps::BODY_BYTES_IN_PROGRESS_MAX);
         let body_bytes_max = config.body_bytes_max.clamp(1, caps::BODY_BYTES_MAX);
         let patience = config.patience;
@@ -197,6 +210,12 @@ impl Node {
     /// Whether it takes calls.
     pub fn is_ready(&self) -> bool {
         self.readiness.is_ready()
+    }
+
+    /// What it has to tell in numbers: what `/metrics` shows.
+    pub fn metrics(&self) -> metric::Source {
+        let (decider, traffic) = (Arc::clone(&self.decider), self.traffic.clone());
+        metric::Source::new(move || decider.families(&traffic))
     }
 
     /// The decision point behind the surfaces.
@@ -338,12 +357,7 @@ impl Node {
         self.life.tasks.spawn(report_health(reporter, self.readiness.clone()));
     }
 
-    fn serve_metrics(
-        &mut self,
-        listener: Listener,
-        traffic: Vec<Arc<crate::serve::Traffic>>,
-        patience: Patience,
-    ) {
+    fn serve_metrics(&mut self, listener: Listener, traffic: Vec<Arc<Traffic>>, patience: Patience) {
         let page = Arc::new(metrics_page::MetricsPage::new(Arc::clone(&self.decider), traffic));
         let life = self.life.clone();
         self.tasks.spawn(async move {

@@ -8,6 +8,7 @@ use aegis_model::caps;
 use aegis_model::completion::{Completed, Completion};
 use aegis_model::reason::ReasonCode;
 use aegis_model::secret::Secret;
+use aegis_model::trace::TraceContext;
 use aegis_proto::convert;
 use aegis_proto::status::reason_of;
 use aegis_proto::v1::decision_client::DecisionClient;
@@ -48,6 +49,7 @@ impl Peers {
         &self,
         node: &ShardNode,
         token: &str,
+        trace: Option<&TraceContext>,
         completion: &Completion,
     ) -> Result<Completed, Refused> {
         let unreached = |cause: &dyn std::fmt::Display| {
@@ -64,6 +66,7 @@ impl Peers {
         let metadata = request.metadata_mut();
         metadata.insert(FORWARDED_METADATA, AsciiMetadataValue::from_static("1"));
         metadata.insert("authorization", bearer(token)?);
+        pass_on(trace, metadata);
         let mut client = DecisionClient::new(channel).max_decoding_message_size(caps::BODY_BYTES_MAX);
         let told = tokio::time::timeout(Duration::from_millis(caps::FORWARD_MS), client.complete(request));
         match told.await {
@@ -89,6 +92,18 @@ impl Peers {
     }
 }
 
+/// Tells whoever is asked to which trace the question belongs.
+pub(crate) fn pass_on(trace: Option<&TraceContext>, metadata: &mut MetadataMap) {
+    let Some(trace) = trace else { return };
+    // Both were read as visible ASCII, or made here.
+    if let Ok(parent) = trace.parent().parse() {
+        metadata.insert("traceparent", parent);
+    }
+    if let (false, Ok(state)) = (trace.state.is_empty(), trace.state.parse()) {
+        metadata.insert("tracestate", state);
+    }
+}
+
 fn bearer(token: &str) -> Result<AsciiMetadataValue, Refused> {
     let value = Secret::new(format!("Bearer {token}"));
     let mut value: AsciiMetadataValue =
@@ -110,6 +125,22 @@ fn refusal(status: &Status) -> Option<Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_is_asked_is_told_the_trace() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let told = |state: &str| {
+            let mut metadata = MetadataMap::new();
+            pass_on(TraceContext::read(parent, state).ok().as_ref(), &mut metadata);
+            let text = |name: &str| metadata.get(name).map(|value| value.to_str().unwrap().to_owned());
+            (text("traceparent"), text("tracestate"))
+        };
+        assert_eq!(told("k=v, l=w"), (Some(parent.to_owned()), Some("k=v, l=w".to_owned())));
+        assert_eq!(told(""), (Some(parent.to_owned()), None));
+        let mut metadata = MetadataMap::new();
+        pass_on(None, &mut metadata);
+        assert!(metadata.is_empty());
+    }
 
     #[test]
     fn what_another_node_refuses_for_is_said_as_it_said_it() {

@@ -34,6 +34,7 @@ use crate::decider::{Decider, DeciderConfig};
 use crate::limits::testing::{Leader, TestBook};
 use crate::records::JournalConfig;
 use crate::snapshot::{Snapshot, Tenant};
+use crate::spans::SpanSink;
 use crate::walk::walk;
 
 /// The moment at which every test begins.
@@ -66,6 +67,20 @@ impl Bench {
         calls_in_progress_max: usize,
         disk: Arc<dyn Disk>,
     ) -> Self {
+        Self::made(judge, calls_in_progress_max, disk, None)
+    }
+
+    /// The same as [`Self::new`], with a span per decision.
+    pub(crate) fn with_spans(judge: fn(&Question<'_>) -> Verdict, spans: SpanSink) -> Self {
+        Self::made(judge, 100, Arc::new(SystemDisk), Some(spans))
+    }
+
+    fn made(
+        judge: fn(&Question<'_>) -> Verdict,
+        calls_in_progress_max: usize,
+        disk: Arc<dyn Disk>,
+        spans: Option<SpanSink>,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let minter =
             Minter::new(SigningKey::generate(&mut StdRng::seed_from_u64(1)), "test".parse().unwrap());
@@ -79,6 +94,8 @@ impl Bench {
             clock: clock.clone(),
             journal: JournalConfig { disk, ..folder.path().join("audit").into() },
             calls_in_progress_max,
+            spans,
+            more_metrics: None,
         };
         let snapshot = Snapshot::new(1, verifier.clone(), [Tenant::planted("acme", policy(1), judge)]);
         let decider = Decider::new(config, snapshot).expect("the journal can be opened");
@@ -95,6 +112,8 @@ impl Bench {
             clock: bench.clock.clone(),
             journal: bench.folder.path().join("awaiting").into(),
             calls_in_progress_max: 100,
+            spans: None,
+            more_metrics: None,
         };
         let decider = Decider::new(config, Snapshot::awaiting()).expect("the journal can be opened");
         Self { decider, ..bench }

@@ -35,6 +35,7 @@ pub(crate) async fn walk_and_wait(
     let first = walk(decider, decider.receive(&entry, surface, source, token, None, call)).await;
     let (Some(id), Some(_place)) = (pending(&first), decider.approvals.place()) else { return first };
     let Some(tenant) = tenant(decider, token) else { return first };
+    let caller = entry.caller().cloned();
     drop(entry);
     let watched = tokio::select! {
         watched = decider.approvals.watch(&tenant, &id, wait) => watched,
@@ -49,7 +50,7 @@ pub(crate) async fn walk_and_wait(
         _ => (Resumed::Ended, None),
     };
     let entry = match decider.enter(surface) {
-        Ok(entry) => entry,
+        Ok(entry) => entry.traced(caller),
         Err(refused) => return Answer::Refused(refused),
     };
     let call = ToolCall { override_token, ..again };

@@ -269,6 +269,28 @@ pub const TOOL_SERIES_MAX: usize = 1_000;
 /// Most budgets that a control node shows in its metrics: four series each. More: left out, and counted.
 pub const BUDGET_SERIES_MAX: usize = 500;
 
+/// Most spans that wait for the exporter: two seconds of decisions at ten thousand a second, less than 16 MiB. More: dropped, and
+/// counted.
+pub const SPAN_QUEUE_MAX: usize = 1 << 14;
+
+/// Most lines of the log that wait for the exporter. More: dropped, and counted.
+pub const LOG_QUEUE_MAX: usize = 1 << 12;
+
+/// Most spans, or lines of the log, in one message to a collector.
+pub const TELEMETRY_BATCH_MAX: usize = 1 << 11;
+
+/// Longest that a collector may take to answer one message, in seconds.
+pub const TELEMETRY_ANSWER_SECONDS: u64 = 10;
+
+/// Longest that a node that stops waits until a collector has what is left, in seconds. What is left then is dropped.
+pub const TELEMETRY_FLUSH_SECONDS: u64 = 3;
+
+/// Most reasons that a span names. More: left out; the record has them.
+pub const SPAN_REASONS_MAX: usize = 16;
+
+/// Longest value of a line of the log that is exported, in bytes. Longer: cut.
+pub const LOG_VALUE_BYTES_MAX: usize = 4 << 10;
+
 /// Longest `tracestate` that is kept and passed on, in bytes: what W3C Trace Context asks for at least. Longer: left out.
 pub const TRACE_STATE_BYTES_MAX: usize = 512;
 

@@ -1,7 +1,32 @@
 //! What a node tells of itself in numbers, whatever form the numbers travel in.
 
+use std::fmt;
+use std::sync::Arc;
+
 use crate::clock::UnixNanos;
 use crate::trace::{SpanId, TraceId};
+
+/// Where metrics come from: asked whenever they are wanted. Cheap to clone.
+#[derive(Clone)]
+pub struct Source(Arc<dyn Fn() -> Vec<Family> + Send + Sync>);
+
+impl Source {
+    /// One that is asked by calling `families`.
+    pub fn new(families: impl Fn() -> Vec<Family> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(families))
+    }
+
+    /// The metrics as of now.
+    pub fn families(&self) -> Vec<Family> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Source")
+    }
+}
 
 /// One metric: all its series.
 #[derive(Debug, Clone, PartialEq)]

@@ -144,6 +144,8 @@ impl Debug for DecideStreamRequest {
             .field("correlation_id", &self.correlation_id)
             .field("token", &present(&self.token))
             .field("request", &self.request)
+            .field("traceparent", &self.traceparent)
+            .field("tracestate", &self.tracestate)
             .finish()
     }
 }
@@ -218,8 +220,12 @@ mod tests {
             override_token: "KEEP-OUT".to_owned(),
             ..Default::default()
         };
-        let framed =
-            DecideStreamRequest { correlation_id: 1, token: "KEEP-OUT".to_owned(), request: Some(request) };
+        let framed = DecideStreamRequest {
+            correlation_id: 1,
+            token: "KEEP-OUT".to_owned(),
+            request: Some(request),
+            ..Default::default()
+        };
         let response = DecideResponse {
             params: r#"{"ssn":"KEEP-OUT"}"#.into(),
             explanation: r#""KEEP-OUT""#.into(),

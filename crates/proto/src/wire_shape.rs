@@ -162,6 +162,8 @@ pub const DECIDE_STREAM_REQUEST: Shape = Shape {
         Field { tag: 1, kind: Kind::Varint },
         Field { tag: 2, kind: Kind::Bytes },
         Field { tag: 3, kind: Kind::Message(&DECIDE_REQUEST) },
+        Field { tag: 4, kind: Kind::Bytes },
+        Field { tag: 5, kind: Kind::Bytes },
     ],
 };
 
@@ -275,6 +277,8 @@ mod tests {
             correlation_id: u64::MAX,
             token: "t".to_owned(),
             request: Some(call()),
+            traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned(),
+            tracestate: "k=v".to_owned(),
         };
         assert_eq!(check(&framed.encode_to_vec(), &DECIDE_STREAM_REQUEST), Ok(()));
     }

@@ -83,8 +83,12 @@ impl DecisionStream {
         let (sender, receiver) = oneshot::channel();
         inner.waiting.add(correlation_id, sender).map_err(SdkError::StreamClosed)?;
         let _forget = Forget { waiting: &inner.waiting, correlation_id };
-        let message =
-            v1::DecideStreamRequest { correlation_id, token: token.expose().clone(), request: Some(request) };
+        let message = v1::DecideStreamRequest {
+            correlation_id,
+            token: token.expose().clone(),
+            request: Some(request),
+            ..v1::DecideStreamRequest::default()
+        };
         // A failure to send is told by the reader as well, with its reason.
         let _ = inner.outgoing.send(message).await;
         match receiver.await {

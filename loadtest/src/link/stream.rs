@@ -60,6 +60,7 @@ impl Link for StreamLink {
             correlation_id: number,
             token: self.token.as_ref().to_owned(),
             request: Some(self.messages[self.calls.turn(number)].clone()),
+            ..DecideStreamRequest::default()
         };
         self.requests.send(message).await.map_err(|_| ended())?;
         match answered.await {

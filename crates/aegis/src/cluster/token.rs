@@ -51,7 +51,7 @@ pub(super) fn offline<T>(
 ) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting")?;
     runtime.block_on(async {
-        let node = start(config, &mut config.files()).await?;
+        let node = start(config, &mut config.files(), None).await?;
         let done = work(&node).await;
         let closed = node.shutdown().await.context("closing the node's storage");
         let done = done?;

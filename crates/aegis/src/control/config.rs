@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Files;
 use crate::config_file;
+use crate::telemetry::{Settings, Who};
 
 /// What a control node runs with. Every path is absolute once it is read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub(crate) struct Config {
     #[serde(default)]
     pub(crate) listen: Listen,
     pub(crate) tls: Tls,
+    /// Where telemetry goes. Nothing: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) telemetry: Option<Settings>,
     /// Where bundles are published for stock OPAs.
     #[serde(default)]
     pub(crate) store: Option<StoreConfig>,
@@ -146,6 +150,16 @@ impl Config {
         config_file::read(path, Self::parse)
     }
 
+    /// What collectors know this node by.
+    pub(crate) fn who(&self) -> Who {
+        Who {
+            service: "aegis-control",
+            node: self.node.clone(),
+            cluster: self.cluster.to_string(),
+            region: String::new(),
+        }
+    }
+
     /// The files of the node's certificate.
     pub(crate) fn files(&self) -> Files {
         Files::new(&self.tls.certificate, &self.tls.key, &self.tls.authorities)
@@ -171,6 +185,9 @@ impl Config {
             Some(store) => store.secret_files.values_mut().for_each(at),
             none => *none = Some(StoreConfig::folder(&self.data_dir.join("bundles"))),
         }
+        if let Some(telemetry) = &mut self.telemetry {
+            telemetry.anchor(folder);
+        }
         if let Some(bootstrap) = &mut self.bootstrap {
             at(&mut bootstrap.token_file);
         }
@@ -189,6 +206,7 @@ impl Config {
 
     fn check(&self) -> Result<(), String> {
         self.witnesses()?;
+        self.telemetry.as_ref().map_or(Ok(()), Settings::check)?;
         if self.cluster_keys.is_empty() {
             return Err("no cluster key is named: add `cluster_keys`".to_owned());
         }

@@ -10,6 +10,7 @@ use aegis_controlplane::node::{ControlNode, NodeConfig};
 use aegis_controlplane::raft::timings::Timings;
 use aegis_controlplane::state::meta;
 use aegis_model::clock::Clock;
+use aegis_model::metric::Source;
 use anyhow::{Context, bail};
 use serde_json::json;
 
@@ -19,19 +20,24 @@ use crate::ended::{Ended, WrongUse};
 use crate::output::Output;
 use crate::signals::{Signals, Wish};
 use crate::state::{Readers, write_whole};
+use crate::telemetry::{LogTap, Telemetry};
 
 /// How often it is looked whether certificates have changed.
 const LOOK: Duration = Duration::from_secs(2);
 
-pub(super) fn run(config: &Config, output: Output) -> anyhow::Result<Ended> {
+pub(super) fn run(config: &Config, output: Output, tap: &LogTap) -> anyhow::Result<Ended> {
+    let telemetry = Telemetry::start(config.telemetry.as_ref(), config.who(), tap)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting")?;
-    runtime.block_on(serve(config, output))
+    let ended = runtime.block_on(serve(config, &telemetry, output));
+    telemetry.finish();
+    ended
 }
 
-async fn serve(config: &Config, output: Output) -> anyhow::Result<Ended> {
+async fn serve(config: &Config, telemetry: &Telemetry, output: Output) -> anyhow::Result<Ended> {
     let mut signals = Signals::listen()?;
     let mut files = config.files();
-    let mut node = start(config, &mut files).await?;
+    let mut node = start(config, &mut files, Some(telemetry.more_metrics())).await?;
+    telemetry.push(node.metrics().source());
     let begun = begin(config, &node, output).await;
     let ended = match begun {
         Ok(()) => until_told(&mut node, &mut signals, &mut files, config, output).await,
@@ -47,14 +53,22 @@ async fn serve(config: &Config, output: Output) -> anyhow::Result<Ended> {
 ///
 /// # Errors
 /// A file cannot be used, or the node does not start.
-pub(crate) async fn start(config: &Config, files: &mut Files) -> anyhow::Result<ControlNode> {
-    ControlNode::start(node_config(config, files)?)
+pub(crate) async fn start(
+    config: &Config,
+    files: &mut Files,
+    more_metrics: Option<Source>,
+) -> anyhow::Result<ControlNode> {
+    ControlNode::start(node_config(config, files, more_metrics)?)
         .await
         .with_context(|| format!("`{}` does not start", config.node))
 }
 
 /// What a node is started from.
-fn node_config(config: &Config, files: &mut Files) -> anyhow::Result<NodeConfig> {
+fn node_config(
+    config: &Config,
+    files: &mut Files,
+    more_metrics: Option<Source>,
+) -> anyhow::Result<NodeConfig> {
     let shelf = config.store.as_ref().map(|store| store.open()).transpose()?;
     Ok(NodeConfig {
         name: config.node.clone(),
@@ -66,6 +80,7 @@ fn node_config(config: &Config, files: &mut Files) -> anyhow::Result<NodeConfig>
         public_url: config.public_url.clone(),
         http_plain: config.listen.http_plain,
         metrics: Some(config.listen.metrics),
+        more_metrics,
         tls: files.read()?,
         cluster_keys: Arc::new(ClusterKeys::read(&config.cluster_keys)?),
         shelf,

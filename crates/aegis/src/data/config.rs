@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config_file;
 use crate::state::AUDIT_DIR;
+use crate::telemetry::{Settings, Who};
 
 /// What a data node runs with. Every path is absolute once it is read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,9 @@ pub(crate) struct Config {
     pub(crate) listen: Listen,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<Tls>,
+    /// Where telemetry goes. Nothing: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) telemetry: Option<Settings>,
     /// The control plane that says what is enforced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) control: Option<Control>,
@@ -164,6 +168,18 @@ impl Default for Listen {
 }
 
 impl Config {
+    /// What collectors know this node by.
+    pub(crate) fn who(&self) -> Who {
+        let control = self.control.as_ref();
+        let cluster = control.and_then(|control| control.cluster.as_ref());
+        Who {
+            service: "aegis-data",
+            node: self.node.to_string(),
+            cluster: cluster.map(ClusterId::to_string).unwrap_or_default(),
+            region: control.map(|control| control.region.clone()).unwrap_or_default(),
+        }
+    }
+
     /// Reads the file at `path`.
     ///
     /// # Errors
@@ -199,6 +215,9 @@ impl Config {
             at(&mut control.key);
             control.peer_authorities.iter_mut().for_each(at);
         }
+        if let Some(telemetry) = &mut self.telemetry {
+            telemetry.anchor(folder);
+        }
         self.trust.iter_mut().for_each(|trust| at(&mut trust.key));
         self.tenants.iter_mut().for_each(|tenant| at(&mut tenant.policies));
     }
@@ -216,6 +235,7 @@ impl Config {
         };
         within("body_bytes_max", self.body_bytes_max, caps::BODY_BYTES_MAX)?;
         within("calls_in_progress_max", self.calls_in_progress_max, caps::CALLS_IN_PROGRESS_MAX)?;
+        self.telemetry.as_ref().map_or(Ok(()), Settings::check)?;
         if let Some(control) = &self.control {
             return self.check_fed(control);
         }
@@ -289,6 +309,23 @@ mod tests {
         );
         let shown = toml::to_string(&config).unwrap();
         assert_eq!(Config::parse(&shown, Path::new("/elsewhere")).unwrap(), config);
+    }
+
+    #[test]
+    fn telemetry_is_read_with_its_defaults_and_shown() {
+        let text = format!(
+            "{WHOLE}[telemetry]\nendpoint = 'https://otel:4317'\nauthorities = 'otel.pem'\n\
+                            header_files = {{ authorization = 'otel.token' }}\n"
+        );
+        let config = Config::parse(&text, Path::new("/etc/aegis")).unwrap();
+        let telemetry = config.telemetry.as_ref().unwrap();
+        assert_eq!(telemetry.authorities.as_deref(), Some(Path::new("/etc/aegis/otel.pem")));
+        assert_eq!(telemetry.header_files["authorization"], Path::new("/etc/aegis/otel.token"));
+        assert!(telemetry.traces && telemetry.metrics && telemetry.logs);
+        let shown = toml::to_string(&config).unwrap();
+        assert_eq!(Config::parse(&shown, Path::new("/elsewhere")).unwrap(), config);
+        assert!(problem(&text.replace("https", "http")).contains("in the clear"));
+        assert!(problem(&text.replace("authorities", "authoritys")).contains("unknown field"));
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::policy;
 use crate::problems::Problems;
 use crate::signals::{Signals, Wish};
 use crate::state::{DataDir, read_bounded};
+use crate::telemetry::{LogTap, Telemetry};
 use crate::token::read_public_key;
 
 /// Larger than any PEM file of a node.
@@ -35,24 +36,38 @@ const PEM_BYTES_MAX: usize = 4 << 20;
 /// How often it is looked whether the certificates of the feed have changed.
 const LOOK: Duration = Duration::from_secs(2);
 
-pub(super) fn run(config: &Config, output: Output) -> anyhow::Result<Ended> {
+pub(super) fn run(config: &Config, output: Output, tap: &LogTap) -> anyhow::Result<Ended> {
     let data_dir = DataDir::create(&config.data_dir)?;
     let _lock = data_dir.lock()?;
-    match &config.control {
-        Some(control) => fed(config, control, &data_dir, output),
-        None => from_files(config, &data_dir, output),
-    }
+    let telemetry = Telemetry::start(config.telemetry.as_ref(), config.who(), tap)?;
+    let ended = match &config.control {
+        Some(control) => fed(config, control, &data_dir, &telemetry, output),
+        None => from_files(config, &data_dir, &telemetry, output),
+    };
+    telemetry.finish();
+    ended
 }
 
 /// A node that follows a control plane, which also counts its starts.
-fn fed(config: &Config, control: &Control, data_dir: &DataDir, output: Output) -> anyhow::Result<Ended> {
+fn fed(
+    config: &Config,
+    control: &Control,
+    data_dir: &DataDir,
+    telemetry: &Telemetry,
+    output: Output,
+) -> anyhow::Result<Ended> {
     let (feed, certificates) = feed::open(config, control, trusted_keys(config)?, data_dir)?;
-    let node_config = node_config(config, data_dir, 0)?;
+    let node_config = node_config(config, data_dir, telemetry, 0)?;
     let source = Source::Feed(Box::new(feed), certificates);
-    runtime()?.block_on(serve(node_config, source, config, output))
+    runtime()?.block_on(serve(node_config, source, config, telemetry, output))
 }
 
-fn from_files(config: &Config, data_dir: &DataDir, output: Output) -> anyhow::Result<Ended> {
+fn from_files(
+    config: &Config,
+    data_dir: &DataDir,
+    telemetry: &Telemetry,
+    output: Output,
+) -> anyhow::Result<Ended> {
     let mut numbers = data_dir.numbers()?;
     let incarnation = numbers.next_incarnation()?;
     let mut enforced = Enforced::new(verifier(config)?, numbers);
@@ -63,8 +78,8 @@ fn from_files(config: &Config, data_dir: &DataDir, output: Output) -> anyhow::Re
     if !complete {
         return Ok(Ended::Refused);
     }
-    let node_config = node_config(config, data_dir, incarnation)?;
-    runtime()?.block_on(serve(node_config, Source::Files(enforced), config, output))
+    let node_config = node_config(config, data_dir, telemetry, incarnation)?;
+    runtime()?.block_on(serve(node_config, Source::Files(enforced), config, telemetry, output))
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
@@ -123,7 +138,12 @@ fn trusted_keys(config: &Config) -> anyhow::Result<Vec<TrustedKey>> {
     keys.collect()
 }
 
-fn node_config(config: &Config, data_dir: &DataDir, incarnation: u64) -> anyhow::Result<NodeConfig> {
+fn node_config(
+    config: &Config,
+    data_dir: &DataDir,
+    telemetry: &Telemetry,
+    incarnation: u64,
+) -> anyhow::Result<NodeConfig> {
     let journal = config.audit_dir.clone().unwrap_or_else(|| data_dir.audit());
     Ok(NodeConfig {
         http: Some(config.listen.http),
@@ -133,6 +153,8 @@ fn node_config(config: &Config, data_dir: &DataDir, incarnation: u64) -> anyhow:
         public_url: config.public_url.clone(),
         body_bytes_max: config.body_bytes_max,
         calls_in_progress_max: config.calls_in_progress_max,
+        spans: telemetry.spans(),
+        more_metrics: Some(telemetry.more_metrics()),
         ..NodeConfig::new(config.node.clone(), incarnation, secret(), journal)
     })
 }
@@ -159,6 +181,7 @@ async fn serve(
     node_config: NodeConfig,
     source: Source,
     config: &Config,
+    telemetry: &Telemetry,
     output: Output,
 ) -> anyhow::Result<Ended> {
     let mut signals = Signals::listen()?;
@@ -180,6 +203,7 @@ async fn serve(
             (node, Rereads::Certificates(certificates))
         }
     };
+    telemetry.push(node.metrics());
     let mut ready = node.is_ready();
     tell(if ready { "ready" } else { "started" }, &node, config, output);
     let mut looks = tokio::time::interval(LOOK);

@@ -166,6 +166,7 @@ fn node_config(
         public_url: None,
         http_plain: true,
         metrics: None,
+        more_metrics: None,
         tls: OwnedPem {
             chain: issued.chain.into_bytes(),
             key: Secret::new(issued.key.expose().clone().into_bytes()),

@@ -17,5 +17,6 @@ mod kills;
 mod limits;
 mod policy;
 mod reload;
+mod telemetry;
 mod token;
 mod witness;

@@ -300,6 +300,11 @@ impl Node {
         drop(self.process.take().expect("it runs"));
     }
 
+    /// Where its metrics are.
+    pub(crate) fn metrics(&self) -> SocketAddr {
+        self.metrics.expect("it runs")
+    }
+
     /// How far the state of a control node has come, as it tells beside its metrics.
     pub(crate) fn state(&self) -> Value {
         let answer = get(self.metrics.expect("it runs"), "/state");

@@ -232,6 +232,16 @@ pub(crate) fn get(http: SocketAddr, path: &str) -> Answer {
     exchange(http, &format!("GET {path} HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n\r\n"))
 }
 
+/// The same of something that may not answer yet.
+pub(crate) fn try_get(http: SocketAddr, path: &str) -> std::io::Result<Answer> {
+    try_exchange(http, &format!("GET {path} HTTP/1.0\r\nHost: {http}\r\nConnection: close\r\n\r\n"))
+}
+
+/// What is answered to a request as it stands.
+pub(crate) fn raw(http: SocketAddr, request: &str) -> Answer {
+    exchange(http, request)
+}
+
 /// The same, as an agent.
 pub(crate) fn get_with_token(http: SocketAddr, path: &str, token: &str) -> Answer {
     let head = format!("GET {path} HTTP/1.1\r\nHost: {http}\r\nAuthorization: Bearer {token}");

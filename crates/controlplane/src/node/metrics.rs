@@ -4,7 +4,7 @@ mod state;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aegis_model::metric::Family;
+use aegis_model::metric::{Family, Source};
 use aegis_proto::exposition::Format;
 use aegis_raft_store::store::StoreHandle;
 use axum::Router;
@@ -24,6 +24,7 @@ pub struct Metrics {
     pub(super) acks: Acks,
     pub(super) store: StoreHandle,
     pub(super) readiness: Readiness,
+    pub(super) more: Option<Source>,
 }
 
 /// Answers scrapes.
@@ -54,7 +55,13 @@ impl Metrics {
         if self.parts.raft.leads() {
             state::families(&mut page, &self.parts);
         }
+        page.0.extend(self.more.iter().flat_map(Source::families));
         page.0
+    }
+
+    /// The same as a source, for those who know nothing of control nodes.
+    pub fn source(self) -> Source {
+        Source::new(move || self.families())
     }
 
     fn own(&self, page: &mut Page) {

@@ -8,15 +8,18 @@ use std::time::Duration;
 use aegis_model::caps;
 use aegis_model::ids::TenantId;
 use aegis_model::metric::Family;
+use aegis_model::trace::TraceContext;
 use aegis_proto::v1;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit, mpsc};
 use tokio::time::{Instant, timeout_at};
+use tonic::Request;
 
 use super::counts::{Counts, Question};
 use super::link::{ApprovalLink, Unanswered};
 use super::redemption::Redemption;
 use crate::limits::{Book, Identity};
+use crate::peers::pass_on;
 
 /// Approvals, as far as this node has a control plane. Shared by all calls.
 #[derive(Debug)]
@@ -92,12 +95,16 @@ impl Approvals {
     }
 
     /// Asks for approval of a call, or joins the request that does.
-    pub(crate) async fn open(&self, opening: Opening) -> Result<v1::ApprovalStanding, Unreachable> {
+    pub(crate) async fn open(
+        &self,
+        opening: Opening,
+        trace: Option<&TraceContext>,
+    ) -> Result<v1::ApprovalStanding, Unreachable> {
         let (desk, node) = self.desk()?;
         let opening = v1::ApprovalOpening { node: Some(node), ..opening };
         let deadline = Instant::now() + Duration::from_millis(caps::APPROVAL_LINK_MS);
         let asked = desk.link.ask(deadline, ATTEMPT, |mut client| {
-            let opening = opening.clone();
+            let opening = traced(opening.clone(), trace);
             async move { client.open_approval(opening).await }
         });
         let answer = asked.await.map_err(Unreachable::from);
@@ -112,6 +119,7 @@ impl Approvals {
         id: &str,
         digest: &[u8; 32],
         entry_digest: &[u8; 32],
+        trace: Option<&TraceContext>,
     ) -> Result<Redeemed, Unreachable> {
         let (desk, node) = self.desk()?;
         let deadline = Instant::now() + Duration::from_millis(caps::APPROVAL_LINK_MS);
@@ -137,7 +145,7 @@ impl Approvals {
         // Before it is asked for: a client that goes away, or an answer that never comes, must not use it up.
         let redemption = Redemption::new(back, desk.returns.clone());
         let asked = desk.link.ask(deadline, ATTEMPT, |mut client| {
-            let question = question.clone();
+            let question = traced(question.clone(), trace);
             async move { client.redeem_approval(question).await }
         });
         let answer = asked.await.map_err(Unreachable::from);
@@ -244,6 +252,13 @@ impl Desk {
         name.copy_from_slice(&digest[..16]);
         name
     }
+}
+
+/// A question that belongs to a trace.
+fn traced<T>(question: T, trace: Option<&TraceContext>) -> Request<T> {
+    let mut request = Request::new(question);
+    pass_on(trace, request.metadata_mut());
+    request
 }
 
 const ATTEMPT: Duration = Duration::from_millis(caps::APPROVAL_ATTEMPT_MS);

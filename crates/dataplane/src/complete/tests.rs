@@ -20,7 +20,7 @@ fn said(decision_id: &str, status: Status, cost: Option<u64>) -> Completion {
 }
 
 fn teller(token: &str) -> Teller<'_> {
-    Teller { surface: Surface::Http, source: SOURCE, token, forwarded: false }
+    Teller { surface: Surface::Http, source: SOURCE, token, forwarded: false, trace: None }
 }
 
 /// Whose token tells the end.

@@ -24,7 +24,7 @@ use crate::approvals::status;
 use crate::case::Surface;
 use crate::complete::{Teller, complete};
 use crate::decider::{Decider, Entry};
-use crate::http::token_of;
+use crate::http::{token_of, trace_context};
 use crate::peers::is_forwarded;
 use crate::readiness::Readiness;
 use crate::sensitive::CleanedResult;
@@ -58,6 +58,7 @@ impl Decision for Decisions {
             }
         };
         let entry = decider.enter(Surface::Grpc).map_err(|refused| status_of(&refused))?;
+        let entry = entry.traced(trace_context(metadata.as_ref()));
         match decide(decider, entry, Surface::Grpc, source, token, message).await {
             Ok(response) => Ok(Response::new(response)),
             Err(refused) => Err(status_of(&refused)),
@@ -82,7 +83,8 @@ impl Decision for Decisions {
             status_of(&bad.into())
         })?;
         let forwarded = is_forwarded(&metadata);
-        let teller = Teller { surface: Surface::Grpc, source, token, forwarded };
+        let trace = trace_context(metadata.as_ref());
+        let teller = Teller { surface: Surface::Grpc, source, token, forwarded, trace };
         match complete(decider, teller, completion).await {
             Ok(CleanedResult { result, same, redactions, withheld, .. }) => {
                 let result = match result {
@@ -128,6 +130,7 @@ impl Decision for Decisions {
         request: Request<Streaming<DecideStreamRequest>>,
     ) -> Result<Response<Self::DecideStreamStream>, Status> {
         let source = source(request.extensions());
+        let caller = trace_context(request.metadata().as_ref());
         let Ok(permit) = Arc::clone(&self.streams).try_acquire_owned() else {
             let refused = Refused::new(ReasonCode::Overloaded, "the node has as many streams as it can take");
             return Err(status_of(&refused));
@@ -135,7 +138,7 @@ impl Decision for Decisions {
         let answers = stream::answers(
             Arc::clone(&self.decider),
             self.readiness.clone(),
-            source,
+            stream::Opener { source, caller },
             request.into_inner(),
             permit,
         );

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use aegis_model::caps;
 use aegis_model::reason::ReasonCode;
+use aegis_model::trace::TraceContext;
 use aegis_proto::status::stream_error;
 use aegis_proto::v1::decide_stream_response::Result as Outcome;
 use aegis_proto::v1::{DecideStreamRequest, DecideStreamResponse};
@@ -18,6 +19,14 @@ use crate::case::Surface;
 use crate::decider::Decider;
 use crate::readiness::Readiness;
 
+/// Who opened a stream.
+#[derive(Debug, Clone)]
+pub(super) struct Opener {
+    pub(super) source: IpAddr,
+    /// Its trace, for messages that name none.
+    pub(super) caller: Option<TraceContext>,
+}
+
 /// The answers to `messages`, as they become ready. At most [`caps::STREAM_CALLS_MAX`] calls are in progress; the
 /// next message is read when one of them was answered, and taken, by the client.
 ///
@@ -26,7 +35,7 @@ use crate::readiness::Readiness;
 pub(super) fn answers(
     decider: Arc<Decider>,
     readiness: Readiness,
-    source: IpAddr,
+    opener: Opener,
     messages: Streaming<DecideStreamRequest>,
     permit: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Result<DecideStreamResponse, Status>> + Send {
@@ -34,10 +43,10 @@ pub(super) fn answers(
     let answers = messages
         .take_until(async move { stopping.stopped().await })
         .map(move |message| {
-            let decider = Arc::clone(&decider);
+            let (decider, opener) = (Arc::clone(&decider), opener.clone());
             async move {
                 match message {
-                    Ok(message) => Ok(answer(&decider, source, message).await),
+                    Ok(message) => Ok(answer(&decider, opener, message).await),
                     Err(status) => Err(status),
                 }
             }
@@ -52,9 +61,9 @@ pub(super) fn answers(
     answers.chain(farewell.filter_map(std::future::ready))
 }
 
-async fn answer(decider: &Decider, source: IpAddr, message: DecideStreamRequest) -> DecideStreamResponse {
+async fn answer(decider: &Decider, opener: Opener, message: DecideStreamRequest) -> DecideStreamResponse {
     let correlation_id = message.correlation_id;
-    let result = match judge(decider, source, message).await {
+    let result = match judge(decider, opener, message).await {
         Ok(decision) => Outcome::Decision(decision),
         Err(refused) => Outcome::Error(stream_error(&status_of(&refused))),
     };
@@ -63,9 +72,10 @@ async fn answer(decider: &Decider, source: IpAddr, message: DecideStreamRequest)
 
 async fn judge(
     decider: &Decider,
-    source: IpAddr,
+    opener: Opener,
     message: DecideStreamRequest,
 ) -> Result<aegis_proto::v1::DecideResponse, Refused> {
+    let Opener { source, caller } = opener;
     let surface = Surface::GrpcStream;
     if message.token.is_empty() {
         let refused = Refused::new(ReasonCode::Unauthenticated, "the message has no token");
@@ -75,6 +85,7 @@ async fn judge(
         decider.malformed(surface);
         return Err(Refused::new(ReasonCode::InvalidRequest, "the message has no request"));
     };
-    let entry = decider.enter(surface)?;
+    let own = TraceContext::read(&message.traceparent, &message.tracestate).ok();
+    let entry = decider.enter(surface)?.traced(own.or(caller));
     decide(decider, entry, surface, source, &message.token, call).await
 }

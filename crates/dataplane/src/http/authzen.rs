@@ -83,7 +83,7 @@ async fn admit<'a>(
 ) -> Result<(Asker<'a>, super::body::ReadBody), Problem> {
     let token = surface.token(source, Surface::Authzen, head).await?;
     headers::check_json(&head.headers)?;
-    let entry = surface.enter(Surface::Authzen)?;
+    let entry = surface.enter(Surface::Authzen)?.traced(headers::trace_context(&head.headers));
     let body = surface.bodies.read(body).await?;
     Ok((Asker { surface, source, token, entry }, body))
 }

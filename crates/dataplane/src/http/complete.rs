@@ -31,7 +31,13 @@ pub(super) async fn answer(
         Refused::from(bad)
     })?;
     drop(body);
-    let teller = Teller { surface: Surface::Http, source, token, forwarded: false };
+    let teller = Teller {
+        surface: Surface::Http,
+        source,
+        token,
+        forwarded: false,
+        trace: headers::trace_context(&head.headers),
+    };
     let CleanedResult { result, redactions, withheld, .. } =
         complete(&surface.decider, teller, completion).await?;
     let completed = Completed { result, redactions, withheld };

@@ -25,7 +25,7 @@ pub(super) async fn answer(
 ) -> Result<Reply, Problem> {
     let token = surface.token(source, Surface::Http, head).await?;
     headers::check_json(&head.headers)?;
-    let entry = surface.enter(Surface::Http)?;
+    let entry = surface.enter(Surface::Http)?.traced(headers::trace_context(&head.headers));
     let body = surface.bodies.read(body).await?;
     let call = http_json::read_call(&body).map_err(|bad| {
         surface.decider.malformed(Surface::Http);

@@ -2,6 +2,7 @@
 
 use aegis_model::caps;
 use aegis_model::reason::ReasonCode;
+use aegis_model::trace::TraceContext;
 use hyper::HeaderMap;
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
@@ -12,6 +13,9 @@ use crate::answer::Refused;
 
 /// The id that a client gave its request; it stands in the answer again.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The value of a field that may stand once.
 fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h HeaderValue>, Problem> {
@@ -41,6 +45,13 @@ pub(crate) fn token_of(value: &[u8]) -> Option<&str> {
     let named = scheme.eq_ignore_ascii_case(b"Bearer ");
     let visible = !token.is_empty() && token.iter().all(u8::is_ascii_graphic);
     std::str::from_utf8(token).ok().filter(|_| named && visible)
+}
+
+/// What the caller says of its trace; nothing if that is not well-formed, or stands twice.
+pub(crate) fn trace_context(headers: &HeaderMap) -> Option<TraceContext> {
+    let parent = single(headers, &TRACE_PARENT).ok()??.to_str().ok()?;
+    let states = headers.get_all(&TRACE_STATE).iter().filter_map(|state| state.to_str().ok());
+    TraceContext::read(parent, &states.collect::<Vec<_>>().join(",")).ok()
 }
 
 /// Refuses a body that is not plain JSON (415).

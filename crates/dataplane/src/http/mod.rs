@@ -27,7 +27,7 @@ use crate::decider::Decider;
 use crate::readiness::Readiness;
 use crate::serve::Patience;
 use body::BodyReader;
-pub(crate) use headers::token_of;
+pub(crate) use headers::{token_of, trace_context};
 use problem::Problem;
 
 /// Where a call is decided.

@@ -79,8 +79,13 @@ pub(crate) async fn consent(decider: &Decider, inspected: Inspected) -> Result<C
         }
         Some(approved) => {
             let entries = entries(&case);
-            let redeemed =
-                decider.approvals.redeem(&principal.tenant, &approved.approval, &approved.digest, &entries);
+            let redeemed = decider.approvals.redeem(
+                &principal.tenant,
+                &approved.approval,
+                &approved.digest,
+                &entries,
+                case.passed_on(),
+            );
             let (case, reason) = match redeemed.await {
                 Ok(Redeemed::Yes(redemption, approvers)) => {
                     let mut case = case;
@@ -138,7 +143,7 @@ async fn ask(
         return held(case, reasons, ReasonCode::ApprovalRequired, message);
     }
     let opening = opening(decider, &case, &reasons, needs, principal, digest);
-    let standing = match decider.approvals.open(opening).await {
+    let standing = match decider.approvals.open(opening, case.passed_on()).await {
         Ok(standing) => standing,
         Err(why) => {
             let message = match why {

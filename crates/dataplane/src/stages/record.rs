@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aegis_audit::hash::KeyedDigest;
 use aegis_audit::journal::Ticket;
-use aegis_audit::record::{self, Chain, Charged, What};
+use aegis_audit::record::{self, Chain, Charged, RecordId, What};
 use aegis_model::caps;
 use aegis_model::decision::{Decision, Outcome, Reason};
 use aegis_model::reason::ReasonCode;
@@ -57,7 +57,7 @@ pub(crate) fn record(decider: &Decider, end: Result<Cleared, Refusal>) -> Record
         Err(Refusal { case, outcome, reasons }) => (case, outcome, reasons, None, None),
     };
     decider.names.cover(&mut case.call, &decider.digest_key);
-    let (laps, subject) = (case.laps, Subject::of(decider, &case, &reasons));
+    let (laps, subject) = (case.laps, Subject::of(decider, &case, outcome, &reasons));
     let cleaned_by = case.cleaned_by.clone();
     let refused = refused(&case, outcome, &reasons);
     let written = write(decider, &mut case, outcome, &reasons, admission.as_ref(), refused.as_ref());
@@ -188,7 +188,7 @@ fn what(
         surface: case.surface.as_str().to_owned(),
         token_id: principal.token_id.to_string(),
         tool: case.call.tool.clone(),
-        trace_id: None,
+        trace_id: case.trace.as_deref().map(|traced| RecordId(traced.trace().0)),
         unverified: case.unverified.clone(),
     };
     (Chain::Tenant(principal.tenant.clone()), What::Decision(Box::new(what)))
@@ -271,8 +271,11 @@ impl Recording {
     /// then, whatever is in force now.
     pub(crate) fn again(decider: &Decider, kept: &Kept, mut case: Box<Case>) -> Self {
         decider.names.cover(&mut case.call, &decider.digest_key);
-        let reasons = kept.end.as_ref().map_or(&[][..], |decision| &decision.reasons);
-        let subject = Subject::of(decider, &case, reasons);
+        let (outcome, reasons) = match &kept.end {
+            Ok(decision) => (decision.outcome, &decision.reasons[..]),
+            Err(_refused) => (Outcome::Deny, &[][..]),
+        };
+        let subject = Subject::of(decider, &case, outcome, reasons);
         let answer = match &kept.end {
             Err(refused) => Answer::Refused(refused.clone()),
             Ok(decision) => {

@@ -4,9 +4,12 @@ use crate::answer::Answer;
 use crate::decider::Decider;
 use crate::stages::record::Recorded;
 
-/// Counts the answer and lets it go.
+/// Counts the answer, hands its span on, and lets it go.
 pub(crate) fn respond(decider: &Decider, recorded: Recorded) -> Answer {
     let Recorded { answer, laps, subject } = recorded;
     decider.metrics.answered(&answer, &subject, &laps);
+    if let Some(span) = subject.span {
+        decider.spans.close(span, &answer, &laps);
+    }
     answer
 }

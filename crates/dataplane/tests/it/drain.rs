@@ -70,7 +70,12 @@ async fn an_open_stream_is_answered_and_then_ended() {
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
     let messages = tokio_stream::wrappers::ReceiverStream::new(receiver);
     let mut answers = DecisionClient::new(channel).decide_stream(messages).await.unwrap().into_inner();
-    let framed = DecideStreamRequest { correlation_id: 1, token: node.token(), request: Some(message()) };
+    let framed = DecideStreamRequest {
+        correlation_id: 1,
+        token: node.token(),
+        request: Some(message()),
+        ..Default::default()
+    };
     sender.send(framed).await.unwrap();
     assert!(matches!(answers.next().await.unwrap().unwrap().result, Some(Streamed::Decision(_))));
     let ended = node.shutdown().await;

@@ -129,6 +129,7 @@ async fn a_stream_answers_each_message_by_its_own_token() {
         correlation_id,
         token: token.to_owned(),
         request,
+        ..DecideStreamRequest::default()
     };
     let messages = vec![
         framed(1, &finance, Some(message(1))),
@@ -176,6 +177,7 @@ async fn a_stream_takes_more_calls_than_it_has_in_progress() {
         correlation_id,
         token: token.clone(),
         request: Some(message(1)),
+        ..DecideStreamRequest::default()
     });
     let mut client = DecisionClient::new(channel(&node).await);
     let answers = client.decide_stream(tokio_stream::iter(messages)).await.unwrap().into_inner();

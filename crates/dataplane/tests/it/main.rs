@@ -12,3 +12,4 @@ mod http;
 mod metrics;
 mod record;
 mod tls;
+mod tracing;

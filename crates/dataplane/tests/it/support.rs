@@ -131,6 +131,20 @@ impl TestNode {
         request(self.http(), "POST", path, &headers, body).await
     }
 
+    /// `POST path` with a token and more headers.
+    pub(crate) async fn post_with(
+        &self,
+        path: &str,
+        more: &[(HeaderName, String)],
+        body: impl Into<Bytes>,
+    ) -> Reply {
+        let own = [
+            (AUTHORIZATION, format!("Bearer {}", self.token())),
+            (CONTENT_TYPE, "application/json".to_owned()),
+        ];
+        request(self.http(), "POST", path, &[&own[..], more].concat(), body).await
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Reply {
         request(self.http(), "GET", path, &[], "").await
     }

@@ -982,6 +982,12 @@ pub struct DecideStreamRequest {
     /// The call. Required.
     #[prost(message, optional, tag = "3")]
     pub request: ::core::option::Option<DecideRequest>,
+    /// The trace of this call, as in the header `traceparent` of W3C Trace Context. Empty: that of the stream's metadata.
+    #[prost(string, tag = "4")]
+    pub traceparent: ::prost::alloc::string::String,
+    /// Beside it, as in the header `tracestate`.
+    #[prost(string, tag = "5")]
+    pub tracestate: ::prost::alloc::string::String,
 }
 /// One answer on a stream.
 #[derive(Clone, PartialEq, ::prost::Message)]

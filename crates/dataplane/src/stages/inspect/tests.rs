@@ -238,7 +238,8 @@ async fn completed(bench: &Bench, call: ToolCall, result: Value) -> CleanedResul
         cost: None,
         result: Some(result),
     };
-    let teller = Teller { surface: Surface::Http, source: SOURCE, token: &token, forwarded: false };
+    let teller =
+        Teller { surface: Surface::Http, source: SOURCE, token: &token, forwarded: false, trace: None };
     complete(&bench.decider, teller, completion).await.unwrap()
 }
 
