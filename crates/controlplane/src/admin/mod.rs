@@ -35,7 +35,7 @@ mod randomness;
 mod room;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::sync::Arc;

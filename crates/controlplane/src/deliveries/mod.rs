@@ -178,6 +178,9 @@ fn pause_ms(failed_before: u64, randomness: &mut impl Rng) -> u64 {
 }
 
 #[cfg(test)]
+mod answers;
+
+#[cfg(test)]
 pub(crate) mod tests {
     use std::sync::Arc;
 

@@ -197,3 +197,163 @@ fn not_kept(request: &SetChannelRequest) -> Result<(), Problem> {
 fn own(error: Undelivered) -> Problem {
     Problem::new(crate::admin::problem::ApiCode::Unavailable, error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use aegis_proto::admin::ChannelMember;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+    use crate::testing::World;
+
+    const FIRST: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const SECOND: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+    struct Desk {
+        world: World,
+        tenant: TenantId,
+        sender: Sender,
+    }
+
+    impl Desk {
+        fn new(private: bool) -> Self {
+            let world = World::new();
+            let (tenant, keys) = (world.tenant("acme"), Arc::new(World::cluster_keys()));
+            let sender = Sender::new(keys, world.clock.clone(), "https://aegis.example.com", private);
+            Self { world, tenant, sender: sender.expect("a client") }
+        }
+
+        fn command(&self, request: &SetChannelRequest) -> Result<SetChannel, Problem> {
+            let mut random = StdRng::seed_from_u64(1);
+            command(&self.sender, &self.world.view(), &self.tenant, request, &mut random)
+        }
+
+        /// Makes the channel so, and gives what is kept of it.
+        fn set(&self, request: &SetChannelRequest) -> (Channel, Secrets) {
+            self.world.done(self.command(request).expect("a sound channel"), &World::root());
+            let view = self.world.view();
+            let row = channels::channel(&view, &self.tenant, &request.channel).expect("memory").expect("one");
+            let secrets = self.sender.secrets(&view, &self.tenant, &row).expect("its own");
+            (row, secrets)
+        }
+
+        fn refused(&self, request: SetChannelRequest) -> String {
+            let problem = self.command(&request).expect_err("not sound");
+            problem.facts.iter().find(|(name, _)| name == "field").expect("a field").1.clone()
+        }
+    }
+
+    fn webhook(secret: &str) -> SetChannelRequest {
+        SetChannelRequest {
+            channel: "hook".to_owned(),
+            kind: "webhook".to_owned(),
+            url: "https://hooks.example.com/a".to_owned(),
+            secret: secret.to_owned(),
+            ..SetChannelRequest::default()
+        }
+    }
+
+    fn slack() -> SetChannelRequest {
+        SetChannelRequest {
+            channel: "#chat".to_owned(),
+            kind: "slack".to_owned(),
+            secret: "8f742231b10e8888abcd99yyyzzz85a5".to_owned(),
+            token: "xoxb-a-token-of-a-bot".to_owned(),
+            target: "C1".to_owned(),
+            workspace: "T1".to_owned(),
+            members: vec![ChannelMember { user: "U1".to_owned(), person: "ann".to_owned() }],
+            ..SetChannelRequest::default()
+        }
+    }
+
+    fn teams(url: &str) -> SetChannelRequest {
+        SetChannelRequest {
+            channel: "teams".to_owned(),
+            kind: "teams".to_owned(),
+            url: url.to_owned(),
+            ..SetChannelRequest::default()
+        }
+    }
+
+    #[test]
+    fn a_webhooks_keys_take_turns() {
+        let desk = Desk::new(false);
+        let signing = |request: &SetChannelRequest| desk.set(request).1.signing.clone();
+        let bare = |secret: &str| secret.trim_start_matches("whsec_").to_owned();
+        assert_eq!(signing(&webhook(FIRST)), [bare(FIRST)]);
+        // What is left out stays; a new one stands alone, unless the one before is to be kept.
+        assert_eq!(signing(&webhook("")), [bare(FIRST)]);
+        let keeping = SetChannelRequest { keep_previous: true, ..webhook(SECOND) };
+        assert_eq!(signing(&keeping), [bare(SECOND), bare(FIRST)]);
+        assert_eq!(signing(&keeping), [bare(SECOND), bare(FIRST)], "the same once more");
+        assert_eq!(signing(&webhook(FIRST)), [bare(FIRST)], "alone");
+        assert_eq!(signing(&keeping), [bare(SECOND), bare(FIRST)]);
+        assert_eq!(signing(&webhook("")), [bare(SECOND)], "the receiver has changed over");
+        // After a rotation of the tenant's key the older version opens it still, and the next change seals it with the newest.
+        let keys = World::cluster_keys();
+        let mut random = StdRng::seed_from_u64(9);
+        let rotate = crate::keys::tenant_key_rotation(&desk.world.view(), &keys, &desk.tenant, &mut random);
+        desk.world.done(rotate.expect("a key"), &World::root());
+        let (row, secrets) = desk.set(&webhook(""));
+        assert_eq!(
+            (row.secrets.expect("sealed").key_version, secrets.signing.clone()),
+            (2, vec![bare(SECOND)])
+        );
+    }
+
+    #[test]
+    fn what_is_secret_is_in_no_field_but_the_sealed_one() {
+        let desk = Desk::new(false);
+        let (row, secrets) = desk.set(&teams("https://flows.example.com/x?sig=KEEP-OUT"));
+        assert_eq!((row.host.as_str(), secrets.url.ends_with("KEEP-OUT")), ("flows.example.com", true));
+        let (other, kept) = desk.set(&slack());
+        assert_eq!((other.host.as_str(), kept.token.as_str()), ("slack.com", "xoxb-a-token-of-a-bot"));
+        for row in [row, other] {
+            let sealed = row.secrets.clone().expect("sealed").sealed;
+            let shown = format!("{row:?} {}", String::from_utf8_lossy(&sealed));
+            assert!(
+                !shown.contains("KEEP-OUT") && !shown.contains("xoxb") && !shown.contains("8f742231"),
+                "{shown}"
+            );
+        }
+        // Another kind of channel under the same name has other secrets: none is taken over.
+        let changed = SetChannelRequest { channel: "#chat".to_owned(), ..webhook("") };
+        assert_eq!(desk.refused(changed), "secret");
+    }
+
+    #[test]
+    fn each_kind_has_its_own_fields_and_needs_them() {
+        let desk = Desk::new(false);
+        let text = || "x".to_owned();
+        let member = || vec![ChannelMember { user: text(), person: text() }];
+        for (bad, field) in [
+            (SetChannelRequest { kind: "pager".to_owned(), ..webhook(FIRST) }, "kind"),
+            (webhook(""), "secret"),
+            (webhook("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), "secret"),
+            (SetChannelRequest { url: String::new(), ..webhook(FIRST) }, "url"),
+            (SetChannelRequest { url: "http://hooks.example.com/".to_owned(), ..webhook(FIRST) }, "url"),
+            (SetChannelRequest { url: "https://127.0.0.1/".to_owned(), ..webhook(FIRST) }, "url"),
+            (SetChannelRequest { token: text(), ..webhook(FIRST) }, "token"),
+            (SetChannelRequest { target: text(), ..webhook(FIRST) }, "target"),
+            (SetChannelRequest { members: member(), ..webhook(FIRST) }, "members"),
+            (SetChannelRequest { token: String::new(), ..slack() }, "token"),
+            (SetChannelRequest { secret: String::new(), ..slack() }, "secret"),
+            (SetChannelRequest { secret: "short".to_owned(), ..slack() }, "secret"),
+            (SetChannelRequest { target: String::new(), ..slack() }, "target"),
+            (SetChannelRequest { workspace: "T 1".to_owned(), ..slack() }, "workspace"),
+            (SetChannelRequest { keep_previous: true, ..slack() }, "keep_previous"),
+            (SetChannelRequest { url: "http://127.0.0.1:1".to_owned(), ..slack() }, "url"),
+            (teams(""), "url"),
+            (SetChannelRequest { secret: text(), ..teams("https://flows.example.com/") }, "secret"),
+            (SetChannelRequest { members: member(), ..teams("https://flows.example.com/") }, "members"),
+        ] {
+            assert_eq!(desk.refused(bad.clone()), field, "{bad:?}");
+        }
+        let private = Desk::new(true);
+        let near = SetChannelRequest { url: "http://127.0.0.1:8080/".to_owned(), ..webhook(FIRST) };
+        assert!(private.command(&near).is_ok());
+    }
+}

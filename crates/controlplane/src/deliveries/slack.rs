@@ -297,6 +297,7 @@ mod tests {
     fn what_an_agent_says_is_shown_and_never_read() {
         let message = message(&story(ApprovalState::Pending));
         assert!(!message["text"].as_str().unwrap().contains('<'));
+        assert_eq!(escaped("<!channel> & <@U1>"), "&lt;!channel&gt; &amp; &lt;@U1&gt;");
         let whole = message.to_string();
         assert!(!whole.contains("mrkdwn") && !whole.contains('\u{202e}'), "{whole}");
         assert!(whole.contains("7 requests") && whole.contains("2 more requests") && whole.contains("50000"));
