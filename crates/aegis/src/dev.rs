@@ -13,6 +13,7 @@ mod welcome;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aegis_dataplane::feed::{Feed, FeedConfig};
@@ -194,20 +195,24 @@ async fn with_policies(
 /// How long the data node may take until it enforces what it found at its start.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
-/// Waits until the data node enforces what is in force.
+/// How often it is looked whether it does.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Waits until the data node enforces what is in force. That it is ready is not enough: the first news it gets may be those from just
+/// before the policy was published, and then it rightly enforces nothing.
 async fn ready(node: &mut Node, first: &First) -> anyhow::Result<()> {
-    let ready = node.ready();
+    let (ready, decider, version) = (node.ready(), Arc::clone(node.decider()), first.policy.version);
+    let enforced = async {
+        ready.await;
+        while !decider.snapshot().policies().any(|(_, policy)| policy.version >= version) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
     let waited = tokio::select! {
-        waited = tokio::time::timeout(READY_WITHIN, ready) => waited,
+        waited = tokio::time::timeout(READY_WITHIN, enforced) => waited,
         task = node.faulted() => bail!("`aegis dev` does not start, since {task} ended"),
     };
-    let version = first.policy.version;
-    waited.with_context(|| format!("the data node did not put policy version {version} into force"))?;
-    let enforced = node.decider().snapshot().policies().any(|(_, policy)| policy.version >= version);
-    if !enforced {
-        bail!("the data node cannot enforce policy version {version}");
-    }
-    Ok(())
+    waited.with_context(|| format!("the data node did not put policy version {version} into force"))
 }
 
 /// Reloads on every edit, until a signal or a fault ends it.
