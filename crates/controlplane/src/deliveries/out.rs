@@ -72,15 +72,28 @@ impl Out {
     /// # Errors
     /// [`NoWayOut`]: there is no TLS.
     pub(crate) fn new(private: bool) -> Result<Self, NoWayOut> {
-        let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(caps::DELIVERY_SECONDS))
-            // Whoever answers elsewhere is somebody else, and a proxy would look up names itself.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .user_agent(concat!("aegis/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(std::sync::Arc::new(Public { private }))
-            .build()?;
+        let builder = || {
+            reqwest::Client::builder()
+                .timeout(Duration::from_secs(caps::DELIVERY_SECONDS))
+                // Whoever answers elsewhere is somebody else, and a proxy would look up names itself.
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy()
+                .referer(false)
+                .user_agent(concat!("aegis/", env!("CARGO_PKG_VERSION")))
+                .dns_resolver(std::sync::Arc::new(Public { private }))
+        };
+        let http = match builder().build() {
+            Ok(http) => http,
+            // A machine that knows no authorities, as a bare container does: nobody is trusted then, and everything else goes on.
+            Err(error) => {
+                let error = error.to_string();
+                tracing::warn!(
+                    error,
+                    "messages about approvals cannot go out over https: install certificates of authorities, such as the package ca-certificates, and start the node anew"
+                );
+                builder().tls_certs_only([]).build()?
+            }
+        };
         Ok(Self { http, private })
     }
 
