@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Answer, Dev, LONG, clean, decide, dev_command, dev_command_at, finish, payment, run, text_below,
+    wait_for_error_line,
 };
 
 fn check(answer: &Answer, outcome: &str, codes: &[&str]) {
@@ -198,4 +199,16 @@ fn one_process_per_data_directory_and_a_taken_port_is_named() {
     let taken = dev.http().to_string();
     let ran = finish(&mut dev_command_at(elsewhere.path(), None, &taken));
     assert!(ran.code == Some(1) && ran.stderr.contains(&taken), "{ran:?}");
+}
+
+/// A bare container knows no certificate authorities: messages about approvals cannot go out then, which is said, and all else works.
+#[test]
+fn a_machine_that_knows_no_certificate_authorities_is_no_obstacle() {
+    let data_dir = tempfile::tempdir().expect("a folder");
+    let nowhere = data_dir.path().join("nowhere");
+    let mut command = dev_command(data_dir.path(), None);
+    command.args(["--output", "json"]).env("SSL_CERT_FILE", &nowhere).env("SSL_CERT_DIR", &nowhere);
+    let mut process = TestProcess::start(&mut command).expect("it starts");
+    process.wait_for("\"ready\"", LONG).expect("it is ready");
+    wait_for_error_line(&process, "ca-certificates");
 }
