@@ -4,6 +4,8 @@ use crate::support::LENIENT;
 
 /// Nanoseconds that this thread has computed. Other work on the machine does not count.
 fn computed() -> Option<u64> {
+    // The system brings the number up to date when it is asked for another thread, and else only at its ticks.
+    std::thread::yield_now();
     std::fs::read_to_string("/proc/thread-self/schedstat").ok()?.split(' ').next()?.parse().ok()
 }
 
@@ -53,7 +55,7 @@ fn eight_times_the_text_takes_no_more_than_eight_times_the_time() {
         let (small, large) = (&text[..text.floor_char_boundary(32 << 10)], &text);
         // Where the system does not tell, nothing is tested.
         let (Some(short), Some(long)) = (time(small), time(large)) else { return };
-        // Quadratic would be 64 times; the clock of the system ticks in milliseconds.
-        assert!(long < short * 20 + 30_000_000, "`{unit}`: {short} ns, then {long} ns");
+        // Quadratic would be 64 times.
+        assert!(long < short * 20 + 2_000_000, "`{unit}`: {short} ns, then {long} ns");
     }
 }
