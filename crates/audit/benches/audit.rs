@@ -48,6 +48,7 @@ fn decision(digests: &DigestKey, number: u64) -> What {
         reasons: Vec::new(),
         request_id: Some("8a6e0804-2bd0-4672-b79d-d97027f9071a".parse().expect("an id")),
         rules: vec!["support-bot/allowed_tools[0]".into()],
+        sealed: None,
         snapshot: 12,
         surface: "grpc".into(),
         token_id: "1b4e28ba-2fa1-11d2-883f-0016d3cca427".into(),

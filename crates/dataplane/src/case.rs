@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aegis_audit::record::Sealed;
 use aegis_model::call::ToolCall;
 use aegis_model::clock::UnixNanos;
 use aegis_model::decision::{Approval, Limits, Outcome, Reason, Redaction};
@@ -79,6 +80,8 @@ pub(crate) struct Case {
     pub(crate) stored_params: Option<JsonObject>,
     /// The circumstances as they may be shown to who is asked to agree, where a rule speaks of sensitive data.
     pub(crate) stored_context: Option<JsonObject>,
+    /// The values that tokens stand for in them, sealed, where a rule says so.
+    pub(crate) sealed: Option<Sealed>,
     /// What was found in them.
     pub(crate) findings: Findings,
     /// What becomes of the result.

@@ -121,9 +121,9 @@ async fn accept(
         real = open.charged.as_deref().map(|charged| said.real(charged)).transpose()?;
         Ok::<(), Refused>(())
     })?;
-    let cleaned = clean(open.result_rules.as_deref(), result);
+    let mut cleaned = clean(open.result_rules.as_deref(), result);
     decider.metrics.found(&cleaned.findings);
-    let what = what(principal, &said, &decision_id, &open, real.as_ref(), &cleaned);
+    let what = what(principal, &said, &decision_id, &open, real.as_ref(), &mut cleaned);
     let taken = match what {
         Some(what) => decider.records.append(now, Chain::Tenant(open.tenant.clone()), &what).ok(),
         None => None,
@@ -150,7 +150,7 @@ fn what(
     decision_id: &str,
     open: &Open,
     real: Option<&Costs>,
-    cleaned: &CleanedResult,
+    cleaned: &mut CleanedResult,
 ) -> Option<What> {
     let parts =
         open.charged.as_deref().into_iter().zip(real).flat_map(|(charged, real)| parts(charged, real));
@@ -166,6 +166,7 @@ fn what(
         left_out,
         result: said.status.into(),
         result_digest: None,
+        sealed: cleaned.sealed.take(),
         settled: parts.collect(),
         token_id: principal.token_id.to_string(),
         tool: open.tool.clone(),

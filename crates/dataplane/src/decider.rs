@@ -223,6 +223,7 @@ impl Decider {
             cleaned_by: None,
             stored_params: None,
             stored_context: None,
+            sealed: None,
             findings: Findings::default(),
             result_rules: None,
             limits: None,

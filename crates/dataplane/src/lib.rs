@@ -34,6 +34,7 @@ mod price;
 mod records;
 mod replay;
 mod room;
+mod sealing;
 mod sensitive;
 mod subject;
 mod tally;

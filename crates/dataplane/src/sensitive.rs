@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use aegis_audit::record;
 use aegis_dlp::finding::Unread;
-use aegis_dlp::redact::{Found, Key, Outcome as Looked, Redactor, Site, With};
+use aegis_dlp::redact::{Found, Kept, Key, Outcome as Looked, Redactor, Site, With};
 use aegis_model::caps;
 use aegis_model::completion::Completed;
 use aegis_model::decision::{Reason, Redaction};
 use aegis_model::json::JsonObject;
 use aegis_model::reason::ReasonCode;
 use serde_json::Value;
+
+use crate::sealing::{NotSealed, Sealer};
 
 /// What cleaned parameters, and under which key: for a retry, whose parameters are the same.
 #[derive(Debug, Clone)]
@@ -40,6 +42,8 @@ pub(crate) struct ResultRules {
     pub(crate) record: Option<Arc<Redactor>>,
     /// What stands in the place of values is made with it.
     pub(crate) key: Arc<Key>,
+    /// What seals values beside their tokens, where a rule says so.
+    pub(crate) sealer: Option<Arc<Sealer>>,
 }
 
 /// A result as it is given back.
@@ -55,6 +59,8 @@ pub(crate) struct CleanedResult {
     pub(crate) withheld: Vec<Reason>,
     /// What was found.
     pub(crate) findings: Findings,
+    /// The values that tokens stand for, sealed.
+    pub(crate) sealed: Option<record::Sealed>,
 }
 
 /// Without the result, which may hold what no log may show (AUD-2).
@@ -92,15 +98,23 @@ impl ResultRules {
         let mut cleaned = CleanedResult { same: true, ..CleanedResult::default() };
         let passed = match &self.result {
             None => result,
-            Some(redactor) => match redactor.json(result, &self.key) {
-                Looked::Clean(result) => result,
-                Looked::Cleaned(result, found) => {
+            Some(redactor) => match redactor.json_keeping(result, &self.key) {
+                (Looked::Clean(result), _) => result,
+                (Looked::Cleaned(result, found), kept) => {
                     cleaned.same = false;
                     cleaned.redactions = redactions(&found);
                     cleaned.findings.add(&found, Place::Result);
+                    match sealed(self.sealer.as_deref(), &kept) {
+                        Ok(sealed) => cleaned.sealed = sealed,
+                        Err(not_sealed) => {
+                            let message = format!("the result: {not_sealed}");
+                            cleaned.withheld = vec![Reason::plain(ReasonCode::SensitiveData, message)];
+                            return Self::withheld(cleaned);
+                        }
+                    }
                     result
                 }
-                Looked::Refused(found) => {
+                (Looked::Refused(found), _) => {
                     let found = without_sensitive_keys(found);
                     cleaned.findings.add(&found, Place::Result);
                     cleaned.withheld = blocked(&found, "/result", "the result", None);
@@ -120,6 +134,15 @@ impl ResultRules {
 
     fn withheld(cleaned: CleanedResult) -> CleanedResult {
         CleanedResult { result: None, same: false, redactions: Vec::new(), ..cleaned }
+    }
+}
+
+/// The values that a rule keeps, sealed. Where nothing can seal them they are not given out as tokens either.
+pub(crate) fn sealed(sealer: Option<&Sealer>, kept: &Kept) -> Result<Option<record::Sealed>, NotSealed> {
+    match sealer {
+        Some(sealer) => sealer.seal(kept),
+        None if kept.is_empty() => Ok(None),
+        None => Err(NotSealed::Key),
     }
 }
 
@@ -283,7 +306,7 @@ pub(crate) fn without_sensitive_keys(mut found: Vec<Found>) -> Vec<Found> {
 fn with(with: With) -> &'static str {
     match with {
         With::Mask { .. } => "mask",
-        With::Token => "token",
+        With::Sealed | With::Token => "token",
         With::Hash => "hash",
         With::Remove => "remove",
         With::Block => "block",
@@ -342,6 +365,7 @@ mod tests {
                 result: Some(Arc::new(redactor)),
                 record: None,
                 key: Arc::new(Key::new(1, [7; 32])),
+                sealer: None,
             }
         };
         let result = || json!({"note": "ssn 219-09-9999", "n": 1});

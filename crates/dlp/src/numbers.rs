@@ -88,7 +88,7 @@ impl Numbers {
                 if !seen.is_empty() {
                     self.place(bounded, seen, joint_before, near, hit);
                 }
-                if run.digits == 1 && joint_before == 0 {
+                if run.digits == 1 && joint_before == 0 && run.joint != 0 {
                     self.spaced(bounded, inside(&runs[first..count], bounded.len()), near, hit);
                 }
                 joint_before = run.joint;

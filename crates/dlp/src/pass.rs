@@ -39,6 +39,9 @@ pub(crate) struct State {
     stretch: usize,
     /// Before here every packed text is decided.
     pack: usize,
+    /// Of a text that is all there: before here no other run begins, and no other stretch, so that nobody looks again.
+    run_ahead: usize,
+    stretch_ahead: usize,
     /// Where each of the tenant's own detectors goes on.
     customs: Vec<usize>,
     /// Long values that words announced.
@@ -55,6 +58,8 @@ impl State {
             run_again: None,
             stretch: 0,
             pack: 0,
+            run_ahead: 0,
+            stretch_ahead: 0,
             customs,
             announced: Announced::default(),
             unpack: DLP_UNPACKED_BYTES_MAX,
@@ -63,7 +68,9 @@ impl State {
 
     /// The first bytes of the text are gone.
     pub(crate) fn forget(&mut self, count: usize) {
-        for at in [&mut self.run, &mut self.stretch, &mut self.pack].into_iter().chain(&mut self.customs) {
+        let places =
+            [&mut self.run, &mut self.stretch, &mut self.pack, &mut self.run_ahead, &mut self.stretch_ahead];
+        for at in places.into_iter().chain(&mut self.customs) {
             *at = at.saturating_sub(count);
         }
         self.announced.forget(count);
@@ -87,6 +94,8 @@ pub(crate) struct Pass<'a> {
     pub text: &'a [u8],
     /// The first anchor that is not decided yet.
     pub from: usize,
+    /// Anchors from here on are left to another pass.
+    pub until: usize,
     /// Whether the text ends here.
     pub last: bool,
     /// Kinds of which words stand around the text.
@@ -94,6 +103,9 @@ pub(crate) struct Pass<'a> {
     /// Encodings around the text.
     pub depth: usize,
 }
+
+/// How much of a text one pass goes over: what it remembers on its way stays in the processor's caches, however long the text is.
+const AT_ONCE: usize = 64 << 10;
 
 /// What to look at closer: found in a first run, done if it begins before the limit.
 #[derive(Default)]
@@ -104,15 +116,33 @@ struct Parts {
     packs: Vec<(usize, gzip::Unpacked)>,
 }
 
+impl<'a> Pass<'a> {
+    /// The first pass over a text that is all there.
+    pub(crate) fn over(scanner: &'a Scanner, text: &'a [u8], hint: u64, depth: usize) -> Self {
+        Self { scanner, text, from: 0, until: AT_ONCE, last: true, hint, depth }
+    }
+
+    /// Decides all of a text that is all there.
+    pub(crate) fn run_all(mut self, state: &mut State, sink: &mut Sink) {
+        let step = self.until;
+        while self.from < self.text.len() {
+            self.from = self.run(state, sink);
+            self.until = self.from + step;
+        }
+    }
+}
+
 impl Pass<'_> {
     /// Decides what can be decided; gives the first anchor that cannot.
     pub(crate) fn run(self, state: &mut State, sink: &mut Sink) -> usize {
-        let reach = if self.last { self.text.len() } else { self.text.len().saturating_sub(AHEAD + SLACK) };
+        let seen = if self.last { self.text.len() } else { self.text.len().saturating_sub(AHEAD + SLACK) };
+        let reach = seen.min(self.until);
         if reach <= self.from {
             return self.from;
         }
         let mut words = Vec::new();
-        self.scanner.words.find(self.text, self.from.saturating_sub(WORDS_BACK), &mut words);
+        let end = self.text.len().min(reach + AHEAD + SLACK);
+        self.scanner.words.find(self.text, self.from.saturating_sub(WORDS_BACK), end, &mut words);
         let mut near = Near::new(self.hint);
         for word in &words {
             for lead in self.scanner.words.leads(*word) {
@@ -142,11 +172,12 @@ impl Pass<'_> {
     }
 
     /// What may be long, and the limit that it leaves: where something begins that could go on behind the text.
-    fn parts(&self, words: &[Word], mut limit: usize, state: &State) -> (Parts, usize) {
-        let mut parts = Parts::default();
-        for word in words.iter().filter(|word| word.start >= self.from) {
+    fn parts(&self, words: &[Word], reach: usize, state: &mut State) -> (Parts, usize) {
+        let (mut parts, mut limit) = (Parts::default(), reach);
+        let alone = (Near::new(0), Announced::default());
+        for word in words.iter().filter(|word| word.start >= self.from && word.start < reach) {
             for lead in self.scanner.words.leads(*word) {
-                let Some((kind, found, end)) = self.long(*word, *lead) else { continue };
+                let Some((kind, found, end)) = self.long(*word, *lead, &alone) else { continue };
                 let more = match found {
                     Long::More(_) => !self.last && end < DLP_VALUE_BYTES_MAX,
                     Long::Done(_) => false,
@@ -166,12 +197,15 @@ impl Pass<'_> {
         (parts, limit)
     }
 
-    /// What a detector of long values says, and how many bytes it saw.
-    fn long(&self, word: Word, lead: Lead) -> Option<(u16, Long, usize)> {
+    /// What a detector of long values says, and how many bytes it saw. It looks at the value alone.
+    fn long(
+        &self,
+        word: Word,
+        lead: Lead,
+        (near, announced): &(Near, Announced),
+    ) -> Option<(u16, Long, usize)> {
         let text = &self.text[..self.text.len().min(word.start + DLP_VALUE_BYTES_MAX)];
-        let near = Near::new(0);
-        let announced = &Announced::default();
-        let spot = |kind| Spot { text, at: word.start, end: word.end, near: &near, kind, announced };
+        let spot = |kind| Spot { text, at: word.start, end: word.end, near, kind, announced };
         let seen = text.len() - word.start;
         match lead {
             Lead::Detector(kind, at) => match &DETECTORS[usize::from(kind)].anchors[usize::from(at)] {
@@ -191,7 +225,7 @@ impl Pass<'_> {
         }
     }
 
-    fn find_runs(&self, mut limit: usize, state: &State, parts: &mut Parts) -> usize {
+    fn find_runs(&self, mut limit: usize, state: &mut State, parts: &mut Parts) -> usize {
         let text = self.text;
         let mut at = self.from.max(state.run);
         match state.run_again {
@@ -201,10 +235,14 @@ impl Pass<'_> {
             }
             None => {}
         }
-        while at < limit
-            && let Some((start, end)) = blobs::next(text, at)
-        {
+        at = at.max(state.run_ahead);
+        while at < limit {
+            let Some((start, end)) = blobs::next(text, at) else {
+                state.run_ahead = if self.last { text.len() } else { state.run_ahead };
+                break;
+            };
             if start >= limit {
+                state.run_ahead = if self.last { start } else { state.run_ahead };
                 break;
             }
             if end == text.len() && !self.last && end - start < blobs::RUN_MAX
@@ -221,12 +259,15 @@ impl Pass<'_> {
         limit
     }
 
-    fn find_stretches(&self, mut limit: usize, state: &State, parts: &mut Parts) -> usize {
-        let mut at = self.from.max(state.stretch);
-        while at < limit
-            && let Some(stretch) = escapes::next(self.text, at)
-        {
+    fn find_stretches(&self, mut limit: usize, state: &mut State, parts: &mut Parts) -> usize {
+        let mut at = self.from.max(state.stretch).max(state.stretch_ahead);
+        while at < limit {
+            let Some(stretch) = escapes::next(self.text, at) else {
+                state.stretch_ahead = if self.last { self.text.len() } else { state.stretch_ahead };
+                break;
+            };
             if stretch.first >= limit {
+                state.stretch_ahead = if self.last { stretch.first } else { state.stretch_ahead };
                 break;
             }
             if stretch.open && !self.last {
@@ -353,19 +394,21 @@ impl Pass<'_> {
     fn spot(&self, at: usize, class: u8, near: &mut Near, sink: &mut Sink) {
         let text = &self.text[..self.text.len().min(at + AHEAD)];
         let follows = text.get(at + 1).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80);
+        near.move_to(at);
+        let announced = &Announced::default();
         for SpotEntry { kind, again, followed, find } in &self.scanner.spots[usize::from(class) - 2] {
             if *followed && !follows || *again != 0 && text.get(at + again) != Some(&text[at]) {
                 continue;
             }
-            near.move_to(at);
-            let announced = &Announced::default();
             if let Some(hit) = find(&Spot { text, at, end: at + 1, near, kind: *kind, announced }) {
                 self.push(sink, *kind, hit);
             }
         }
     }
 
+    /// The tenant's own search on by themselves, so a text that is all there is searched to its end at once.
     fn customs(&self, limit: usize, state: &mut State, sink: &mut Sink) {
+        let limit = if self.last { self.text.len() } else { limit };
         for ((kind, custom), from) in
             (Kind::built_in_count()..).zip(&self.scanner.customs).zip(&mut state.customs)
         {
@@ -446,17 +489,10 @@ impl Pass<'_> {
     }
 
     fn scan(&self, view: &View, span: Span, hint: u64, state: &mut State, sink: &mut Sink) {
-        let pass = Pass {
-            scanner: self.scanner,
-            text: &view.text,
-            from: 0,
-            last: true,
-            hint,
-            depth: self.depth + 1,
-        };
+        let pass = Pass::over(self.scanner, &view.text, hint, self.depth + 1);
         let mut inner_state = State { unpack: state.unpack, ..State::new(self.scanner) };
         let mut inner = Sink { decode: sink.decode, ..Sink::default() };
-        pass.run(&mut inner_state, &mut inner);
+        pass.run_all(&mut inner_state, &mut inner);
         (state.unpack, sink.decode) = (inner_state.unpack, inner.decode);
         for candidate in inner.candidates {
             // What touches the edge of a part may be a part itself.
@@ -478,4 +514,59 @@ impl Pass<'_> {
 
 fn vendor_kind(row: u16) -> u16 {
     u16::try_from(DETECTORS.len()).expect("at most 64") + row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolve::resolve;
+    use crate::scanner::{Detectors, Precision};
+
+    const PARTS: [&str; 16] = [
+        "ssn 219-09-9999 ",
+        "card 4111 1111 1111 1111, ",
+        "ann@example.com;",
+        "password=hunter2-and-more\n",
+        "U1NOIDIxOS0wOS05OTk5IGFuZCBtb3JlIHRleHQ=",
+        "3231392d30392d39393939206f7220736f",
+        "\\u0032\\u0031\\u0039-09-9999 ",
+        "１２３-45-6789 ",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jK7C3p1mKg ",
+        "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----\n",
+        "ghp_0123456789abcdefghijABCDEFGHIJ012345 ",
+        "2001:db8::1 10.0.0.1 ",
+        "nothing of the kind stands in here; ",
+        "1 2 3 4 5 6 7 8 9 0 ",
+        "aaaaaaaaaaaaaaaaaaaaaaaa",
+        "badge XQ-123 ",
+    ];
+
+    /// However much of a text is gone over at once, the findings are the same.
+    #[test]
+    fn what_is_found_does_not_depend_on_how_much_is_looked_at_at_once() {
+        let custom = crate::custom::Custom::regex("badge", "XQ-[0-9]{3}").unwrap();
+        let detectors = Detectors::all(Precision::Lenient).custom(custom, Precision::Lenient);
+        let scanner = Scanner::new(detectors).unwrap();
+        let found = |text: &[u8], until| {
+            let (mut state, mut sink) = (State::new(&scanner), Sink::default());
+            Pass { until, ..Pass::over(&scanner, text, 0, 0) }.run_all(&mut state, &mut sink);
+            sink.unread.sort_unstable();
+            (resolve(&mut sink.candidates), sink.unread)
+        };
+        let mut seed = 7_u32;
+        let mut random = |below: usize| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 8) as usize % below
+        };
+        let (mut findings, rounds) = (0, 60);
+        for _ in 0..rounds {
+            let text: String = (0..40).map(|_| PARTS[random(PARTS.len())]).collect();
+            let whole = found(text.as_bytes(), usize::MAX / 2);
+            findings += whole.0.len();
+            for until in [1 + random(9), 64 + random(64), 500 + random(500)] {
+                assert_eq!(found(text.as_bytes(), until), whole, "{until} at once of {text:?}");
+            }
+        }
+        assert!(findings > 20 * rounds, "{findings} findings");
+    }
 }

@@ -147,6 +147,17 @@ impl Place<'_> {
     }
 }
 
+/// Which bytes are one of `set`, as a table: what is asked of every byte is asked fast.
+pub(crate) const fn any_of(set: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < set.len() {
+        table[set[at] as usize] = true;
+        at += 1;
+    }
+    table
+}
+
 /// The byte at so many before `at`; 0 before the text.
 pub(crate) fn before(text: &[u8], at: usize, back: usize) -> u8 {
     at.checked_sub(back).map_or(0, |at| text[at])

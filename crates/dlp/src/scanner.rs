@@ -139,7 +139,7 @@ impl Scanner {
     /// Everything sensitive in a text.
     pub fn scan(&self, text: &[u8]) -> Report {
         let (mut state, mut sink) = (State::new(self), Sink::default());
-        Pass { scanner: self, text, from: 0, last: true, hint: 0, depth: 0 }.run(&mut state, &mut sink);
+        Pass::over(self, text, 0, 0).run_all(&mut state, &mut sink);
         sink.unread.sort_unstable();
         Report { findings: resolve(&mut sink.candidates), unread: sink.unread }
     }

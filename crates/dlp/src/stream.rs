@@ -89,8 +89,8 @@ impl<'a> StreamScanner<'a> {
 
     fn pass(&mut self, last: bool) -> Decided {
         let mut sink = Sink::default();
-        let pass =
-            Pass { scanner: self.scanner, text: &self.buffer, from: self.from, last, hint: 0, depth: 0 };
+        let (text, until) = (self.buffer.as_slice(), self.buffer.len());
+        let pass = Pass { scanner: self.scanner, text, from: self.from, until, last, hint: 0, depth: 0 };
         self.from = pass.run(&mut self.state, &mut sink);
         self.candidates.append(&mut sink.candidates);
         self.unread.append(&mut sink.unread);

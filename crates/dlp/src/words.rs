@@ -139,17 +139,17 @@ impl Words {
         Self { automaton, start, entries: patterns.into_iter().map(entry).collect() }
     }
 
-    /// Every word that begins at `from` or later, by its start.
-    pub(crate) fn find(&self, text: &[u8], from: usize, out: &mut Vec<Word>) {
-        if self.entries.is_empty() || from >= text.len() {
+    /// Every word between `from` and `to`, by its start.
+    pub(crate) fn find(&self, text: &[u8], from: usize, to: usize, out: &mut Vec<Word>) {
+        if self.entries.is_empty() || from >= to {
             return;
         }
         let first = out.len();
-        let part = (text.len() - from) / LANES;
+        let part = (to - from) / LANES;
         if part < LANE_MIN {
-            self.lane(text, self.start, from, text.len(), out);
+            self.lane(text, self.start, from, to, out);
         } else {
-            self.lanes(text, from, part, out);
+            self.lanes(text, from, to, part, out);
         }
         // Words come by their ends, so that only neighbours change places.
         for at in first + 1..out.len() {
@@ -173,7 +173,7 @@ impl Words {
     }
 
     /// Goes over several parts at once: each step waits for memory, and meanwhile the others go on.
-    fn lanes(&self, text: &[u8], from: usize, part: usize, out: &mut Vec<Word>) {
+    fn lanes(&self, text: &[u8], from: usize, to: usize, part: usize, out: &mut Vec<Word>) {
         let starts: [usize; LANES] = std::array::from_fn(|lane| from + lane * part);
         let mut found: [Vec<Word>; LANES] =
             std::array::from_fn(|_| Vec::with_capacity(part / BYTES_PER_WORD));
@@ -191,7 +191,7 @@ impl Words {
             }
         }
         let end = starts[LANES - 1] + part;
-        self.lane(text, states[LANES - 1], end, text.len(), &mut found[LANES - 1]);
+        self.lane(text, states[LANES - 1], end, to, &mut found[LANES - 1]);
         found.iter_mut().for_each(|words| out.append(words));
     }
 

@@ -1,7 +1,7 @@
 //! Turns a token or certificate into a principal; mints tokens; builds TLS settings.
 //!
-//! What this crate does not do: it opens no file and no socket, reads no clock, draws no randomness of its own,
-//! knows no policy, and keeps no list of what was revoked.
+//! What this crate does not do: it opens no file and no socket, reads no clock, draws no randomness of its own
+//! but for [`sealing`], knows no policy, and keeps no list of what was revoked.
 //!
 //! Start at [`verify::Verifier`] (token in, principal out). A token travels
 //! [`token::parse`] → [`token::Unverified`] → [`token::Authentic`] → claims → `Principal`; each value proves
@@ -29,4 +29,5 @@ pub mod spiffe;
 pub mod inspect;
 pub mod manifest;
 pub mod mint;
+pub mod sealing;
 pub mod tls;

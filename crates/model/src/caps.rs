@@ -766,6 +766,16 @@ pub const REDACTORS_KEPT_MAX: usize = 1_024;
 /// Most redactions that one answer names. What is beyond is cleaned as well.
 pub const REDACTIONS_MAX: usize = 1_000;
 
+/// Most values of one call that are sealed beside their tokens. More: the call is denied, or its result kept back.
+pub const SEALED_VALUES_MAX: usize = 256;
+
+/// Most bytes of values and tokens, as JSON, that are sealed for one call: what is asked for again has to fit into a request of the
+/// admin API. More: the call is denied, or its result kept back.
+pub const SEALED_BYTES_MAX: usize = 24 << 10;
+
+/// Longest token that stands for a value, in bytes: a kind, a version and 128 bits.
+pub const REDACTION_TOKEN_BYTES_MAX: usize = 128;
+
 /// Most findings that one record names, each a kind at a place. More: their number is recorded.
 pub const FINDINGS_MAX: usize = 64;
 

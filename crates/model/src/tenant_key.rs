@@ -19,12 +19,25 @@ pub const TENANT_KEY_BYTES: usize = 32;
 pub struct TenantKey {
     version: u32,
     key: Secret<[u8; TENANT_KEY_BYTES]>,
+    sealing: Option<[u8; TENANT_KEY_BYTES]>,
 }
 
 impl TenantKey {
     /// The key of this version.
     pub fn new(version: u32, key: Secret<[u8; TENANT_KEY_BYTES]>) -> Self {
-        Self { version, key }
+        Self { version, key, sealing: None }
+    }
+
+    /// With the public half of the sealing key that belongs to this version: X25519, as RFC 7748 writes it.
+    #[must_use]
+    pub fn with_sealing(self, sealing: Option<[u8; TENANT_KEY_BYTES]>) -> Self {
+        Self { sealing, ..self }
+    }
+
+    /// The public half of the sealing key: to it values are sealed, which only the control plane can open. Nothing in versions of
+    /// before there was sealing.
+    pub fn sealing(&self) -> Option<&[u8; TENANT_KEY_BYTES]> {
+        self.sealing.as_ref()
     }
 
     /// Its version, counted from 1.

@@ -22,6 +22,7 @@ use crate::program::{Program, UNIT_BUILTINS};
 use redactors::Redactors;
 
 pub mod explain;
+pub mod inspected;
 pub mod redactors;
 
 mod judgement;

@@ -11,7 +11,7 @@ use crate::check::paths;
 /// One redaction of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redaction {
-    /// As it is written, in JSON: `{fields|detect, with, keep_last, precision, on}`. What a stock OPA shows.
+    /// As it is written, in JSON: `{fields|detect, with, keep_last, reversible, precision, on}`. What a stock OPA shows.
     pub document: Value,
     /// What is done.
     pub rule: Rule,
@@ -76,6 +76,7 @@ impl Redaction {
             "mask" => With::Mask { keep_last: Keep(keep_last) },
             "remove" => With::Remove,
             "hash" => With::Hash,
+            "token" if document["reversible"] == true => With::Sealed,
             "token" => With::Token,
             "block" => With::Block,
             _ => return None,
@@ -93,9 +94,14 @@ impl Redaction {
     }
 }
 
+/// Whether values are sealed beside their tokens.
+pub(crate) fn needs_seal(rule: &Rule) -> bool {
+    rule.with == With::Sealed
+}
+
 /// Whether a rule makes something with the tenant's secret key.
 pub(crate) fn needs_key(rule: &Rule) -> bool {
-    matches!(rule.with, With::Token | With::Hash)
+    matches!(rule.with, With::Sealed | With::Token | With::Hash)
 }
 
 /// One detector of the tenant's own.
@@ -171,6 +177,8 @@ mod tests {
         let read = of(json!({"fields": ["a[*].b"], "with": "remove", "on": "record"})).unwrap();
         let steps = vec![Step::Key("a".into()), Step::Each, Step::Key("b".into())];
         assert_eq!((read.rule.what, read.on), (What::Fields(vec![Path(steps)]), On::Record));
+        let read = of(json!({"detect": ["us_ssn"], "with": "token", "reversible": true})).unwrap();
+        assert!(read.rule.with == With::Sealed && read.needs_key() && needs_seal(&read.rule));
         for bad in [
             json!({"with": "mask"}),
             json!({"detect": ["a"], "fields": ["b"], "with": "mask"}),

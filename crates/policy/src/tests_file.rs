@@ -20,6 +20,7 @@ use crate::check::fields::Fields;
 use crate::check::values;
 use crate::diagnostic::Diagnostic;
 use crate::judge::{Question, Verdict};
+use crate::prepared::inspected::Inspected;
 use crate::sources::FileKind;
 use crate::yaml::{Kind, Node, Pair};
 
@@ -59,6 +60,8 @@ pub struct Expect {
     pub path: Option<String>,
     /// The rules that decided, as a set, if the test names any.
     pub rules: Option<Vec<String>>,
+    /// The cleaned parameters, if the test names them.
+    pub params: Option<JsonObject>,
 }
 
 /// All tests of a set.
@@ -110,25 +113,30 @@ pub fn read(mut files: Vec<SourceFile>) -> PolicyTests {
     PolicyTests { tests, files, diagnostics, more }
 }
 
-/// Judges every test.
-pub fn run(tests: &PolicyTests, judge: impl Fn(&Question<'_>) -> Verdict) -> Vec<TestResult> {
+/// Judges every test, and cleans its parameters where `judge` does: [`Prepared::inspect`](crate::prepared::Prepared::inspect).
+pub fn run(tests: &PolicyTests, judge: impl Fn(&Question<'_>) -> Inspected) -> Vec<TestResult> {
     tests.tests.iter().map(|test| run_one(test, &tests.files, &judge)).collect()
 }
 
-fn run_one(test: &PolicyTest, files: &[SourceFile], judge: impl Fn(&Question<'_>) -> Verdict) -> TestResult {
-    let verdict = test.case.ask(|question| {
+fn run_one(
+    test: &PolicyTest,
+    files: &[SourceFile],
+    judge: impl Fn(&Question<'_>) -> Inspected,
+) -> TestResult {
+    let inspected = test.case.ask(|question| {
         let principal = Principal { scope: Scope::parse(&test.scope), ..question.principal.clone() };
         judge(&Question { principal: &principal, ..*question })
     });
     TestResult {
         name: test.name.clone(),
         position: crate::diagnostic::position(test.span, files),
-        failures: failures(&test.expect, &verdict),
-        verdict,
+        failures: failures(&test.expect, &inspected),
+        verdict: inspected.verdict,
     }
 }
 
-fn failures(expect: &Expect, verdict: &Verdict) -> Vec<String> {
+fn failures(expect: &Expect, inspected: &Inspected) -> Vec<String> {
+    let Inspected { verdict, params } = inspected;
     let mut failures = Vec::new();
     if verdict.outcome != expect.outcome {
         failures.push(format!("the outcome is `{}`, not `{}`", verdict.outcome, expect.outcome));
@@ -151,6 +159,17 @@ fn failures(expect: &Expect, verdict: &Verdict) -> Vec<String> {
         if actual != expected {
             failures.push(format!("the rules are {}, not {}", names(&actual), names(&expected)));
         }
+    }
+    if let Some(expected) = &expect.params
+        && params.as_ref() != Some(expected)
+    {
+        failures.push(match params {
+            Some(params) => {
+                let (actual, expected) = (Value::Object(params.clone()), Value::Object(expected.clone()));
+                format!("the cleaned parameters are `{actual}`, not `{expected}`")
+            }
+            None => "no parameter was cleaned".to_owned(),
+        });
     }
     failures
 }
@@ -313,16 +332,18 @@ fn moment(node: &Node, cx: &mut Cx<'_>) -> Option<UnixNanos> {
 
 fn expectation(node: &Node, cx: &mut Cx<'_>) -> Option<Expect> {
     let mut fields = Fields::of(node, "`expect`", cx)?;
-    let outcomes =
-        [Outcome::Allow, Outcome::Deny, Outcome::ApprovalRequired].map(|outcome| (outcome.as_str(), outcome));
-    let outcome = fields.require("outcome", "`allow`, `deny` or `approval_required`", cx);
+    let outcomes = [Outcome::Allow, Outcome::Sanitize, Outcome::Deny, Outcome::ApprovalRequired]
+        .map(|outcome| (outcome.as_str(), outcome));
+    let outcome = fields.require("outcome", "`allow`, `sanitize`, `deny` or `approval_required`", cx);
     let outcome = outcome.and_then(|pair| values::word(&pair.value, &outcomes, cx));
     let reasons = fields.take("reasons").map(|pair| codes(&pair.value, cx));
     let path = fields.take("path").map(|pair| pointer(&pair.value, cx));
     let rules = fields.take("rules").map(|pair| rules(&pair.value, cx));
+    let params = fields.take("params").map(|pair| object(&pair.value, cx));
     fields.finish(cx);
+    let params = all_or_none(params)?;
     let (reasons, path, rules) = (all_or_none(reasons)?, all_or_none(path)?, all_or_none(rules)?);
-    Some(Expect { outcome: outcome?, reasons, path, rules })
+    Some(Expect { outcome: outcome?, reasons, path, rules, params })
 }
 
 /// `None` only for a field that is there and wrong.

@@ -244,7 +244,7 @@ mod tests {
         let chunk = PutChunk { data: secret.clone(), ..Default::default() };
         let rewrap = RewrapKey { wrapped_private_key: secret.clone(), ..Default::default() };
         let wrapped = WrappedKey { wrapped: secret.clone() };
-        let fed = TenantSecretKey { version: 3, key: secret.clone() };
+        let fed = TenantSecretKey { version: 3, key: secret.clone(), ..Default::default() };
         let sealed = SealedSecrets { key_version: 1, sealed: secret.clone() };
         let shown = format!("{add:?} {rewrap:?} {key:?} {chunk:?} {wrapped:?} {fed:?} {sealed:?}");
         assert!(!shown.contains(&format!("{secret:?}")), "{shown}");

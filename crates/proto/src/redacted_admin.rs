@@ -4,7 +4,7 @@ use std::fmt::{Debug, Formatter, Result};
 
 use crate::admin::{
     Approval, BundlePiece, IssuedPersonToken, MintedToken, PolicySource, PublishVersionRequest,
-    SetChannelRequest,
+    RevealedValue, SetChannelRequest,
 };
 
 impl Debug for MintedToken {
@@ -14,6 +14,15 @@ impl Debug for MintedToken {
             .field("tenant", &self.tenant)
             .field("agent", &self.agent)
             .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Debug for RevealedValue {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("RevealedValue")
+            .field("tenant", &self.tenant)
+            .field("token", &self.token)
             .finish_non_exhaustive()
     }
 }
@@ -88,6 +97,7 @@ mod tests {
         let text = || "KEEP-OUT".to_owned();
         let minted = MintedToken { token: text(), ..Default::default() };
         let issued = IssuedPersonToken { token: text(), ..Default::default() };
+        let revealed = RevealedValue { value: text(), ..Default::default() };
         let source = PolicySource { path: "a.yaml".to_owned(), text: text() };
         let publish = PublishVersionRequest {
             sources: vec![source.clone()],
@@ -97,8 +107,9 @@ mod tests {
         let piece = BundlePiece { data: "KEEP-OUT".into() };
         let approval = Approval { params: text(), context: text(), ..Default::default() };
         let channel = SetChannelRequest { url: text(), secret: text(), token: text(), ..Default::default() };
-        let shown =
-            format!("{minted:?} {issued:?} {source:?} {publish:?} {piece:?} {approval:?} {channel:?}");
+        let shown = format!(
+            "{minted:?} {issued:?} {revealed:?} {source:?} {publish:?} {piece:?} {approval:?} {channel:?}"
+        );
         assert!(!shown.contains("KEEP-OUT"), "{shown}");
     }
 }

@@ -9,7 +9,8 @@ use aegis_model::ids::{ActionName, AgentId, OrgId, TenantId, ToolName};
 use aegis_model::json::JsonObject;
 use aegis_model::principal::Principal;
 use aegis_model::scope::Scope;
-use aegis_policy::judge::{Question, Verdict};
+use aegis_policy::judge::Question;
+use aegis_policy::prepared::inspected::Inspected;
 use clap::Args;
 
 use super::{Loaded, Reading, compile, load};
@@ -93,9 +94,9 @@ fn judged(options: &Options, output: Output) -> Reading<Outcome> {
         output.result(&explanation, || format!("{}\n{}", paint_outcome(outcome, output), steps.trim_end()));
         return Ok(outcome);
     }
-    let verdict = prepared.judge(&question);
-    output.result(&verdict, || describe(&verdict, output));
-    Ok(verdict.outcome)
+    let inspected = prepared.inspect(&question);
+    output.result(&inspected, || describe(&inspected, output));
+    Ok(inspected.verdict.outcome)
 }
 
 fn principal(options: &Options, now: UnixNanos) -> Principal {
@@ -127,7 +128,7 @@ fn call(options: &Options) -> ToolCall {
     }
 }
 
-fn describe(verdict: &Verdict, output: Output) -> String {
+fn describe(Inspected { verdict, params }: &Inspected, output: Output) -> String {
     let mut text = paint_outcome(verdict.outcome, output);
     for reason in &verdict.reasons {
         text.push_str(&format!("\n  {}: {}", reason.code, reason.message));
@@ -139,6 +140,10 @@ fn describe(verdict: &Verdict, output: Output) -> String {
     }
     if verdict.reasons.is_empty() && !verdict.rules.is_empty() {
         text.push_str(&format!("\n  by {}", verdict.rules.join(", ")));
+    }
+    if let Some(params) = params {
+        let params = serde_json::Value::Object(params.clone());
+        text.push_str(&format!("\n  parameters to use: {params}"));
     }
     for name in &verdict.unverified {
         text.push_str(&format!("\n  note: `{name}` rests on the caller's word alone"));

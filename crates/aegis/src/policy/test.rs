@@ -21,7 +21,7 @@ A test, in a file that ends in `_test.yaml`:
     call: {tool: stripe-payments, action: create_payment, params: {amount: 50000}}
     expect: {outcome: approval_required, reasons: [ParameterOutOfRange]}
 
-Besides: `token` (claims), `callers`, `at` (a moment); `path` and `rules` in `expect`. A set without tests fails.")]
+Besides: `token` (claims), `callers`, `at` (a moment); `path`, `rules` and `params` (cleaned ones) in `expect`. A set without tests fails.")]
 pub(crate) struct Options {
     /// The policy folder
     #[arg(value_name = "PATH")]
@@ -57,7 +57,7 @@ fn results(options: &Options, output: Output) -> Reading<Vec<TestResult>> {
     let prepared = compile(&options.path, &set)?;
     let tests = read_tests(&options.path, tests)?;
     warnings.print(output);
-    Ok(tests_file::run(&tests, |question| prepared.judge(question)))
+    Ok(tests_file::run(&tests, |question| prepared.inspect(question)))
 }
 
 fn describe(result: &TestResult, output: Output) -> String {

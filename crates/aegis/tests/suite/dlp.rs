@@ -117,6 +117,72 @@ fn a_record_is_forwarded_inside_without_the_number_and_not_at_all_outside() {
     }
 }
 
+const REVERSIBLE: &str = "
+agent: billing
+allowed_tools:
+- name: ledger
+  redact: [{detect: [us_ssn], with: token, reversible: true}]
+";
+
+/// A token is taken back to its value by an administrator who says why, from the record of its call: parameters and result. Nobody
+/// else, and not from another record; and the value stands in no file.
+#[test]
+fn a_reversible_token_is_taken_back_and_that_is_recorded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("policy.yaml"), REVERSIBLE).expect("a policy");
+    let dev = Dev::start(Some(folder.path()));
+    let token = dev.mint(&["--agent", "billing"]);
+    let call = json!({"tool": "ledger", "params": {"note": format!("ssn {SSN}")}});
+    let decision = decide(dev.http(), &token, &call);
+    assert_eq!(decision.outcome(), "sanitize", "{decision:?}");
+    let note = decision.body["params"]["note"].as_str().expect("a text");
+    let stands = note.strip_prefix("ssn ").expect("a token in the place of the number").to_owned();
+    assert!(stands.starts_with("<us_ssn:v1:"), "{note}");
+    let other = "219-09-9998";
+    let told = json!({
+        "decision_id": decision.body["decision_id"], "status": "succeeded", "result": {"owner": format!("ssn {other}")},
+    });
+    let completed = complete(dev.http(), &token, &told);
+    let of_result = completed["result"]["owner"].as_str().and_then(|text| text.strip_prefix("ssn "));
+    let of_result = of_result.expect("a token").to_owned();
+
+    let data_dir = dev.data_dir.path().to_str().expect("UTF-8").to_owned();
+    let records = run(&["audit", "tail", &format!("{data_dir}/audit"), "--output", "json"]);
+    assert_eq!(records.code, Some(0), "{records:?}");
+    assert!(records.stdout.contains(&stands) && !records.stdout.contains(SSN), "{records:?}");
+    let reveal = |token: &str, reason: &str, records: &str| {
+        let arguments = ["dlp", "reveal", "--tenant", "demo", "--records", "-", "--data-dir", &data_dir];
+        run_with_input(&[&arguments[..], &["--token", token, "--reason", reason]].concat(), records)
+    };
+    for (token, value) in [(&stands, SSN), (&of_result, other)] {
+        let revealed = reveal(token, "dispute 7", &records.stdout);
+        assert_eq!((revealed.code, revealed.stdout.trim()), (Some(0), value), "{revealed:?}");
+    }
+    assert_eq!(reveal("<us_ssn:v1:00>", "dispute 7", &records.stdout).code, Some(2));
+    let nothing_said = reveal(&stands, " ", &records.stdout);
+    assert_eq!(nothing_said.code, Some(1), "{nothing_said:?}");
+    // The sealing of the call with the tokens of its result: it does not belong to them.
+    let forged = records.stdout.replace(&stands, &of_result);
+    let refused = reveal(&of_result, "dispute 7", forged.lines().next().expect("a record"));
+    assert!(refused.code == Some(1) && !refused.stdout.contains("219"), "{refused:?}");
+
+    let evidence = tempfile::tempdir().expect("a folder");
+    let to = evidence.path().join("control").to_str().expect("UTF-8").to_owned();
+    let noted = run(&["audit", "control", "download", "--to", &to, "--data-dir", &data_dir]);
+    assert_eq!(noted.code, Some(0), "{noted:?}");
+    let entries = fs::read_to_string(evidence.path().join("control/entries")).expect("a text");
+    let reveals = entries.lines().filter(|line| line.contains("NoteReveal") && line.contains("dispute 7"));
+    assert!(reveals.count() >= 2, "{entries}");
+    let folder = dev.stop();
+    for file in files(folder.path()) {
+        let bytes = fs::read(&file).expect("a file");
+        for raw in [SSN, other] {
+            let found = bytes.windows(raw.len()).any(|window| window == raw.as_bytes());
+            assert!(!found, "`{raw}` stands in {}", file.display());
+        }
+    }
+}
+
 /// Values that nobody may find again, of the kinds that policies speak of; no two alike.
 fn canaries(count: usize) -> Vec<String> {
     let mut random = StdRng::seed_from_u64(0x000c_a4a4);

@@ -8,6 +8,7 @@
 mod chain;
 pub(crate) mod moment;
 mod scan;
+mod sealed;
 mod what;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use chain::{BadChain, Chain};
 pub use scan::{Envelope, envelope};
+pub use sealed::Sealed;
 pub use what::{
     Approval, CallResult, Charged, Completion, Decision, Finding, Gap, GapCause, LimitUse, Link, Policy,
     Reason, Refusals, SegmentEnd, Settled, Shadow, What,

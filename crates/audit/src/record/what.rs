@@ -10,7 +10,7 @@ use aegis_model::money::Micros;
 use aegis_model::reason::ReasonCode;
 use serde::{Deserialize, Serialize};
 
-use super::RecordId;
+use super::{RecordId, Sealed};
 use crate::hash::{Hash, KeyedDigest};
 
 /// The kinds of records.
@@ -93,6 +93,9 @@ pub struct Decision {
     /// The rules that fired.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
+    /// Values of parameters that were replaced by tokens, for who may take them back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Sealed>,
     /// The node's snapshot that judged.
     pub snapshot: u64,
     /// Where the call came in.
@@ -273,6 +276,9 @@ pub struct Completion {
     /// The digest of the canonical result under the tenant's key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result_digest: Option<KeyedDigest>,
+    /// Values of the result that were replaced by tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Sealed>,
     /// What that means, budget by budget.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settled: Vec<Settled>,

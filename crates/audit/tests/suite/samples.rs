@@ -59,6 +59,7 @@ pub(crate) fn full_decision() -> What {
         }],
         request_id: Some("r-1".parse().unwrap()),
         rules: vec!["support/allowed[0]".into()],
+        sealed: Some(Sealed { key: 2, tokens: vec!["<us_ssn:v2:00>".into()], values: "AAAA".into() }),
         snapshot: 12,
         surface: "grpc".into(),
         token_id: "t-1".into(),
@@ -92,6 +93,7 @@ pub(crate) fn decision(number: u64) -> What {
         reasons: Vec::new(),
         request_id: None,
         rules: vec!["support/allowed_tools[0]".into()],
+        sealed: None,
         snapshot: 12,
         surface: "grpc".into(),
         token_id: "1b4e28ba-2fa1-11d2-883f-0016d3cca427".into(),
@@ -119,6 +121,7 @@ pub(crate) fn every_kind() -> Vec<What> {
             left_out: 0,
             result: CallResult::NotRun,
             result_digest: Some(DigestKey::new(&Secret::new([7; 32])).digest(b"x")),
+            sealed: Some(Sealed { key: 2, tokens: vec!["<iban:v2:00>".into()], values: "AAAA".into() }),
             settled: vec![Settled {
                 charged: "1".parse().unwrap(),
                 cost: "0.25".parse().unwrap(),

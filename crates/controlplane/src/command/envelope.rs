@@ -43,6 +43,7 @@ into_command!(
     RetireTenant,
     RotateTenantKey,
     RewrapTenantKeys,
+    NoteReveal,
     RegisterAgent,
     SetAgentKeys,
     DisableAgent,

@@ -29,6 +29,7 @@ mod init_cluster;
 
 mod advance_history;
 mod note_membership;
+mod note_reveal;
 mod raise_level;
 mod retire_member;
 mod set_member;
@@ -160,6 +161,7 @@ pub(crate) fn apply(
         Command::RetireTenant(it) => run::run(it, on),
         Command::RotateTenantKey(it) => run::run(it, on),
         Command::RewrapTenantKeys(it) => run::run(it, on),
+        Command::NoteReveal(it) => run::run(it, on),
         Command::RegisterAgent(it) => run::run(it, on),
         Command::SetAgentKeys(it) => run::run(it, on),
         Command::DisableAgent(it) => run::run(it, on),

@@ -8,7 +8,7 @@ use aegis_proto::control::{
     Activate, AddAgentKey, AddKey, AdjustBudget, AdvanceHistory, AgentBounds, AssertionProof, CancelApproval,
     ChannelKind, CreateTenant, DisableAgent, GiveBackApproval, GrantAgentToken, GrantRole, IssueAgentToken,
     IssuePersonToken, KeepCosignatures, KeyKind, LabelVersion, Lend, NoteCheckpoints, NoteDelivery,
-    NoteMembership, OpenApproval, OpenJournal, PutChunk, PutPerson, RaiseLevel, RedeemApproval,
+    NoteMembership, NoteReveal, OpenApproval, OpenJournal, PutChunk, PutPerson, RaiseLevel, RedeemApproval,
     RegisterAgent, RegisterDataNode, RemoveChannel, RetireAgentKey, RetireDataNode, RetireKey, RetireMember,
     RetireTenant, RetireVersion, RevocationKind, Revoke, RevokePersonToken, RevokeRole, RewrapKey,
     RewrapKeys, RewrapTenantKeys, Role, Rollback, RotateKey, RotateTenantKey, SetAgent, SetAgentKeys,
@@ -205,6 +205,12 @@ fn samples(world: &World) -> Vec<Sample> {
             &[Admin],
             true,
             true,
+        ),
+        sample(
+            NoteReveal { tenant: acme(), token: "<us_ssn:v1:00>".into(), reason: "ticket 7".into() }.into(),
+            &[Admin],
+            true,
+            false,
         ),
         sample(
             RewrapTenantKeys {

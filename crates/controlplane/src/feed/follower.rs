@@ -224,10 +224,11 @@ fn with_keys(news: &News, cluster: &str, cluster_keys: &ClusterKeys) -> Result<v
             None
         }
     };
-    let secret_keys = keys
-        .iter()
-        .flat_map(TenantKeys::versions)
-        .map(|key| v1::TenantSecretKey { version: key.version(), key: key.expose().to_vec() });
+    let secret_keys = keys.iter().flat_map(TenantKeys::versions).map(|key| v1::TenantSecretKey {
+        version: key.version(),
+        key: key.expose().to_vec(),
+        sealing_public_key: key.sealing().map(|key| key.to_vec()).unwrap_or_default(),
+    });
     Ok(v1::TenantState { secret_keys: secret_keys.collect(), ..news.state.clone() })
 }
 

@@ -21,7 +21,9 @@ pub use keyring::{
     KeysError, add_key, cluster_id, control_log_key, first_keys, manifest_trust, minter, rewrapping,
     rotation, signing_key, token_trust,
 };
-pub use tenants::{first_tenant_key, tenant_key_rotation, tenant_keys_rewrapping, unwrapped_tenant_keys};
+pub use tenants::{
+    first_tenant_key, sealing_key, tenant_key_rotation, tenant_keys_rewrapping, unwrapped_tenant_keys,
+};
 pub use wrap::{Owner, UnwrapError};
 
 /// What a key of the cluster signs. A key signs one kind of thing only.

@@ -1,5 +1,6 @@
 //! The secret keys of tenants: made, wrapped for the state, and unwrapped for data nodes.
 
+use aegis_identity::sealing::SealingKey;
 use aegis_model::ids::{ClusterId, TenantId};
 use aegis_model::secret::Secret;
 use aegis_model::tenant_key::{TENANT_KEY_BYTES, TenantKey, TenantKeys};
@@ -9,6 +10,7 @@ use rand::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::keyring::{KeysError, cluster_id};
+use super::wrap::TenantSecret;
 use super::{ClusterKeys, UnwrapError, wrap};
 use crate::command::rewrap_tenant_keys;
 use crate::state::tenant_keys;
@@ -73,7 +75,7 @@ pub fn tenant_keys_rewrapping(
     Ok(Some((RewrapTenantKeys { tenant: tenant.to_string(), replaces, keys }, older)))
 }
 
-/// The secret keys of a tenant, unwrapped; nothing if it has none.
+/// The secret keys of a tenant as data nodes get them, each with the public half of its sealing key; nothing if it has none.
 ///
 /// # Errors
 /// [`UnwrapError`]
@@ -88,9 +90,29 @@ pub fn unwrapped_tenant_keys(
     }
     let keys = rows
         .iter()
-        .map(|row| cluster_keys.unwrap_tenant_key(cluster, tenant, row.version, wrapped(row)))
-        .collect::<Result<_, _>>()?;
+        .map(|row| {
+            let secret = cluster_keys.unwrap_tenant_key(cluster, tenant, row.version, wrapped(row))?;
+            let public = secret.sealing.map(|sealing| sealing.public()).transpose();
+            let public = public.map_err(|_error| UnwrapError::Refused)?;
+            Ok(secret.key.with_sealing(public.map(|public| *public.as_bytes())))
+        })
+        .collect::<Result<_, UnwrapError>>()?;
     TenantKeys::new(keys).map(Some).ok_or(UnwrapError::Form)
+}
+
+/// What opens values that were sealed under this version of a tenant's key.
+///
+/// # Errors
+/// [`KeysError`]; nothing if there is no such version, or none with a sealing key.
+pub fn sealing_key(
+    state: &impl StateRead,
+    cluster_keys: &ClusterKeys,
+    tenant: &TenantId,
+    version: u32,
+) -> Result<Option<SealingKey>, KeysError> {
+    let rows = tenant_keys::tenant_keys(state, tenant)?.keys;
+    let Some(row) = rows.iter().find(|row| row.version == version) else { return Ok(None) };
+    Ok(unwrapped(state, cluster_keys, tenant, row)?.sealing)
 }
 
 fn new_key(
@@ -100,10 +122,14 @@ fn new_key(
     version: u32,
     randomness: &mut (impl CryptoRng + ?Sized),
 ) -> Result<WrappedKey, KeysError> {
-    let mut bytes = Zeroizing::new([0; TENANT_KEY_BYTES]);
-    randomness.fill_bytes(bytes.as_mut_slice());
-    let key = TenantKey::new(version, Secret::new(*bytes));
-    Ok(WrappedKey { wrapped: cluster_keys.wrap_tenant_key(&cluster_id(state)?, tenant, &key, randomness) })
+    let mut drawn = || {
+        let mut bytes = Zeroizing::new([0; TENANT_KEY_BYTES]);
+        randomness.fill_bytes(bytes.as_mut_slice());
+        Secret::new(*bytes)
+    };
+    let key = TenantKey::new(version, drawn());
+    let secret = TenantSecret { key, sealing: Some(SealingKey::from_bytes(drawn())) };
+    Ok(WrappedKey { wrapped: cluster_keys.wrap_tenant_key(&cluster_id(state)?, tenant, &secret, randomness) })
 }
 
 fn unwrapped(
@@ -111,7 +137,7 @@ fn unwrapped(
     cluster_keys: &ClusterKeys,
     tenant: &TenantId,
     row: &proto::TenantKey,
-) -> Result<TenantKey, KeysError> {
+) -> Result<TenantSecret, KeysError> {
     cluster_keys
         .unwrap_tenant_key(&cluster_id(state)?, tenant, row.version, wrapped(row))
         .map_err(|error| KeysError::UnwrapTenant { tenant: tenant.to_string(), version: row.version, error })
@@ -161,6 +187,11 @@ mod tests {
         let versions: Vec<u32> = keys.versions().iter().map(TenantKey::version).collect();
         assert_eq!(versions, [1, 2, 3]);
         assert_ne!(keys.current().expose(), keys.get(1).unwrap().expose());
+        for key in keys.versions() {
+            let sealing = sealing_key(&world.view(), &cluster_keys, &tenant, key.version()).unwrap().unwrap();
+            assert_eq!(key.sealing(), Some(sealing.public().unwrap().as_bytes()));
+        }
+        assert!(sealing_key(&world.view(), &cluster_keys, &tenant, 9).unwrap().is_none());
     }
 
     #[test]

@@ -9,13 +9,17 @@
 //!
 //! Associated data: `aegis/wrapped-key/v`, the version, and then cluster id, key id and kind, each with its length before
 //! it. Whatever of this differs, unwrapping fails: a row put under another id, another kind or into another cluster is
-//! worth nothing. The secret keys of tenants are wrapped in the same form, with `aegis/wrapped-tenant-key/v`, the version of the
-//! form, and then cluster id, tenant and version of the key. Random nonces collide only after some 2^32 keys wrapped under one cluster key.
+//! worth nothing.
+//!
+//! The secret keys of tenants are wrapped in the same form, with `aegis/wrapped-tenant-key/v`, the version of the form, and then
+//! cluster id, tenant and version of the key. Version 2 of the form has 64 bytes: the key, and behind it the private half of the
+//! [`SealingKey`] of that version. Random nonces collide only after some 2^32 keys wrapped under one cluster key.
 
 use aegis_identity::keys::{KeyId, SigningKey};
+use aegis_identity::sealing::{SEALING_KEY_BYTES, SealingKey};
 use aegis_model::ids::{ClusterId, TenantId};
 use aegis_model::secret::Secret;
-use aegis_model::tenant_key::TenantKey;
+use aegis_model::tenant_key::{TENANT_KEY_BYTES, TenantKey};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use rand::CryptoRng;
 use zeroize::Zeroizing;
@@ -24,6 +28,8 @@ use super::KeyKind;
 use super::cluster_key::{ClusterKey, ClusterKeyId, ClusterKeys};
 
 const VERSION: u8 = 1;
+/// The form of a tenant's key that has a sealing key behind it.
+const WITH_SEALING: u8 = 2;
 const SEED_BYTES: usize = 32;
 const TAG_BYTES: usize = 16;
 const CLUSTER_KEY_ID_BYTES: usize = 8;
@@ -31,6 +37,15 @@ const HEAD_BYTES: usize = 1 + CLUSTER_KEY_ID_BYTES + NONCE_LEN;
 
 /// The length of a wrapped key.
 pub const WRAPPED_BYTES: usize = HEAD_BYTES + SEED_BYTES + TAG_BYTES;
+
+/// A version of a tenant's secret key, as the control plane has it.
+#[derive(Debug, Clone)]
+pub struct TenantSecret {
+    /// The key, which data nodes get.
+    pub key: TenantKey,
+    /// What opens values that data nodes sealed: it stays here. Nothing in versions of before there was sealing.
+    pub sealing: Option<SealingKey>,
+}
 
 /// Whose key it is: what a wrapped key is bound to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +68,8 @@ impl ClusterKeys {
         randomness: &mut (impl CryptoRng + ?Sized),
     ) -> Vec<u8> {
         let owner = Owner { cluster: cluster.clone(), key_id: key.id(), kind };
-        seal(self.active(), &associated_data(&owner), &key.to_seed(), randomness)
+        let data = associated_data(&owner);
+        seal(self.active(), VERSION, &data, key.to_seed().expose(), randomness)
     }
 
     /// Wraps a version of a tenant's secret key under the active cluster key, for the state of `cluster`.
@@ -61,11 +77,16 @@ impl ClusterKeys {
         &self,
         cluster: &ClusterId,
         tenant: &TenantId,
-        key: &TenantKey,
+        secret: &TenantSecret,
         randomness: &mut (impl CryptoRng + ?Sized),
     ) -> Vec<u8> {
-        let data = tenant_associated_data(cluster, tenant, key.version());
-        seal(self.active(), &data, &Secret::new(*key.expose()), randomness)
+        let TenantSecret { key, sealing } = secret;
+        let form = if sealing.is_some() { WITH_SEALING } else { VERSION };
+        let mut plain = Zeroizing::new(Vec::with_capacity(TENANT_KEY_BYTES + SEALING_KEY_BYTES));
+        plain.extend_from_slice(key.expose());
+        plain.extend(sealing.iter().flat_map(|sealing| sealing.expose().expose()));
+        let data = tenant_associated_data(form, cluster, tenant, key.version());
+        seal(self.active(), form, &data, &plain, randomness)
     }
 
     /// The version `version` of the secret key of `tenant` within `wrapped`.
@@ -78,11 +99,13 @@ impl ClusterKeys {
         tenant: &TenantId,
         version: u32,
         wrapped: &[u8],
-    ) -> Result<TenantKey, UnwrapError> {
+    ) -> Result<TenantSecret, UnwrapError> {
         let parts = Parts::read(wrapped)?;
         let key = self.get(parts.cluster_key).ok_or(UnwrapError::UnknownClusterKey(parts.cluster_key))?;
-        let secret = open(key, &tenant_associated_data(cluster, tenant, version), &parts)?;
-        Ok(TenantKey::new(version, secret))
+        let plain = open(key, &tenant_associated_data(parts.form, cluster, tenant, version), &parts)?;
+        let (key, sealing) = plain.split_at_checked(TENANT_KEY_BYTES).ok_or(UnwrapError::Form)?;
+        let sealing = (parts.form == WITH_SEALING).then(|| secret(sealing).map(SealingKey::from_bytes));
+        Ok(TenantSecret { key: TenantKey::new(version, secret(key)?), sealing: sealing.transpose()? })
     }
 
     /// The key within `wrapped`, if it is the one that `owner` names.
@@ -91,8 +114,11 @@ impl ClusterKeys {
     /// [`UnwrapError`]
     pub fn unwrap(&self, owner: &Owner, wrapped: &[u8]) -> Result<SigningKey, UnwrapError> {
         let parts = Parts::read(wrapped)?;
+        if parts.form != VERSION {
+            return Err(UnwrapError::Form);
+        }
         let key = self.get(parts.cluster_key).ok_or(UnwrapError::UnknownClusterKey(parts.cluster_key))?;
-        let key = SigningKey::from_seed(&open(key, &associated_data(owner), &parts)?);
+        let key = SigningKey::from_seed(&secret(&open(key, &associated_data(owner), &parts)?)?);
         // The tag binds the id already; this holds even if whoever wrapped was wrong.
         if key.id() == owner.key_id { Ok(key) } else { Err(UnwrapError::Refused) }
     }
@@ -138,6 +164,7 @@ pub enum UnwrapError {
 }
 
 struct Parts<'w> {
+    form: u8,
     cluster_key: ClusterKeyId,
     nonce: [u8; NONCE_LEN],
     sealed: &'w [u8],
@@ -145,13 +172,19 @@ struct Parts<'w> {
 
 impl<'w> Parts<'w> {
     fn read(wrapped: &'w [u8]) -> Result<Self, UnwrapError> {
-        if wrapped.len() != WRAPPED_BYTES || wrapped[0] != VERSION {
+        let length = match wrapped.first() {
+            Some(&VERSION) => WRAPPED_BYTES,
+            Some(&WITH_SEALING) => WRAPPED_BYTES + SEALING_KEY_BYTES,
+            _ => return Err(UnwrapError::Form),
+        };
+        if wrapped.len() != length {
             return Err(UnwrapError::Form);
         }
         let (head, sealed) = wrapped.split_at(HEAD_BYTES);
         let (id, nonce) = head[1..].split_at(CLUSTER_KEY_ID_BYTES);
         let form = |_other_length| UnwrapError::Form;
         Ok(Self {
+            form: head[0],
             cluster_key: ClusterKeyId::from_bytes(id.try_into().map_err(form)?),
             nonce: nonce.try_into().map_err(form)?,
             sealed,
@@ -161,33 +194,39 @@ impl<'w> Parts<'w> {
 
 fn seal(
     key: &ClusterKey,
+    form: u8,
     associated: &[u8],
-    seed: &Secret<[u8; SEED_BYTES]>,
+    secret: &[u8],
     randomness: &mut (impl CryptoRng + ?Sized),
 ) -> Vec<u8> {
     let mut nonce = [0; NONCE_LEN];
     randomness.fill_bytes(&mut nonce);
     // Reserved beforehand, so that the plain text is encrypted where it lies and never copied by growth.
-    let mut sealed = Zeroizing::new(Vec::with_capacity(SEED_BYTES + TAG_BYTES));
-    sealed.extend_from_slice(seed.expose());
+    let mut sealed = Zeroizing::new(Vec::with_capacity(secret.len() + TAG_BYTES));
+    sealed.extend_from_slice(secret);
     cipher(key)
         .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(associated), &mut *sealed)
-        .expect("32 bytes are far below the limit of the cipher");
-    [&[VERSION], key.id().as_bytes().as_slice(), &nonce, &sealed].concat()
+        .expect("64 bytes are far below the limit of the cipher");
+    [&[form], key.id().as_bytes().as_slice(), &nonce, &sealed].concat()
 }
 
-fn open(
-    key: &ClusterKey,
-    associated: &[u8],
-    parts: &Parts<'_>,
-) -> Result<Secret<[u8; SEED_BYTES]>, UnwrapError> {
+fn open(key: &ClusterKey, associated: &[u8], parts: &Parts<'_>) -> Result<Zeroizing<Vec<u8>>, UnwrapError> {
     let mut sealed = Zeroizing::new(parts.sealed.to_vec());
     let nonce = Nonce::assume_unique_for_key(parts.nonce);
-    let seed = cipher(key)
+    let length = cipher(key)
         .open_in_place(nonce, Aad::from(associated), &mut sealed)
-        .map_err(|_uninformative| UnwrapError::Refused)?;
-    let mut copy = Zeroizing::new([0; SEED_BYTES]);
-    copy.copy_from_slice(seed);
+        .map_err(|_uninformative| UnwrapError::Refused)?
+        .len();
+    sealed.truncate(length);
+    Ok(sealed)
+}
+
+fn secret<const N: usize>(bytes: &[u8]) -> Result<Secret<[u8; N]>, UnwrapError> {
+    let mut copy = Zeroizing::new([0; N]);
+    if bytes.len() != N {
+        return Err(UnwrapError::Form);
+    }
+    copy.copy_from_slice(bytes);
     Ok(Secret::new(*copy))
 }
 
@@ -198,17 +237,17 @@ fn cipher(key: &ClusterKey) -> LessSafeKey {
 fn associated_data(owner: &Owner) -> Vec<u8> {
     let Owner { cluster, key_id, kind } = owner;
     let parts = [cluster.as_str().as_bytes(), key_id.as_bytes(), kind.as_str().as_bytes()];
-    labelled(b"aegis/wrapped-key/v", parts)
+    labelled(b"aegis/wrapped-key/v", VERSION, parts)
 }
 
-fn tenant_associated_data(cluster: &ClusterId, tenant: &TenantId, version: u32) -> Vec<u8> {
+fn tenant_associated_data(form: u8, cluster: &ClusterId, tenant: &TenantId, version: u32) -> Vec<u8> {
     let parts = [cluster.as_str().as_bytes(), tenant.as_str().as_bytes(), &version.to_be_bytes()];
-    labelled(b"aegis/wrapped-tenant-key/v", parts)
+    labelled(b"aegis/wrapped-tenant-key/v", form, parts)
 }
 
-fn labelled(label: &[u8], parts: [&[u8]; 3]) -> Vec<u8> {
+fn labelled(label: &[u8], form: u8, parts: [&[u8]; 3]) -> Vec<u8> {
     let mut data = label.to_vec();
-    data.push(VERSION);
+    data.push(form);
     for part in parts {
         data.extend_from_slice(&(part.len() as u64).to_be_bytes());
         data.extend_from_slice(part);
@@ -307,22 +346,28 @@ mod tests {
     #[test]
     fn a_key_under_the_name_of_another_is_refused() {
         let other = SigningKey::generate(&mut random(101));
-        let lie = seal(&cluster_key(1), &associated_data(&owner()), &other.to_seed(), &mut random(4));
+        let seed = other.to_seed();
+        let lie = seal(&cluster_key(1), VERSION, &associated_data(&owner()), seed.expose(), &mut random(4));
         assert_eq!(keys(&[1]).unwrap(&owner(), &lie).unwrap_err(), UnwrapError::Refused);
     }
 
     #[test]
     fn a_tenants_key_opens_only_where_it_belongs() {
         let (cluster, tenant): (ClusterId, TenantId) = ("c-1".parse().unwrap(), "acme".parse().unwrap());
-        let key = TenantKey::new(3, Secret::new([5; 32]));
-        let wrapped = keys(&[1]).wrap_tenant_key(&cluster, &tenant, &key, &mut random(4));
-        assert_eq!(wrapped.len(), WRAPPED_BYTES);
-        assert!(!wrapped.windows(4).any(|window| window == [5; 4]));
+        let secret = TenantSecret {
+            key: TenantKey::new(3, Secret::new([5; 32])),
+            sealing: Some(SealingKey::from_bytes(Secret::new([6; 32]))),
+        };
+        let wrapped = keys(&[1]).wrap_tenant_key(&cluster, &tenant, &secret, &mut random(4));
+        assert_eq!(wrapped.len(), WRAPPED_BYTES + 32);
+        assert!(!wrapped.windows(4).any(|window| window == [5; 4] || window == [6; 4]));
         let open = |cluster: &str, tenant: &str, version| {
             let (cluster, tenant) = (cluster.parse().unwrap(), tenant.parse().unwrap());
             keys(&[2, 1]).unwrap_tenant_key(&cluster, &tenant, version, &wrapped)
         };
-        assert_eq!(open("c-1", "acme", 3).unwrap().expose(), &[5; 32]);
+        let opened = open("c-1", "acme", 3).unwrap();
+        assert_eq!((opened.key.version(), opened.key.expose()), (3, &[5; 32]));
+        assert_eq!(opened.sealing.unwrap().expose().expose(), &[6; 32]);
         for (cluster, tenant, version) in [("c-2", "acme", 3), ("c-1", "globex", 3), ("c-1", "acme", 2)] {
             assert_eq!(
                 open(cluster, tenant, version).unwrap_err(),
@@ -332,7 +377,17 @@ mod tests {
         }
         let elsewhere = keys(&[2]).unwrap_tenant_key(&cluster, &tenant, 3, &wrapped).unwrap_err();
         assert_eq!(elsewhere, UnwrapError::UnknownClusterKey(cluster_key(1).id()));
+        assert_eq!(keys(&[1]).unwrap(&owner(), &wrapped).unwrap_err(), UnwrapError::Form);
+        // A version of before there was sealing; and neither form opens under the name of the other.
+        let older = TenantSecret { sealing: None, ..secret };
+        let wrapped = keys(&[1]).wrap_tenant_key(&cluster, &tenant, &older, &mut random(4));
+        assert_eq!(wrapped.len(), WRAPPED_BYTES);
+        let opened = keys(&[1]).unwrap_tenant_key(&cluster, &tenant, 3, &wrapped).unwrap();
+        assert!(opened.sealing.is_none() && *opened.key.expose() == [5; 32]);
         assert_eq!(keys(&[1]).unwrap(&owner(), &wrapped).unwrap_err(), UnwrapError::Refused);
+        let renamed = [&[WITH_SEALING], &wrapped[1..], &[0; 32]].concat();
+        let refused = keys(&[1]).unwrap_tenant_key(&cluster, &tenant, 3, &renamed).unwrap_err();
+        assert_eq!(refused, UnwrapError::Refused);
     }
 
     #[test]

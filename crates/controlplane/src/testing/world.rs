@@ -2,6 +2,7 @@
 
 use aegis_identity::keys::SigningKey;
 use aegis_identity::manifest::{Manifest, chunks_of};
+use aegis_identity::sealing::SealingKey;
 use aegis_limits::epoch::Zone;
 use aegis_model::clock::{Clock, UnixNanos};
 use aegis_model::ids::{AgentId, ClusterId, TenantId};
@@ -25,6 +26,7 @@ use crate::command::actor::Actor;
 use crate::command::response::{self, Answer};
 use crate::command::{LEVEL, Refused, Request};
 use crate::control::Replicate;
+use crate::keys::wrap::TenantSecret;
 use crate::keys::{ClusterKey, ClusterKeys};
 use crate::state::limit_id::LimitId;
 use crate::state::{budgets, data_nodes, lender, meta, versions};
@@ -163,11 +165,17 @@ impl World {
     pub fn tenant(&self, name: &str) -> TenantId {
         let tenant: TenantId = name.parse().expect("a tenant's name");
         let key = TenantKey::new(1, Secret::new(Sha256::digest(name).into()));
+        let key = TenantSecret { key, sealing: Some(Self::sealing_key(name)) };
         let randomness = &mut Self::randomness(name);
         let wrapped = Self::cluster_keys().wrap_tenant_key(&Self::cluster_id(), &tenant, &key, randomness);
         let key = Some(WrappedKey { wrapped });
         self.done(CreateTenant { name: name.to_owned(), key, ..Default::default() }, &Self::root());
         tenant
+    }
+
+    /// What opens values that were sealed under version 1 of the key of the tenant of this name.
+    pub fn sealing_key(name: &str) -> SealingKey {
+        SealingKey::from_bytes(Secret::new(Sha256::digest(format!("sealing {name}")).into()))
     }
 
     /// A person with a role, who is made if need be. `scope` is a tenant or `*`.

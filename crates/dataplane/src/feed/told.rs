@@ -252,10 +252,14 @@ fn secret_keys_of(keys: Vec<v1::TenantSecretKey>) -> Result<Option<TenantKeys>, 
     if keys.is_empty() {
         return Ok(None);
     }
-    let keys = keys.into_iter().map(|v1::TenantSecretKey { version, key }| {
+    let keys = keys.into_iter().map(|v1::TenantSecretKey { version, key, sealing_public_key }| {
         let key = Zeroizing::new(key);
         let bytes = key.as_slice().try_into().map_err(|_length| malformed)?;
-        Ok(TenantKey::new(version, Secret::new(bytes)))
+        let sealing = match sealing_public_key.as_slice() {
+            [] => None,
+            bytes => Some(bytes.try_into().map_err(|_length| malformed)?),
+        };
+        Ok(TenantKey::new(version, Secret::new(bytes)).with_sealing(sealing))
     });
     TenantKeys::new(keys.collect::<Result<_, Malformed>>()?).map(Some).ok_or(malformed)
 }
@@ -333,7 +337,11 @@ mod tests {
 
     #[test]
     fn secret_keys_are_read_whole_or_not_at_all() {
-        let key = |version, byte, length| v1::TenantSecretKey { version, key: vec![byte; length] };
+        let key = |version, byte, length| v1::TenantSecretKey {
+            version,
+            key: vec![byte; length],
+            sealing_public_key: vec![byte; if version == 2 { 0 } else { length }],
+        };
         assert!(secret_keys_of(Vec::new()).unwrap().is_none());
         let read = secret_keys_of(vec![key(2, 1, 32), key(3, 2, 32)]).unwrap().unwrap();
         assert_eq!((read.current().version(), read.current().expose()), (3, &[2; 32]));

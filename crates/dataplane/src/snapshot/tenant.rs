@@ -20,6 +20,7 @@ use super::organization::OrganizationLimits;
 use super::revoked::Revoked;
 use super::version::Version;
 use crate::room::Room;
+use crate::sealing::Sealer;
 
 /// The purpose of the keys of digests in records.
 const RECORD_PURPOSE: &str = "record";
@@ -39,6 +40,8 @@ pub struct Tenant {
     record_key: Option<Arc<(u32, DigestKey)>>,
     /// What tokens and hashes are made with, of the newest of its keys.
     redaction_key: Option<Arc<RedactionKey>>,
+    /// What seals values beside their tokens, of the newest of its keys.
+    sealer: Option<Arc<Sealer>>,
     room: Room,
     /// Its name in metrics; nothing if it is summed up with others.
     label: Option<TenantId>,
@@ -86,6 +89,7 @@ impl Tenant {
             keys: None,
             record_key: None,
             redaction_key: None,
+            sealer: None,
             room: Room::new(0),
             label: None,
         }
@@ -154,7 +158,8 @@ impl Tenant {
             let key = keys.current();
             Arc::new(RedactionKey::new(key.version(), *key.derive(REDACTION).expose()))
         });
-        Self { keys, record_key, redaction_key, ..self }
+        let sealer = keys.as_deref().and_then(|keys| Sealer::new(self.id.clone(), keys.current()));
+        Self { keys, record_key, redaction_key, sealer: sealer.map(Arc::new), ..self }
     }
 
     /// The same, with its seats and its label.
@@ -204,6 +209,11 @@ impl Tenant {
     /// The key of digests in records, and its version.
     pub(crate) fn record_key(&self) -> Option<(u32, &DigestKey)> {
         self.record_key.as_deref().map(|(version, key)| (*version, key))
+    }
+
+    /// What seals values; nothing if there is no key for it.
+    pub(crate) fn sealer(&self) -> Option<&Arc<Sealer>> {
+        self.sealer.as_ref()
     }
 
     /// What tokens and hashes are made with; nothing if there is `need` of it and the tenant has none.

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::case::{Admitted, Case, Inspected, Refusal};
 use crate::decider::Decider;
 use crate::laps::Stage;
+use crate::sealing::Sealer;
 use crate::sensitive::{self, Cleaner, Place, ResultRules};
 
 /// Cleans the parameters, and notes what becomes of the result. Pure: the same parameters under the same version and key are
@@ -61,9 +62,14 @@ fn look(case: &mut Case, obligations: &[Obligation], asks: bool) -> Result<(), V
             "the tenant has no secret key yet, and without it nothing stands in the place of a value";
         return Err(vec![Reason::plain(ReasonCode::PolicyUnavailable, message)]);
     };
-    let Cleaning { params, result, record, needs_key: _ } = cleaning;
+    let sealer = tenant.sealer().filter(|_| cleaning.needs_seal).cloned();
+    if cleaning.needs_seal && sealer.is_none() {
+        let message = "the tenant has no key to seal values with yet; `aegis tenant rotate-key` makes one";
+        return Err(vec![Reason::plain(ReasonCode::PolicyUnavailable, message)]);
+    }
+    let Cleaning { params, result, record, needs_key: _, needs_seal: _ } = cleaning;
     if let Some(redactor) = &params {
-        clean(case, redactor, &key, obligations)?;
+        clean(case, redactor, &key, sealer.as_deref(), obligations)?;
         let cleaner = || Cleaner { redactor: Arc::clone(redactor), key: Arc::clone(&key) };
         case.cleaned_by = (!case.redactions.is_empty()).then(cleaner);
     }
@@ -78,7 +84,7 @@ fn look(case: &mut Case, obligations: &[Obligation], asks: bool) -> Result<(), V
         case.stored_context = Some(cleaned);
     }
     if result.is_some() || record.is_some() {
-        case.result_rules = Some(Box::new(ResultRules { result, record, key }));
+        case.result_rules = Some(Box::new(ResultRules { result, record, key, sealer }));
     }
     explain(case);
     Ok(())
@@ -89,14 +95,19 @@ fn clean(
     case: &mut Case,
     redactor: &Redactor,
     key: &Key,
+    sealer: Option<&Sealer>,
     obligations: &[Obligation],
 ) -> Result<(), Vec<Reason>> {
-    match redactor.json(Value::Object(case.call.params.clone()), key) {
+    let (looked, kept) = redactor.json_keeping(Value::Object(case.call.params.clone()), key);
+    match looked {
         Looked::Clean(_) => Ok(()),
         Looked::Cleaned(Value::Object(params), found) => {
+            case.findings.add(&found, Place::Params);
+            case.sealed = sensitive::sealed(sealer, &kept).map_err(|not_sealed| {
+                vec![Reason::plain(ReasonCode::SensitiveData, format!("the parameters: {not_sealed}"))]
+            })?;
             case.call.params = params;
             case.redactions = sensitive::redactions(&found);
-            case.findings.add(&found, Place::Params);
             Ok(())
         }
         // Parameters are an object, and no rule takes away the whole of them.

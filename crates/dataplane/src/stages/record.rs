@@ -184,6 +184,7 @@ fn what(
         reasons: shown_reasons.iter().map(record::Reason::from).collect(),
         request_id: case.call.request_id.clone(),
         rules: shown_rules.to_vec(),
+        sealed: case.sealed.take(),
         snapshot: case.snapshot.version(),
         surface: case.surface.as_str().to_owned(),
         token_id: principal.token_id.to_string(),

@@ -3,7 +3,7 @@
 //! Source: RFC 3986, section 3.2.1 (user information).
 
 use super::{Anchor, Detector, secret};
-use crate::place::{Hit, Spot, before};
+use crate::place::{Hit, Spot, any_of, before};
 
 pub(super) const DETECTOR: Detector = Detector {
     about: secret("connection_string", "Password in a URL", "RFC 3986, 3.2.1", "scheme, user and host"),
@@ -11,13 +11,16 @@ pub(super) const DETECTOR: Detector = Detector {
     anchors: &[Anchor::Prefixes(&["://"], find)],
 };
 
+/// What ends user, password and host: white space, and signs that none of them may have.
+const STOP: [bool; 256] = any_of(b"/\"'`<>?#\\ \t\n\r\x0c");
+
 fn find(spot: &Spot<'_>) -> Option<Hit> {
     let text = spot.text;
     if !before(text, spot.at, 1).is_ascii_alphanumeric() {
         return None;
     }
     let most = text.len().min(spot.end + 256);
-    let stop = |byte: &u8| byte.is_ascii_whitespace() || b"/\"'`<>?#\\".contains(byte);
+    let stop = |byte: &u8| STOP[usize::from(*byte)];
     let authority = &text[spot.end..most];
     let authority = &authority[..authority.iter().position(stop).unwrap_or(authority.len())];
     let at = authority.iter().rposition(|byte| *byte == b'@')?;

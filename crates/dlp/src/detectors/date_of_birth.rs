@@ -89,6 +89,11 @@ fn spelled(place: &Place<'_>) -> Option<Hit> {
     if !place.context() {
         return None;
     }
+    spelled_near(place)
+}
+
+#[inline(never)]
+fn spelled_near(place: &Place<'_>) -> Option<Hit> {
     let run = place.runs[0];
     match run.digits {
         8 if place.alone(1) => {

@@ -3,7 +3,7 @@
 //! Source: RFC 5321 (lengths), RFC 5322 (unquoted local parts), RFC 6531 (other letters than ASCII), RFC 1035 (labels).
 
 use super::{Anchor, Detector, personal};
-use crate::place::{Hit, Spot, escape_letter};
+use crate::place::{Hit, Spot, any_of, escape_letter};
 
 pub(super) const DETECTOR: Detector = Detector {
     about: personal("email", "E-mail address", "RFC 5321, 5322, 6531", "labels and top-level domain"),
@@ -15,8 +15,12 @@ pub(super) const DETECTOR: Detector = Detector {
 const LOCAL_MAX: usize = 64;
 const DOMAIN_MAX: usize = 255;
 
+/// Signs of a local part, and those that never begin one in running text though they may.
+const SIGNS: [bool; 256] = any_of(b"!#$%&'*+-/=?^_`{|}~.");
+const NEVER_FIRST: [bool; 256] = any_of(b".'`=/{|&?!#$*^~%+-");
+
 fn local(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte >= 0x80 || b"!#$%&'*+-/=?^_`{|}~.".contains(&byte)
+    byte.is_ascii_alphanumeric() || byte >= 0x80 || SIGNS[usize::from(byte)]
 }
 
 fn find(spot: &Spot<'_>) -> Option<Hit> {
@@ -32,7 +36,7 @@ fn find(spot: &Spot<'_>) -> Option<Hit> {
     }
     // What is allowed in a local part and yet never begins one in running text.
     while start < spot.at
-        && (b".'`=/{|&?!#$*^~%+-".contains(&text[start]) || (start == floor && text[start] & 0xC0 == 0x80))
+        && (NEVER_FIRST[usize::from(text[start])] || (start == floor && text[start] & 0xC0 == 0x80))
     {
         start += 1;
     }

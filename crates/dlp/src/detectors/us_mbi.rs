@@ -18,9 +18,16 @@ pub(super) const DETECTOR: Detector = Detector {
 
 fn find(place: &Place<'_>) -> Option<Hit> {
     let start = place.start();
-    if place.letters != 0 || !begins(place.text, start) {
+    // The third is a letter or a digit: most single digits end here.
+    let third = place.text.get(start + 2).copied().unwrap_or(0);
+    if place.letters != 0 || !third.is_ascii_alphanumeric() || !begins(place.text, start) {
         return None;
     }
+    classes(place, start)
+}
+
+#[inline(never)]
+fn classes(place: &Place<'_>, start: usize) -> Option<Hit> {
     // C: 1 to 9, N: a digit, A: a letter but S L O I B Z, X: either.
     let (mut at, mut upper) = (start, true);
     for (position, class) in b"CAXNAXNAANN".iter().enumerate() {

@@ -1,10 +1,11 @@
 //! JSON in, JSON of the same shape out.
 
 use aegis_model::json::pointer_push;
+use aegis_model::secret::Secret;
 use serde_json::{Map, Value};
 
 use super::path::{Path, Taken};
-use super::{Found, Key, Outcome, Redactor, Site, With, mask, unread};
+use super::{Found, Kept, Key, Outcome, Redactor, Site, With, mask, unread};
 use crate::finding::{Confidence, Finding, Span, Via};
 
 /// Longest key that is read as the context of its value, in bytes: its end counts.
@@ -27,18 +28,23 @@ impl Redactor {
     /// - Fields that a rule names: every string, number and boolean in them is replaced, by a string.
     /// - `Remove`: the member is dropped, the element of an array is null, and so is the whole value.
     pub fn json(&self, value: Value, key: &Key) -> Outcome<Value> {
+        self.json_keeping(value, key).0
+    }
+
+    /// As [`Redactor::json`], and the values that are to be sealed. Empty unless something was cleaned.
+    pub fn json_keeping(&self, value: Value, key: &Key) -> (Outcome<Value>, Kept) {
         let paths: Vec<Way<'_>> = self.fields.iter().map(|(path, with)| (path, 0, *with)).collect();
-        let mut walk = Walk { redactor: self, key, found: Vec::new(), buffer: Vec::new() };
+        let mut walk = Walk { redactor: self, key, found: Vec::new(), kept: Kept::new(), buffer: Vec::new() };
         let cleaned = walk.value(value, &paths, "", &mut String::new());
-        let found = walk.found;
+        let Walk { found, kept, .. } = walk;
         let value = match cleaned {
             Cleaned::Stays(value) => value,
             Cleaned::Goes => Value::Null,
         };
         match (found.is_empty(), found.iter().any(|it| it.with == With::Block)) {
-            (_, true) => Outcome::Refused(found),
-            (true, false) => Outcome::Clean(value),
-            (false, false) => Outcome::Cleaned(value, found),
+            (_, true) => (Outcome::Refused(found), Kept::new()),
+            (true, false) => (Outcome::Clean(value), kept),
+            (false, false) => (Outcome::Cleaned(value, found), kept),
         }
     }
 }
@@ -50,6 +56,7 @@ struct Walk<'a> {
     redactor: &'a Redactor,
     key: &'a Key,
     found: Vec<Found>,
+    kept: Kept,
     buffer: Vec<u8>,
 }
 
@@ -61,7 +68,9 @@ impl Walk<'_> {
             self.found.push(field(pointer, with));
             return match with {
                 With::Remove | With::Block => Cleaned::Goes,
-                With::Mask { .. } | With::Token | With::Hash => Cleaned::Stays(self.leaves(value, with)),
+                With::Mask { .. } | With::Sealed | With::Token | With::Hash => {
+                    Cleaned::Stays(self.leaves(value, with))
+                }
             };
         }
         match value {
@@ -134,7 +143,11 @@ impl Walk<'_> {
         for piece in &pieces {
             let (start, end) = (floor(&text, piece.span.start).max(done), ceil(&text, piece.span.end));
             out.push_str(&text[done..start]);
-            out.push_str(&redactor.replacement(piece, &text.as_bytes()[start..end], self.key));
+            let replacement = redactor.replacement(piece, &text.as_bytes()[start..end], self.key);
+            out.push_str(&replacement);
+            if piece.with == With::Sealed {
+                self.keep(replacement, &text[start..end]);
+            }
             done = end;
         }
         out.push_str(&text[done..]);
@@ -182,8 +195,13 @@ impl Walk<'_> {
             .collect()
     }
 
+    /// Equal values have equal tokens, so the first is as good as any.
+    fn keep(&mut self, token: String, value: &str) {
+        self.kept.entry(token).or_insert_with(|| Secret::new(value.to_owned()));
+    }
+
     /// Every string, number and boolean within a named field, replaced.
-    fn leaves(&self, value: Value, with: With) -> Value {
+    fn leaves(&mut self, value: Value, with: With) -> Value {
         match value {
             Value::Null => Value::Null,
             Value::Array(items) => items.into_iter().map(|item| self.leaves(item, with)).collect(),
@@ -197,10 +215,15 @@ impl Walk<'_> {
         }
     }
 
-    fn leaf(&self, text: &str, with: With) -> String {
+    fn leaf(&mut self, text: &str, with: With) -> String {
         match with {
             With::Mask { keep_last } => mask::mask_field(text, keep_last),
             With::Token => self.key.token("field", text.as_bytes()),
+            With::Sealed => {
+                let token = self.key.token("field", text.as_bytes());
+                self.keep(token.clone(), text);
+                token
+            }
             With::Hash => self.key.hash(text.as_bytes()),
             With::Remove | With::Block => String::new(),
         }

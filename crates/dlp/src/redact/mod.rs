@@ -9,11 +9,14 @@ mod mask;
 mod path;
 mod text;
 
+use std::collections::BTreeMap;
+
 use crate::custom::Custom;
 use crate::finding::{Confidence, Finding, Span, Unread, Via};
 use crate::kind::Kind;
 use crate::scanner::{BadDetectors, Detectors, Precision, Scanner};
 use aegis_model::caps;
+use aegis_model::secret::Secret;
 pub use keyed::Key;
 pub use path::{Path, Step};
 pub use text::StreamRedactor;
@@ -26,6 +29,8 @@ pub enum With {
         /// How many.
         keep_last: Keep,
     },
+    /// As [`With::Token`]; the value comes out beside it ([`Redactor::json_keeping`]), to be sealed for who may ask for it later.
+    Sealed,
     /// `<us_ssn:v1:…>`: the same value of the same kind gives the same token under the same key.
     Token,
     /// `hmac-sha256:v1:…`: the same value gives the same, whatever its kind.
@@ -113,6 +118,9 @@ pub enum Outcome<T> {
     /// Nothing may be given out: `SensitiveData`.
     Refused(Vec<Found>),
 }
+
+/// Values that a [`With::Sealed`] rule replaced, by the token that stands for each: to be sealed, and never to be kept or shown as they are.
+pub type Kept = BTreeMap<String, Secret<String>>;
 
 /// Rules, prepared.
 #[derive(Debug)]
@@ -244,7 +252,7 @@ impl Redactor {
         let name = self.scanner.name(piece.kind);
         match piece.with {
             With::Mask { keep_last } => mask::mask(piece.kind, piece.via, value, keep_last),
-            With::Token => key.token(name, &keyed::normal(piece.kind, piece.via, value)),
+            With::Sealed | With::Token => key.token(name, &keyed::normal(piece.kind, piece.via, value)),
             With::Hash => key.hash(&keyed::normal(piece.kind, piece.via, value)),
             With::Remove | With::Block => String::new(),
         }

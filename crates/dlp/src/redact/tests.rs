@@ -181,3 +181,23 @@ fn streams_are_cleaned_and_end_closed() {
         text.as_bytes().chunks(7).filter(|piece| matches!(stream.push(piece), Outcome::Refused(_))).count();
     assert!(refused > 0 && matches!(stream.finish(), Outcome::Refused(_)));
 }
+
+#[test]
+fn what_may_be_asked_for_again_comes_out_beside_its_token() {
+    let rules = [detect(&["us_ssn"], With::Sealed), fields(&["born"], With::Sealed)];
+    let redactor = Redactor::new(&rules, &[]).unwrap();
+    let value = json!({"a": "ssn 219-09-9999", "b": ["ssn 219-09-9999"], "born": "1974-03-05", "c": "x"});
+    let (outcome, kept) = redactor.json_keeping(value, &key(1));
+    let Outcome::Cleaned(cleaned, found) = outcome else { panic!("it is cleaned") };
+    let values: Vec<(&str, &str)> =
+        kept.iter().map(|(token, value)| (token.as_str(), value.expose().as_str())).collect();
+    let token = cleaned["a"].as_str().unwrap().strip_prefix("ssn ").unwrap();
+    let born = cleaned["born"].as_str().unwrap();
+    assert_eq!(values, [(born, "1974-03-05"), (token, "219-09-9999")], "each once");
+    assert_eq!(cleaned["b"][0], cleaned["a"]);
+    assert!(!format!("{kept:?} {found:?}").contains("219"), "nothing shows a value");
+    // A token that nobody may take back is the stricter of two.
+    let strict = [detect(&["us_ssn"], With::Sealed), detect(&["us_ssn"], With::Token)];
+    let (_, kept) = Redactor::new(&strict, &[]).unwrap().json_keeping(json!("ssn 219-09-9999"), &key(1));
+    assert!(kept.is_empty());
+}

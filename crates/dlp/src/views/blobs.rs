@@ -19,7 +19,8 @@ const LINE_MIN: usize = 40;
 /// Fewest printable characters in a row that make decoded bytes a text.
 const PRINTABLE_MIN: usize = 7;
 
-const NONE: u8 = 0xFF;
+/// No digit.
+pub(crate) const NONE: u8 = 0xFF;
 
 /// Values of base64 and base64url.
 const VALUES: [u8; 256] = {
@@ -35,8 +36,46 @@ const VALUES: [u8; 256] = {
     values
 };
 
+/// Values of hexadecimal digits.
+const NIBBLE: [u8; 256] = {
+    let mut values = [NONE; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        values[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        values[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+};
+
+/// The value of a hexadecimal digit, or [`NONE`].
+pub(crate) fn nibble(byte: u8) -> u8 {
+    NIBBLE[usize::from(byte)]
+}
+
 fn digit(byte: u8) -> bool {
     VALUES[usize::from(byte)] != NONE
+}
+
+/// How many digits stand at the beginning: many at a time, as a processor likes them.
+fn digits(bytes: &[u8]) -> usize {
+    let is = |byte: u8| {
+        (byte | 0x20).wrapping_sub(b'a') < 26
+            || byte.wrapping_sub(b'0') < 10
+            || byte == b'+'
+            || byte == b'/'
+            || byte == b'-'
+            || byte == b'_'
+    };
+    let all = |chunk: &&[u8]| chunk.iter().fold(true, |all, byte| all & is(*byte));
+    let at = 32 * bytes.chunks_exact(32).take_while(all).count();
+    at + bytes[at..].iter().take_while(|byte| digit(**byte)).count()
+}
+
+/// Whether all are hexadecimal digits, many at a time.
+fn all_hexadecimal(run: &[u8]) -> bool {
+    let is = |byte: u8| (byte | 0x20).wrapping_sub(b'a') < 6 || byte.wrapping_sub(b'0') < 10;
+    run.chunks(32).all(|chunk| chunk.iter().fold(true, |all, byte| all & is(*byte)))
 }
 
 /// Whether a run goes through here: the byte before belongs to one.
@@ -46,7 +85,7 @@ pub(crate) fn inside(text: &[u8], at: usize) -> bool {
 
 /// Behind the last digit of a run.
 pub(crate) fn skip(text: &[u8], at: usize) -> usize {
-    at + text[at..].iter().take_while(|byte| digit(**byte)).count()
+    at + digits(&text[at..])
 }
 
 /// The next run that begins at `from` or later: its start, and its end if the text does not go on.
@@ -67,7 +106,7 @@ fn run_end(text: &[u8], start: usize) -> usize {
     let mut at = start;
     loop {
         let line = at;
-        at += text[at..most].iter().take_while(|byte| digit(**byte)).count();
+        at += digits(&text[at..most]);
         let next = at + line_break(&text[at..most]);
         if next == at || at - line < LINE_MIN || !text.get(next).is_some_and(|byte| digit(*byte)) {
             return at;
@@ -88,7 +127,7 @@ fn line_break(text: &[u8]) -> usize {
 pub(crate) fn decode(text: &[u8], start: usize, end: usize) -> Option<View> {
     let run = &text[start..end];
     if run.len() >= 2 * PRINTABLE_MIN
-        && run.iter().all(u8::is_ascii_hexdigit)
+        && all_hexadecimal(run)
         && let Some(view) = hexadecimal(run, start)
     {
         return Some(view);
@@ -106,12 +145,8 @@ fn mixed(run: &[u8]) -> bool {
 }
 
 fn hexadecimal(run: &[u8], start: usize) -> Option<View> {
-    let value = |byte: u8| match byte {
-        b'0'..=b'9' => byte - b'0',
-        _ => (byte | 0x20) - b'a' + 10,
-    };
     let bytes =
-        |skip: usize| run[skip..].chunks_exact(2).map(move |pair| value(pair[0]) << 4 | value(pair[1]));
+        |skip: usize| run[skip..].chunks_exact(2).map(move |pair| nibble(pair[0]) << 4 | nibble(pair[1]));
     let packed = |skip: usize| bytes(skip).take(MAGIC.len()).eq(MAGIC.iter().copied());
     let text = |skip: usize| match worth_text(bytes(skip)) {
         Some(true) => true,
@@ -125,7 +160,8 @@ fn hexadecimal(run: &[u8], start: usize) -> Option<View> {
 }
 
 fn base64(run: &[u8], start: usize) -> Option<View> {
-    let broken = run.iter().any(|byte| !digit(*byte));
+    // What is no digit in a run is the end of a line, perhaps as an escape.
+    let broken = memchr::memchr3(b'\n', b'\r', b'\\', run).is_some();
     let kept: Vec<u8>;
     let digits = if broken {
         kept = places(run).map(|at| run[at]).collect();
@@ -174,15 +210,24 @@ fn worth(digits: &[u8]) -> (usize, bool) {
     let value = |byte: u8| u32::from(VALUES[usize::from(byte)]);
     let length = digits.len() * 3 / 4;
     let (mut longest, mut current, mut high, mut control) = (0, 0, false, false);
-    for quad in digits.chunks(4) {
-        let bits = quad.iter().fold(0, |bits, byte| bits << 6 | value(*byte)) << (6 * (4 - quad.len()));
-        let bytes = bits.to_be_bytes();
-        for byte in &bytes[1..quad.len()] {
+    let mut see = |bytes: &[u8]| {
+        for byte in bytes {
             current = if PRINTABLE[usize::from(*byte)] { current + 1 } else { 0 };
             longest = longest.max(current);
             high |= *byte >= 0x80;
             control |= *byte < b'\t';
         }
+    };
+    let quads_of = digits.chunks_exact(4);
+    let rest = quads_of.remainder();
+    for quad in quads_of {
+        let bits = value(quad[0]) << 18 | value(quad[1]) << 12 | value(quad[2]) << 6 | value(quad[3]);
+        let [_, bytes @ ..] = bits.to_be_bytes();
+        see(&bytes);
+    }
+    if !rest.is_empty() {
+        let bits = rest.iter().fold(0, |bits, byte| bits << 6 | value(*byte)) << (6 * (4 - rest.len()));
+        see(&bits.to_be_bytes()[1..rest.len()]);
     }
     // UTF-8 beyond ASCII, or gzip: only then is it decoded to be sure.
     let packed = digits.starts_with(PACKED);

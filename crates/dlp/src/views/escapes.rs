@@ -56,6 +56,10 @@ fn among(text: &[u8], start: usize, end: usize) -> bool {
 /// The next byte that could begin an escape.
 fn interesting(text: &[u8], from: usize) -> Option<usize> {
     let wanted = |byte: u8| byte >= 0x80 || byte == b'%' || byte == b'\\';
+    // Where one stands, the next one is often close.
+    if text.get(from).copied().is_some_and(wanted) {
+        return Some(from);
+    }
     let mut at = from;
     for chunk in text.get(from..)?.chunks(32) {
         let any = chunk.iter().fold(false, |any, byte| any | wanted(*byte));
@@ -122,7 +126,10 @@ fn unit(text: &[u8], at: usize) -> Option<Unit> {
 
 fn hex(text: &[u8], at: usize, count: usize) -> Option<u32> {
     let digits = text.get(at..at + count)?;
-    digits.iter().try_fold(0, |code, byte| Some(code * 16 + char::from(*byte).to_digit(16)?))
+    digits.iter().try_fold(0, |code, byte| match super::blobs::nibble(*byte) {
+        super::blobs::NONE => None,
+        digit => Some(code * 16 + u32::from(digit)),
+    })
 }
 
 /// `\uXXXX`, or two of them that are a pair of surrogates.
@@ -139,13 +146,17 @@ fn utf16(text: &[u8], at: usize) -> Option<(u32, usize)> {
 
 /// The character at `at`, if the bytes there are one.
 fn utf8(text: &[u8], at: usize) -> Option<(char, usize)> {
-    let length = match text[at] {
-        0xC2..=0xDF => 2,
-        0xE0..=0xEF => 3,
-        _ => 4,
+    let (length, bits, least) = match text[at] {
+        0xC2..=0xDF => (2, 0x1F, 0x80),
+        0xE0..=0xEF => (3, 0x0F, 0x800),
+        _ => (4, 0x07, 0x1_0000),
     };
-    let character = std::str::from_utf8(text.get(at..at + length)?).ok()?.chars().next()?;
-    Some((character, at + length))
+    let (first, rest) = text.get(at..at + length)?.split_first()?;
+    let code = rest.iter().try_fold(u32::from(first & bits), |code, byte| {
+        (byte & 0xC0 == 0x80).then_some(code << 6 | u32::from(byte & 0x3F))
+    })?;
+    // No surrogate, nothing beyond the last character, nothing that is written longer than it has to be.
+    Some((char::from_u32(code).filter(|_| code >= least)?, at + length))
 }
 
 /// A part of the text with its escapes resolved.

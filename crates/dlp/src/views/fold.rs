@@ -26,6 +26,9 @@ const LETTERS: &str = "аaеeоoрpсcуyхxіiјjѕsһhԁdԛqԝwгrмmтtкkвb
 
 /// What a character outside ASCII stands for, if for anything.
 pub(crate) fn fold(character: char) -> Option<Fold> {
+    if character.is_ascii() {
+        return None;
+    }
     let code = u32::from(character);
     let byte = |code: u32| u8::try_from(code).unwrap_or(b' ');
     Some(match code {

@@ -48,6 +48,12 @@ pub(crate) fn cuts(sample: u64) -> u64 {
     number("AEGIS_DLP_CUTS", sample)
 }
 
+/// Prints a figure of the bar `dlp-cuts`.
+#[expect(clippy::print_stdout, reason = "the bar reads it")]
+pub(crate) fn figure(name: &str, value: u64) {
+    println!(r#"{{"name": "dlp-cuts/{name}", "value": {value}, "unit": "count"}}"#);
+}
+
 /// Packed.
 pub(crate) fn gzip(text: &[u8]) -> Vec<u8> {
     use std::io::Write;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::cx::Cx;
 use super::fields::Fields;
 use super::paths;
-use super::values::{integer, list, short, strings, word};
+use super::values::{boolean, integer, list, short, strings, word};
 use crate::ast::{Redaction, Span};
 use crate::redaction::On;
 use crate::yaml::{Node, Pair};
@@ -53,6 +53,14 @@ fn redaction(node: &Node, spoken: &mut Spoken, cx: &mut Cx<'_>) -> Option<Redact
         let keep = integer(&pair.value, 1, KEEP_LAST_MAX, cx);
         out.extend(keep.map(|keep| ("keep_last".to_owned(), json!(keep))));
     }
+    if let Some(pair) = fields.take("reversible") {
+        if with.is_some_and(|with| with != "token") {
+            let help = "what may be asked for again needs a token to ask with";
+            cx.error("misplaced-field", pair.key.span, "`reversible` belongs to `with: token`", help);
+        }
+        let reversible = boolean(&pair.value, cx);
+        out.extend(reversible.map(|reversible| ("reversible".to_owned(), json!(reversible))));
+    }
     if let Some(pair) = fields.take("precision") {
         if !out.contains_key("detect") {
             cx.error(
@@ -71,6 +79,10 @@ fn redaction(node: &Node, spoken: &mut Spoken, cx: &mut Cx<'_>) -> Option<Redact
         if (with, on) == (Some("block"), Some("record")) {
             let help = "`block` denies the call: write `on: params`, `result` or `both`, or clean the record with another `with`";
             cx.error("misplaced-field", pair.key.span, "`block` has no meaning for the record", help);
+        }
+        if on == Some("record") && out.get("reversible") == Some(&json!(true)) {
+            let help = "values are sealed beside the tokens that are passed on: write `on: params`, `result` or `both`";
+            cx.error("misplaced-field", pair.key.span, "`reversible` has no meaning for the record", help);
         }
         out.extend(on.map(|on| ("on".to_owned(), json!(on))));
     }

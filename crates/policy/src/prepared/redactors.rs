@@ -15,7 +15,7 @@ use aegis_model::caps::{REDACTORS_KEPT_MAX, REDACTORS_READY_MAX};
 use papaya::HashMap;
 
 use crate::obligation::{Duty, Obligation};
-use crate::redaction::{On, needs_key};
+use crate::redaction::{On, needs_key, needs_seal};
 
 /// The redactors of a version.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub struct Cleaning {
     pub record: Option<Arc<Redactor>>,
     /// Whether any of them makes something with the tenant's secret key.
     pub needs_key: bool,
+    /// Whether any of them seals values beside their tokens.
+    pub needs_seal: bool,
 }
 
 impl Cleaning {
@@ -79,6 +81,7 @@ impl Redactors {
             result: self.redactor(numbers, On::result)?,
             record: self.redactor(numbers, |on| on == On::Record)?,
             needs_key: rules().any(|(rule, _)| needs_key(rule)),
+            needs_seal: rules().any(|(rule, _)| needs_seal(rule)),
         })
     }
 

@@ -59,7 +59,7 @@ fn every_example_is_silent_and_passes_its_tests() {
             tests.diagnostics.iter().map(|problem| problem.render(&tests.files, false)).collect();
         assert!(problems.is_empty(), "{folder}: {}", problems.join("\n"));
         assert!(!tests.tests.is_empty(), "{folder} has no tests");
-        for result in tests_file::run(&tests, |question| prepared.judge(question)) {
+        for result in tests_file::run(&tests, |question| prepared.inspect(question)) {
             assert!(
                 result.passed(),
                 "{folder}, {} `{}`: {:?}",

@@ -4,6 +4,7 @@ use aegis_model::decision::{Outcome, Reason};
 use aegis_model::reason::ReasonCode;
 use aegis_policy::ast::SourceFile;
 use aegis_policy::judge::{Question, Verdict};
+use aegis_policy::prepared::inspected::Inspected;
 use aegis_policy::tests_file::{DEFAULT_MOMENT, PolicyTests, read, run};
 
 const TESTS: &str = "\
@@ -52,7 +53,7 @@ fn tests_are_read_with_their_defaults() {
 }
 
 /// Denies, unless the scope is the default one.
-fn judge(question: &Question<'_>) -> Verdict {
+fn judge(question: &Question<'_>) -> Inspected {
     let asked = question.principal.scope.items().eq(["*:*"]);
     let mut reason = Reason::plain(ReasonCode::ParameterOutOfRange, "too large");
     reason.path = Some("/params/amount".to_owned());
@@ -63,6 +64,7 @@ fn judge(question: &Question<'_>) -> Verdict {
         obligations: Vec::new(),
         unverified: Vec::new(),
     }
+    .into()
 }
 
 #[test]

@@ -1666,7 +1666,7 @@ pub struct Envelope {
     /// What is wanted.
     #[prost(
         oneof = "envelope::Command",
-        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 27, 28, 32, 33, 34, 35, 36, 37, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 68, 72, 73, 74, 75, 76, 80, 81, 82, 88, 89, 96, 97, 98, 99, 104, 105, 112, 113, 114, 115, 116, 117, 128, 129, 130, 144, 145, 146"
+        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 27, 28, 29, 32, 33, 34, 35, 36, 37, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 68, 72, 73, 74, 75, 76, 80, 81, 82, 88, 89, 96, 97, 98, 99, 104, 105, 112, 113, 114, 115, 116, 117, 128, 129, 130, 144, 145, 146"
     )]
     pub command: ::core::option::Option<envelope::Command>,
 }
@@ -1697,6 +1697,8 @@ pub mod envelope {
         RotateTenantKey(super::RotateTenantKey),
         #[prost(message, tag = "28")]
         RewrapTenantKeys(super::RewrapTenantKeys),
+        #[prost(message, tag = "29")]
+        NoteReveal(super::NoteReveal),
         #[prost(message, tag = "32")]
         RegisterAgent(super::RegisterAgent),
         #[prost(message, tag = "33")]
@@ -2125,6 +2127,20 @@ pub struct RewrapTenantKeys {
     /// A wrapping for each version, in the same order.
     #[prost(message, repeated, tag = "3")]
     pub keys: ::prost::alloc::vec::Vec<WrappedKey>,
+}
+/// Records that a person takes a token back to the value it stands for, before the value is given to them: so that the act stands in
+/// the control log, and the person's right to it is judged like any other.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NoteReveal {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The token, such as `<us_ssn:v1:…>`.
+    #[prost(string, tag = "2")]
+    pub token: ::prost::alloc::string::String,
+    /// Why, for people.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// Registers an agent.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -949,6 +949,95 @@ impl ::prost::Name for MintedToken {
         "/aegis.v1.MintedToken".into()
     }
 }
+/// Which value is asked for, and why.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevealValueRequest {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    #[serde(skip)]
+    pub tenant: ::prost::alloc::string::String,
+    /// The token that stands for it, such as `<us_ssn:v1:…>`.
+    #[prost(string, tag = "2")]
+    pub token: ::prost::alloc::string::String,
+    /// `sealed` of the audit record of the call in which it was made.
+    #[prost(message, optional, tag = "3")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sealed: ::core::option::Option<SealedValues>,
+    /// Why, for people: it stands in the control log.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+}
+impl ::prost::Name for RevealValueRequest {
+    const NAME: &'static str = "RevealValueRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.RevealValueRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.RevealValueRequest".into()
+    }
+}
+/// Values that tokens stand for, sealed to a tenant's key, as an audit record holds them.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SealedValues {
+    /// The version of the tenant's key.
+    #[prost(uint64, tag = "1")]
+    pub key: u64,
+    /// The tokens.
+    #[prost(string, repeated, tag = "2")]
+    pub tokens: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The sealing, in base64.
+    #[prost(string, tag = "3")]
+    pub values: ::prost::alloc::string::String,
+}
+impl ::prost::Name for SealedValues {
+    const NAME: &'static str = "SealedValues";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.SealedValues".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.SealedValues".into()
+    }
+}
+/// A value for which a token stood.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct RevealedValue {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub tenant: ::prost::alloc::string::String,
+    /// The token.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub token: ::prost::alloc::string::String,
+    /// The value.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub value: ::prost::alloc::string::String,
+}
+impl ::prost::Name for RevealedValue {
+    const NAME: &'static str = "RevealedValue";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.RevealedValue".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.RevealedValue".into()
+    }
+}
 /// What is to be revoked.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -4642,6 +4731,28 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("aegis.v1.Admin", "RotateTenantKey"));
             self.inner.unary(req, path, codec).await
         }
+        /// Takes a token back to the value that it stands for. That, and why, is recorded before the value is given.
+        pub async fn reveal_value(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RevealValueRequest>,
+        ) -> std::result::Result<tonic::Response<super::RevealedValue>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/RevealValue",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "RevealValue"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Lists a tenant's agents.
         pub async fn list_agents(
             &mut self,
@@ -6263,6 +6374,11 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::TenantRequest>,
         ) -> std::result::Result<tonic::Response<super::TenantKeyList>, tonic::Status>;
+        /// Takes a token back to the value that it stands for. That, and why, is recorded before the value is given.
+        async fn reveal_value(
+            &self,
+            request: tonic::Request<super::RevealValueRequest>,
+        ) -> std::result::Result<tonic::Response<super::RevealedValue>, tonic::Status>;
         /// Lists a tenant's agents.
         async fn list_agents(
             &self,
@@ -7088,6 +7204,49 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RotateTenantKeySvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/RevealValue" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevealValueSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::RevealValueRequest>
+                    for RevealValueSvc<T> {
+                        type Response = super::RevealedValue;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RevealValueRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::reveal_value(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevealValueSvc(inner);
                         let codec = crate::codec::ExactCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

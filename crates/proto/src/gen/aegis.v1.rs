@@ -2403,6 +2403,9 @@ pub struct TenantSecretKey {
     /// 32 random bytes.
     #[prost(bytes = "vec", tag = "2")]
     pub key: ::prost::alloc::vec::Vec<u8>,
+    /// The public half of the sealing key of this version: 32 bytes, X25519 as RFC 7748 writes it. Empty: it has none.
+    #[prost(bytes = "vec", tag = "3")]
+    pub sealing_public_key: ::prost::alloc::vec::Vec<u8>,
 }
 /// What all tenants of an organization may use together.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -8,12 +8,13 @@ pub(crate) const BYTES_FIELDS: [&str; 2] =
     [".aegis.v1.PublishVersionRequest.bundle", ".aegis.v1.BundlePiece.data"];
 
 /// Messages that hold tokens, policies or bundles: `src/redacted.rs` writes their `Debug`.
-pub(crate) const WITHOUT_DEBUG: [&str; 7] = [
+pub(crate) const WITHOUT_DEBUG: [&str; 8] = [
     ".aegis.v1.SetChannelRequest",
     ".aegis.v1.Approval",
     ".aegis.v1.MintedToken",
     ".aegis.v1.IssuedPersonToken",
     ".aegis.v1.PolicySource",
+    ".aegis.v1.RevealedValue",
     ".aegis.v1.PublishVersionRequest",
     ".aegis.v1.BundlePiece",
 ];
@@ -22,10 +23,10 @@ pub(crate) const WITHOUT_DEBUG: [&str; 7] = [
 const NOT_JSON: [&str; 1] = ["BundlePiece"];
 
 /// Parts of requests: read as strictly as requests.
-const PARTS: [&str; 4] = ["PolicySource", "TokenClaim", "CanaryShare", "ChannelMember"];
+const PARTS: [&str; 5] = ["PolicySource", "TokenClaim", "CanaryShare", "ChannelMember", "SealedValues"];
 
 /// What stands in the path of a REST operation, or is its body as it is, and so not in the JSON document.
-const OUTSIDE: [&str; 25] = [
+const OUTSIDE: [&str; 26] = [
     "UpdateTenantRequest.tenant",
     "RegisterAgentRequest.tenant",
     "UpdateAgentRequest.tenant",
@@ -35,6 +36,7 @@ const OUTSIDE: [&str; 25] = [
     "AddAgentKeyRequest.tenant",
     "AddAgentKeyRequest.agent",
     "MintTokenRequest.tenant",
+    "RevealValueRequest.tenant",
     "RevokeRequest.tenant",
     "PublishVersionRequest.tenant",
     "PublishVersionRequest.bundle",

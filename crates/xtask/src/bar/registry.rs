@@ -211,6 +211,22 @@ pub const BARS: &[Bar] = &[
         ],
     },
     Bar {
+        name: "dlp-cuts",
+        question: "Over 100,000 texts cut at random and 1,000,000 random documents, does a cut change a finding, or cleaning a shape?",
+        // A difference fails the test, and so the bar.
+        commands: &[
+            Step {
+                line: "cargo test --release --locked -p aegis-dlp --test suite -- --nocapture --exact streams::every_cut_gives_the_same_findings",
+                variables: &[("AEGIS_DLP_CUTS", "100000")],
+            },
+            Step {
+                line: "cargo test --release --locked -p aegis-dlp --test suite -- --nocapture --exact shapes::output_has_the_shape_of_the_input",
+                variables: &[("AEGIS_DLP_DOCUMENTS", "1000000")],
+            },
+        ],
+        goals: &[at_least("dlp-cuts/texts_cut", 100_000.0), at_least("dlp-cuts/documents", 1_000_000.0)],
+    },
+    Bar {
         name: "canaries",
         question: "Of 2,000 secrets that go in by every door of a node and its control plane, how many stand in files, logs or metrics?",
         commands: &[Step {

@@ -16,8 +16,8 @@ use crate::admin::problem::ApiCode;
 use crate::admin::room::Place;
 use crate::admin::service::{
     activation, agents, approvals, budgets, channels, cluster, data_nodes, evidence, keys, labels,
-    object_store, organizations, people, person_tokens, records, revocations, roles, shards, snapshot,
-    tenants, tokens, versions, watch, whoami,
+    object_store, organizations, people, person_tokens, records, reveal, revocations, roles, shards,
+    snapshot, tenants, tokens, versions, watch, whoami,
 };
 use crate::admin::{Admin, Problem};
 
@@ -172,6 +172,7 @@ methods! {
     retire_tenant: TenantRequest -> Tenant = tenants::retire;
     get_tenant_keys: TenantRequest -> TenantKeyList = tenants::list_keys;
     rotate_tenant_key: TenantRequest -> TenantKeyList = tenants::rotate_key;
+    reveal_value: RevealValueRequest -> RevealedValue = reveal::reveal;
     list_agents: TenantListRequest -> AgentList = agents::list;
     register_agent: RegisterAgentRequest -> Agent = agents::register;
     get_agent: AgentRequest -> Agent = agents::get;

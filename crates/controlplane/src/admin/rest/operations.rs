@@ -42,6 +42,7 @@ operations! {
     "RetireTenant": tenants::retire,
     "GetTenantKeys": tenants::list_keys,
     "RotateTenantKey": tenants::rotate_key,
+    "RevealValue": tenants::reveal,
     "ListAgents": agents::list,
     "RegisterAgent": agents::register,
     "GetAgent": agents::get,

@@ -1,12 +1,13 @@
-//! `/tenants`, `/tenants/{tenant}` and `/tenants/{tenant}/keys`.
+//! `/tenants`, `/tenants/{tenant}`, `/tenants/{tenant}/keys` and `/tenants/{tenant}/reveal`.
 
 use aegis_proto::admin::{
-    CreateTenantRequest, ListRequest, Tenant, TenantKeyList, TenantList, TenantRequest, UpdateTenantRequest,
+    CreateTenantRequest, ListRequest, RevealValueRequest, RevealedValue, Tenant, TenantKeyList, TenantList,
+    TenantRequest, UpdateTenantRequest,
 };
 
 use super::call::Call;
 use super::reply::{self, Answer};
-use crate::admin::service::tenants;
+use crate::admin::service::{reveal as values, tenants};
 
 /// List tenants
 ///
@@ -97,4 +98,18 @@ pub(super) async fn rotate_key(mut call: Call) -> Answer {
     call.plain().await?;
     let request = TenantRequest { tenant: call.path("tenant") };
     reply::done(&call.caller, &tenants::rotate_key(&call.caller, request).await?)
+}
+
+/// Take a token back to its value
+///
+/// For tokens that a policy calls `reversible`. `sealed` is that of the audit record of the call in which the token was made. Who asked,
+/// and why, stands in the control log before the value is given. Role `admin` in the tenant.
+#[utoipa::path(post, path = "/tenants/{tenant}/reveal", tag = "tenants", operation_id = "RevealValue",
+    params(("tenant" = String, Path, description = "The tenant")),
+    request_body = RevealValueRequest,
+    responses((status = 200, description = "The value", body = RevealedValue)))]
+pub(super) async fn reveal(mut call: Call) -> Answer {
+    let mut request: RevealValueRequest = call.body().await?;
+    request.tenant = call.path("tenant");
+    reply::done(&call.caller, &values::reveal(&call.caller, request).await?)
 }

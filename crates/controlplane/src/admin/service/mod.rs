@@ -20,6 +20,7 @@ pub(crate) mod organizations;
 pub(crate) mod people;
 pub(crate) mod person_tokens;
 pub(crate) mod records;
+pub(crate) mod reveal;
 pub(crate) mod revocations;
 pub(crate) mod roles;
 pub(crate) mod shards;

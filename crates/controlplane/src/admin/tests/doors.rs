@@ -156,6 +156,11 @@ async fn all_roles_in_one_tenant_are_everything_there() {
         let setting = Setting::new();
         let token = setting.token("all@globex");
         let reply = example.rest(&setting, &token, "globex").await;
+        // What one tenant's node sealed opens in no other, even for who may.
+        if example.id == "RevealValue" {
+            assert_eq!(reply.code(), "invalid", "{reply:?}");
+            continue;
+        }
         assert!((200..300).contains(&reply.status), "{}: {reply:?}", example.id);
     }
 }

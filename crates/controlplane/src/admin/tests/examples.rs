@@ -1,7 +1,10 @@
 //! One sound request for every operation, over both surfaces, which `root` may make of a [`Setting`].
 
+use aegis_audit::record::Sealed;
 use aegis_proto::admin::admin_server::Admin as _;
 use aegis_proto::admin::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::{StreamExt, TryStreamExt};
 use serde_json::Value;
@@ -138,6 +141,17 @@ fn of_tenant() -> TenantRequest {
     TenantRequest { tenant: text("acme") }
 }
 
+/// A token with its value, sealed as a data node seals it.
+fn sealed() -> RevealValueRequest {
+    let token = text("<us_ssn:v1:00>");
+    let tokens = vec![token.clone()];
+    let about = Sealed::about(&"acme".parse().unwrap(), 1, &tokens);
+    let public = crate::testing::World::sealing_key("acme").public().unwrap();
+    let sealed = public.seal(&about, br#"{"<us_ssn:v1:00>":"219-09-9999"}"#).unwrap();
+    let values = SealedValues { key: 1, tokens, values: STANDARD.encode(sealed) };
+    RevealValueRequest { tenant: text("acme"), token, sealed: Some(values), reason: text("ticket 7") }
+}
+
 fn listed() -> TenantListRequest {
     TenantListRequest { tenant: text("acme"), ..Default::default() }
 }
@@ -195,6 +209,7 @@ examples! {
             claims: vec![TokenClaim { name: text("purpose"), value: text("billing") }], ..Default::default() };
     "GetTenantKeys" "GET" "/tenants/acme/keys" none tenant one get_tenant_keys of_tenant();
     "RotateTenantKey" "POST" "/tenants/acme/keys/rotate" none tenant one rotate_tenant_key of_tenant();
+    "RevealValue" "POST" "/tenants/acme/reveal" json tenant one reveal_value sealed();
     "ListRevocations" "GET" "/tenants/acme/revocations" none tenant one list_revocations listed();
     "Revoke" "POST" "/tenants/acme/revocations" json tenant one revoke
         RevokeRequest { kind: text("agent"), subject: text("payer"), reason: text("lost"), ..Default::default() };

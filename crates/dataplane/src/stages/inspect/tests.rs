@@ -172,6 +172,38 @@ async fn without_the_tenants_key_nothing_is_made_with_it() {
     assert_eq!(masked.outcome, Outcome::Sanitize, "a mask needs no key");
 }
 
+const REVERSIBLE: &str = "
+agent: clerk
+allowed_tools:
+- name: mail
+  redact: [{detect: [us_ssn], with: token, reversible: true}]
+";
+
+#[tokio::test]
+async fn what_could_not_be_taken_back_is_not_given_out_as_a_token() {
+    let bench = bench(REVERSIBLE, 1);
+    let denied = match answer(&bench, asked("mail", json!({"note": format!("ssn {SSN}")}))).await {
+        Answer::Refused(refused) => refused,
+        Answer::Decided(decision) => panic!("{decision:?}"),
+    };
+    assert_eq!(denied.code, ReasonCode::PolicyUnavailable, "keys of before there was sealing");
+    let private = aegis_identity::sealing::SealingKey::from_bytes(Secret::new([9; 32]));
+    let public = *private.public().unwrap().as_bytes();
+    let key = TenantKey::new(2, Secret::new([2; 32])).with_sealing(Some(public));
+    let version = Version::prepared(&set(REVERSIBLE), 3).unwrap();
+    let sealing = bench.snapshot_with(3, |_| {
+        Tenant::new("acme".parse().unwrap(), Arc::new(version))
+            .with_keys(TenantKeys::new(vec![key]).map(Arc::new))
+    });
+    bench.decider.swap(sealing).unwrap();
+    let decision = decided(&bench, asked("mail", json!({"note": format!("ssn {SSN}")}))).await;
+    assert_eq!(decision.outcome, Outcome::Sanitize);
+    // One after the other: 2000 numbers of which no two are alike, more than are sealed for one call.
+    let many: Vec<String> = (1000..3000).map(|at| format!("ssn 219-09-{at}")).collect();
+    let decision = decided(&bench, asked("mail", json!({"notes": many}))).await;
+    assert_eq!((decision.outcome, decision.reasons[0].code), (Outcome::Deny, ReasonCode::SensitiveData));
+}
+
 /// A retry gets what the first call got, also when another version is in force meanwhile.
 #[tokio::test]
 async fn a_retry_is_cleaned_as_the_first_call_was() {
