@@ -3,6 +3,7 @@
 mod control;
 mod events;
 mod export;
+mod fetch;
 mod logs;
 mod prove;
 mod report;
@@ -22,6 +23,7 @@ use crate::output::Output;
   aegis audit verify /var/lib/aegis/audit --key log-keys.txt --checkpoint newest.txt
   aegis audit prove --index 41
   aegis audit export --tenant acme --to acme-2026
+  aegis audit fetch s3://evidence/prod --to downloaded
   aegis audit control download --to evidence/
   aegis audit events data-1/audit/7 --format ocsf
 
@@ -34,6 +36,8 @@ pub(crate) enum Command {
     Prove(prove::Options),
     /// Copy what one tenant may see, so that it can be verified elsewhere
     Export(export::Options),
+    /// Download logs from the object store that nodes copy them to
+    Fetch(fetch::Options),
     /// Show the newest records, and those that follow
     Tail(tail::Options),
     /// Download and verify the control log, and logs of data nodes against it
@@ -52,6 +56,7 @@ pub(crate) fn run(command: Command, output: Output) -> anyhow::Result<Ended> {
         Command::Events(options) => events::run(&options, output),
         Command::Verify(options) => verify::run(&options, output),
         Command::Prove(options) => prove::run(&options, output),
+        Command::Fetch(options) => fetch::run(&options, output),
         Command::Export(options) => export::run(&options, output),
         Command::Tail(options) => tail::run(&options, output),
     }

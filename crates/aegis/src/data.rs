@@ -13,7 +13,7 @@ use crate::output::Output;
 use crate::telemetry::LogTap;
 
 pub(crate) use config::Config;
-pub(crate) use serve::secret;
+pub(crate) use serve::{archive, secret};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
@@ -39,6 +39,10 @@ A configuration; paths are relative to the file:
   certificate = \"certs/data-1.pem\"
   key = \"certs/data-1-key.pem\"
   region = \"eu\"
+
+  [audit.store]
+  url = \"s3://evidence/prod\"
+  options = { aws_region = \"eu-central-1\" }
 
   [telemetry]
   endpoint = \"https://otel.example.com:4317\"

@@ -29,4 +29,5 @@ pub mod segment;
 pub mod export;
 pub mod read;
 pub mod siem;
+pub mod upload;
 pub mod verify;

@@ -30,6 +30,12 @@ pub fn file_name(segment: u64) -> String {
     format!("{segment:08}.seg")
 }
 
+/// The number of the segment whose file has this name; nothing for every other name.
+pub fn number(name: &str) -> Option<u64> {
+    let number = name.strip_suffix(".seg")?.parse().ok()?;
+    (file_name(number) == name).then_some(number)
+}
+
 /// Writes a file of a chain.
 pub(crate) struct Builder {
     pub(crate) text: Vec<u8>,

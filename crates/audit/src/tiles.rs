@@ -41,6 +41,16 @@ impl Tile {
         tiles
     }
 
+    /// Whether a log of `size` entries has it in this form.
+    pub fn is_of(&self, size: u64) -> bool {
+        let hashes = match self.level {
+            None => size,
+            Some(level) => size.checked_shr(u32::from(level) * HEIGHT).unwrap_or(0),
+        };
+        let (last, part) = (hashes / WIDTH, hashes % WIDTH);
+        if self.is_whole() { self.index < last } else { self.index == last && u64::from(self.width) == part }
+    }
+
     /// Whether it will never change.
     pub fn is_whole(&self) -> bool {
         u64::from(self.width) == WIDTH

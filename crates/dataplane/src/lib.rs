@@ -21,6 +21,7 @@ mod complete;
 pub mod decider;
 pub mod snapshot;
 
+pub mod archive;
 mod decision_id;
 mod digest;
 mod evidence;

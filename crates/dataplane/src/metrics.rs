@@ -353,6 +353,7 @@ impl Metrics {
         families.extend(
             decider.records.journal().into_iter().flat_map(|journal| journal_families(&journal.figures())),
         );
+        families.extend(decider.records.copies.families());
         families
     }
 

@@ -14,6 +14,7 @@ use aegis_model::secret::Secret;
 use rustls::ServerConfig;
 use tokio::task::JoinSet;
 
+use crate::archive::{Archive, Keeper};
 use crate::budget::ByteBudget;
 use crate::decider::{Decider, DeciderConfig};
 use crate::decision_id::NodeName;
@@ -58,6 +59,8 @@ pub struct NodeConfig {
     pub patience: Patience,
     /// Where a span per decision goes. Nothing: there are none.
     pub spans: Option<SpanSink>,
+    /// Where its audit logs are copied to. Nothing: nowhere.
+    pub archive: Option<Archive>,
     /// What `/metrics` shows beside what the node has to tell.
     pub more_metrics: Option<metric::Source>,
 }
@@ -80,6 +83,7 @@ impl NodeConfig {
             calls_in_progress_max: caps::CALLS_IN_PROGRESS_MAX,
             patience: Patience::default(),
             spans: None,
+            archive: None,
             more_metrics: None,
         }
     }
@@ -107,6 +111,7 @@ pub struct Node {
     /// Tasks that run as long as the node does; each returns its name.
     tasks: JoinSet<&'static str>,
     drain: Duration,
+    archive: Option<Archive>,
 }
 
 /// How a node ended.
@@ -180,6 +185,7 @@ impl Node {
             traffic: Vec::new(),
             tasks: JoinSet::new(),
             drain: config.patience.drain,
+            archive: config.archive,
         };
         let traffic = [&http, &grpc, &metrics].into_iter().flatten().map(|(listener, _)| listener.traffic());
         let traffic: Vec<Arc<Traffic>> = traffic.collect();
@@ -199,6 +205,7 @@ impl Node {
             node.serve_metrics(listener, traffic, patience);
         }
         node.keep_house();
+        node.keep_copies();
         Ok(node)
     }
 
@@ -296,6 +303,7 @@ impl Node {
         self.decider.tell_overdue_refusals();
         let decider = Arc::clone(&self.decider);
         let log = tokio::task::spawn_blocking(move || decider.records.close()).await;
+        self.copy_the_end().await;
         Ended { cut_off, log: log.unwrap_or_else(|panic| Err(io::Error::other(panic))) }
     }
 
@@ -383,6 +391,30 @@ impl Node {
             }
             "housekeeping"
         });
+    }
+}
+
+impl Node {
+    /// Copies the logs for as long as the node runs, if it is told where to.
+    fn keep_copies(&mut self) {
+        let Some(archive) = self.archive.clone() else { return };
+        let mut keeper = Keeper::new(Arc::clone(&self.decider), archive);
+        self.tasks.spawn(async move {
+            keeper.run().await;
+            "the copying of audit logs"
+        });
+    }
+
+    /// What was sealed at the end goes to the store now, if that takes not long: this node may never start again.
+    async fn copy_the_end(&self) {
+        let Some(archive) = self.archive.clone() else { return };
+        let mut keeper = Keeper::new(Arc::clone(&self.decider), archive);
+        let within = Duration::from_secs(caps::ARCHIVE_END_SECONDS);
+        if !tokio::time::timeout(within, keeper.look()).await.unwrap_or(false) {
+            tracing::warn!(
+                "the end of the audit log is not in the store; the next start of this node copies it"
+            );
+        }
     }
 }
 

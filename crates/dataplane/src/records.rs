@@ -29,6 +29,7 @@ use rand::rngs::StdRng;
 use tokio::sync::watch;
 
 use crate::NodeName;
+use crate::archive::Counts;
 use crate::evidence::Ended;
 
 /// Where a node keeps its journal.
@@ -69,6 +70,8 @@ pub(crate) struct Records {
     seeded: AtomicU64,
     ids: DigestKey,
     next_id: AtomicU64,
+    /// What is known of the copies of its logs elsewhere; nothing is done unless a store is configured.
+    pub(crate) copies: Counts,
     trouble: watch::Sender<Option<Trouble>>,
     /// Whether there is trouble: looked at by every call.
     troubled: AtomicBool,
@@ -147,6 +150,7 @@ impl Records {
             seeded: AtomicU64::new(0),
             ids: part(b"aegis/journal/ids/v1"),
             next_id: AtomicU64::new(0),
+            copies: Counts::default(),
             trouble: watch::Sender::new(None),
             troubled: AtomicBool::new(false),
             #[cfg(test)]
@@ -215,6 +219,18 @@ impl Records {
         let home = self.home();
         let lives = home.lives().unwrap_or_default().into_iter().filter(|(_, closed)| *closed);
         lives.filter_map(|(life, _)| Ended::read(&self.disk, &home.folder(life))).map(Arc::new).collect()
+    }
+
+    /// The lives that have a log here, oldest first: number, whether it is closed, and its folder. Blocks.
+    pub(crate) fn lives(&self) -> Vec<(u64, bool, PathBuf)> {
+        let home = self.home();
+        let lives = home.lives().unwrap_or_default().into_iter();
+        lives.map(|(life, closed)| (life, closed, home.folder(life))).collect()
+    }
+
+    /// The file system that the logs are on.
+    pub(crate) fn disk(&self) -> Arc<dyn Disk> {
+        Arc::clone(&self.disk)
     }
 
     /// Nothing is recorded any more, since the control log refuses the log of this life: fail closed.

@@ -1266,9 +1266,30 @@ pub const AUDIT_BATCH_MAX: usize = 1_024;
 /// Bytes after which a segment of the journal ends, unless configured otherwise.
 pub const AUDIT_SEGMENT_BYTES: u64 = 64 << 20;
 
+/// Seconds after its first record in which a segment of the journal ends, unless configured otherwise: what is not sealed is
+/// neither in the store nor pruned.
+pub const AUDIT_SEGMENT_SECONDS: u64 = 86_400;
+
+/// Shortest and longest life of a segment that can be configured, in minutes: each segment is a file per chain.
+pub const AUDIT_SEGMENT_MINUTES: std::ops::RangeInclusive<u64> = 1..=10_080;
+
 /// Most ended segments that wait to be sealed. Beyond: the journal waits, so that a disk which seals too slowly does not
 /// fill with what is not sealed.
 pub const AUDIT_SEALING_MAX: usize = 4;
+
+/// Seconds between two looks for what of a node's audit logs the store lacks: a segment ends seldom.
+pub const ARCHIVE_LOOK_SECONDS: u64 = 5;
+
+/// Longest single operation at the store of audit logs, in seconds: the file of a chain, as long as a segment, over a slow
+/// line. Longer: given up, and tried again.
+pub const ARCHIVE_CALL_SECONDS: u64 = 120;
+
+/// Seconds that a node which ends gives the upload of its last segment. Longer: its next start does it.
+pub const ARCHIVE_END_SECONDS: u64 = 10;
+
+/// How often a look at a log begins anew, since a file went away: its segments are sealed meanwhile. More often: it is left to
+/// the next look.
+pub const ARCHIVE_TRIES: u32 = 5;
 
 /// Most chains of one log: every tenant of a cluster, the node's own, the log's own. Beyond: the record is refused.
 pub const AUDIT_CHAINS_MAX: usize = 10_002;

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use aegis_controlplane::store::StoreConfig;
 use aegis_dataplane::NodeName;
 use aegis_dataplane::feed::ControlAddress;
 use aegis_model::caps;
@@ -27,6 +28,9 @@ pub(crate) struct Config {
     /// The audit journal's folder.
     #[serde(default)]
     pub(crate) audit_dir: Option<PathBuf>,
+    /// How the journal is kept.
+    #[serde(default, skip_serializing_if = "Audit::is_default")]
+    pub(crate) audit: Audit,
     /// Where the decision log was, before there was a journal.
     #[serde(default, skip_serializing)]
     record_file: Option<toml::Value>,
@@ -55,6 +59,30 @@ pub(crate) struct Config {
     /// Whose policies are enforced, where there is no control plane.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) tenants: Vec<Tenant>,
+}
+
+/// How the audit journal is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Audit {
+    /// Where sealed segments are copied to. Nothing: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) store: Option<StoreConfig>,
+    /// Minutes after its first record in which a segment ends, however short it is.
+    #[serde(default = "segment_minutes")]
+    pub(crate) segment_minutes: u64,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { store: None, segment_minutes: segment_minutes() }
+    }
+}
+
+impl Audit {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The control plane, and who this node is to it.
@@ -149,6 +177,10 @@ fn calls_in_progress_max() -> usize {
     caps::CALLS_IN_PROGRESS_MAX
 }
 
+fn segment_minutes() -> u64 {
+    caps::AUDIT_SEGMENT_SECONDS / 60
+}
+
 fn http_default() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 7080))
 }
@@ -204,6 +236,9 @@ impl Config {
             Some(audit_dir) => at(audit_dir),
             none => *none = Some(self.data_dir.join(AUDIT_DIR)),
         }
+        if let Some(store) = &mut self.audit.store {
+            store.secret_files.values_mut().for_each(at);
+        }
         if let Some(tls) = &mut self.tls {
             at(&mut tls.certificate);
             at(&mut tls.key);
@@ -236,6 +271,12 @@ impl Config {
         within("body_bytes_max", self.body_bytes_max, caps::BODY_BYTES_MAX)?;
         within("calls_in_progress_max", self.calls_in_progress_max, caps::CALLS_IN_PROGRESS_MAX)?;
         self.telemetry.as_ref().map_or(Ok(()), Settings::check)?;
+        self.check_store()?;
+        let (minutes, range) = (self.audit.segment_minutes, caps::AUDIT_SEGMENT_MINUTES);
+        if !range.contains(&minutes) {
+            let (least, most) = (range.start(), range.end());
+            return Err(format!("`audit.segment_minutes` is {minutes}; it has to be from {least} to {most}"));
+        }
         if let Some(control) = &self.control {
             return self.check_fed(control);
         }
@@ -255,6 +296,18 @@ impl Config {
         match self.tenants.iter().find(|tenant| !names.insert(&tenant.name)) {
             Some(tenant) => Err(format!("the tenant `{}` is there twice", tenant.name)),
             None => Ok(()),
+        }
+    }
+
+    /// A copy in the journal's own folder would be no copy, and would be taken for logs.
+    fn check_store(&self) -> Result<(), String> {
+        let folder = self.audit.store.as_ref().and_then(|store| store.url.strip_prefix("file://"));
+        match (folder, &self.audit_dir) {
+            (Some(folder), Some(audit_dir)) if Path::new(folder).starts_with(audit_dir) => Err(format!(
+                "`audit.store` lies in the journal's own folder `{}`: name another disk, or a bucket",
+                audit_dir.display()
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -326,6 +379,24 @@ mod tests {
         assert_eq!(Config::parse(&shown, Path::new("/elsewhere")).unwrap(), config);
         assert!(problem(&text.replace("https", "http")).contains("in the clear"));
         assert!(problem(&text.replace("authorities", "authoritys")).contains("unknown field"));
+    }
+
+    #[test]
+    fn a_store_for_audit_logs_is_read_and_shown() {
+        let text = format!(
+            "{WHOLE}[audit.store]\nurl = 's3://evidence/prod'\noptions = {{ aws_region = 'eu-1' }}\n\
+             secret_files = {{ aws_secret_access_key = 's3.secret' }}\n"
+        );
+        let config = Config::parse(&text, Path::new("/etc/aegis")).unwrap();
+        let store = config.audit.store.as_ref().unwrap();
+        assert_eq!(store.secret_files["aws_secret_access_key"], Path::new("/etc/aegis/s3.secret"));
+        let shown = toml::to_string(&config).unwrap();
+        assert_eq!(Config::parse(&shown, Path::new("/elsewhere")).unwrap(), config);
+        assert!(problem(&text.replace("url", "urls")).contains("unknown field"));
+        assert!(problem(&format!("{WHOLE}[audit]\nretention = 3\n")).contains("unknown field `retention`"));
+        assert!(problem(&format!("{WHOLE}[audit]\nsegment_minutes = 0\n")).contains("from 1 to 10080"));
+        let within = format!("{WHOLE}[audit.store]\nurl = 'file:///etc/aegis/state/audit/copy'\n");
+        assert!(problem(&within).contains("the journal's own folder"));
     }
 
     #[test]

@@ -4,6 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aegis_controlplane::store::{OpenStore, StoreConfig};
+use aegis_dataplane::JournalConfig;
+use aegis_dataplane::archive::Archive;
 use aegis_dataplane::feed::Feed;
 use aegis_dataplane::node::{Node, NodeConfig};
 use aegis_dataplane::snapshot::Snapshot;
@@ -11,6 +14,7 @@ use aegis_identity::cache::TokenCache;
 use aegis_identity::tls::{IdentityPem, server_config};
 use aegis_identity::trust::{self, TrustedKey};
 use aegis_identity::verify::Verifier;
+use aegis_model::caps;
 use aegis_model::secret::Secret;
 use anyhow::{Context, bail};
 use rand::Rng;
@@ -144,7 +148,9 @@ fn node_config(
     telemetry: &Telemetry,
     incarnation: u64,
 ) -> anyhow::Result<NodeConfig> {
-    let journal = config.audit_dir.clone().unwrap_or_else(|| data_dir.audit());
+    let audit_dir = config.audit_dir.clone().unwrap_or_else(|| data_dir.audit());
+    let mut journal = JournalConfig::from(audit_dir.clone());
+    journal.settings.segment_after = Duration::from_secs(config.audit.segment_minutes * 60);
     Ok(NodeConfig {
         http: Some(config.listen.http),
         grpc: Some(config.listen.grpc),
@@ -153,10 +159,22 @@ fn node_config(
         public_url: config.public_url.clone(),
         body_bytes_max: config.body_bytes_max,
         calls_in_progress_max: config.calls_in_progress_max,
+        archive: config.audit.store.as_ref().map(archive).transpose()?,
         spans: telemetry.spans(),
         more_metrics: Some(telemetry.more_metrics()),
-        ..NodeConfig::new(config.node.clone(), incarnation, secret(), journal)
+        journal,
+        ..NodeConfig::new(config.node.clone(), incarnation, secret(), audit_dir)
     })
+}
+
+/// The store that copies of audit logs go to. It may be down; only what can be read off its settings is refused.
+///
+/// # Errors
+/// The settings.
+pub(crate) fn archive(store: &StoreConfig) -> anyhow::Result<Archive> {
+    let opened = store.open_store(Duration::from_secs(caps::ARCHIVE_CALL_SECONDS));
+    let OpenStore { store: opened, prefix, hidden } = opened.context("the store of audit logs")?;
+    Ok(Archive::new(opened, prefix, store.url.clone(), &store.identity(), hidden))
 }
 
 /// What a node makes keys, ids and digests of records from: new at every start, known to nobody.

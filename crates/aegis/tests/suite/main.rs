@@ -5,6 +5,7 @@ mod support;
 mod trials;
 
 mod approvals;
+mod archive;
 mod cli;
 mod cluster;
 mod data;

@@ -64,6 +64,8 @@ pub struct Means {
 pub struct Settings {
     /// Bytes after which a segment ends.
     pub segment_bytes: u64,
+    /// Longest time from the first record of a segment until it ends.
+    pub segment_after: Duration,
     /// Longest time until synced entries get a checkpoint.
     pub checkpoint_after: Duration,
     /// Entries that get a checkpoint at once.
@@ -74,6 +76,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             segment_bytes: caps::AUDIT_SEGMENT_BYTES,
+            segment_after: Duration::from_secs(caps::AUDIT_SEGMENT_SECONDS),
             checkpoint_after: Duration::from_millis(caps::AUDIT_CHECKPOINT_MS),
             checkpoint_entries: caps::AUDIT_CHECKPOINT_ENTRIES,
         }
@@ -379,7 +382,7 @@ fn work(
     let mut batch = Vec::new();
     loop {
         // A writer that failed is never asked again.
-        let due_in = if shared.failure.get().is_some() { None } else { writer.due_in() };
+        let due_in = if shared.failure.get().is_some() { None } else { writer.wakes_in() };
         let first = match due_in {
             None => orders.recv().map_err(|_gone| RecvTimeoutError::Disconnected),
             Some(wait) => orders.recv_timeout(wait),

@@ -80,6 +80,8 @@ pub(super) struct Writer {
     tree: Compact,
     /// The size of the newest checkpoint, and when it was made.
     checked: (u64, Monotonic),
+    /// When the first record of the segment was put.
+    first: Option<Monotonic>,
 }
 
 /// Where a writer goes on.
@@ -111,6 +113,8 @@ impl Writer {
             chains: from.chains,
             tree: from.tree,
             checked,
+            // What was there before counts from now.
+            first: None,
         }
     }
 
@@ -133,6 +137,9 @@ impl Writer {
             Placed { index: self.tree.size(), entry: record.entry, leaf, id: draft.id(), seq: standing.seq };
         self.tree.push(leaf);
         self.leaves.push(leaf);
+        if self.first.is_none() {
+            self.first = Some(self.clock.monotonic());
+        }
         match self.chains.get_mut(draft.chain()) {
             Some(kept) => *kept = standing,
             None => drop(self.chains.insert(draft.chain().clone(), standing)),
@@ -178,6 +185,13 @@ impl Writer {
         Some(self.settings.checkpoint_after.saturating_sub(self.clock.monotonic().since(self.checked.1)))
     }
 
+    /// How long until something is due by itself; nothing while there is nothing new.
+    pub(super) fn wakes_in(&self) -> Option<std::time::Duration> {
+        let left = |first| self.settings.segment_after.saturating_sub(self.clock.monotonic().since(first));
+        let (checkpoint, end) = (self.due_in(), self.first.map(left));
+        checkpoint.min(end).or(checkpoint).or(end)
+    }
+
     /// Signs what there is, after it was synced (AUD-1: what a checkpoint says survives any crash).
     pub(super) fn checkpoint(&mut self) -> io::Result<Arc<Signed>> {
         self.sync()?;
@@ -192,9 +206,10 @@ impl Writer {
         Ok(signed)
     }
 
-    /// Whether the segment is long enough.
+    /// Whether the segment is long enough, or old enough: what is not sealed is neither copied nor pruned.
     pub(super) fn is_full(&self) -> bool {
-        self.offset >= self.settings.segment_bytes
+        let old = |first| self.clock.monotonic().since(first) >= self.settings.segment_after;
+        self.offset >= self.settings.segment_bytes || self.first.is_some_and(old)
     }
 
     /// Ends the segment: its last record commits to every chain, and is on disk afterwards.
@@ -239,6 +254,7 @@ impl Writer {
         self.segment += 1;
         self.place = Place::new(self.log.origin(), self.segment);
         (self.offset, self.synced) = (offset, offset);
+        self.first = None;
         Ok(())
     }
 

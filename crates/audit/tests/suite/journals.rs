@@ -462,3 +462,22 @@ impl std::task::Wake for Unpark {
         self.0.unpark();
     }
 }
+
+/// Also where nobody calls any more: what is not sealed is neither copied nor pruned.
+#[test]
+fn a_segment_ends_when_it_is_old_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { segment_after: Duration::from_millis(200), ..Settings::default() };
+    let home = home(folder.path(), "n1").unwrap();
+    let means = Means { settings, clock: aegis_model::clock::Clock::System, ..means(1) };
+    let journal = home.begin(&origin(1), key_of(1), "boot-1", means).unwrap();
+    Memory::default().append(&journal, 1, 4).unwrap();
+    let sealed = home.folder(1).join("segments/log/00000000.seg");
+    eventually("a sealed segment", WAIT, || sealed.exists().then_some(())).unwrap();
+    let segments = journal.figures().segments;
+    // And a segment without records does not end.
+    // expect(sleep): nothing happens, for longer than a segment lives
+    std::thread::sleep(Duration::from_millis(600));
+    assert_eq!(journal.figures().segments, segments);
+    journal.close().unwrap();
+}

@@ -16,5 +16,6 @@ mod ocsf;
 mod records;
 mod samples;
 mod tiles;
+mod uploads;
 mod witness_memory;
 mod witnesses;

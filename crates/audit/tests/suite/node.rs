@@ -35,6 +35,7 @@ pub(crate) fn open(disk: &Arc<dyn Disk>) -> Result<Home, JournalError> {
 pub(crate) fn means(life: u64) -> Means {
     let settings = Settings {
         segment_bytes: 4_000,
+        segment_after: Duration::from_secs(3_600),
         checkpoint_after: Duration::from_secs(3_600),
         checkpoint_entries: 5,
     };

@@ -45,6 +45,22 @@ pub struct StoreConfig {
     pub secret_files: BTreeMap<String, PathBuf>,
 }
 
+/// A store that was set up.
+pub struct OpenStore {
+    /// The store.
+    pub store: Arc<dyn ObjectStore>,
+    /// Below which everything lies.
+    pub prefix: Path,
+    /// Never to be shown, whatever a provider writes into its messages.
+    pub hidden: Vec<Secret<String>>,
+}
+
+impl std::fmt::Debug for OpenStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OpenStore({})", self.prefix)
+    }
+}
+
 /// Why the object store cannot be used as it is configured. Holds no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreConfigError {
@@ -107,14 +123,30 @@ impl StoreConfig {
     /// # Errors
     /// [`StoreConfigError`]
     pub fn open(&self) -> Result<Shelf, StoreConfigError> {
+        let OpenStore { store, prefix, hidden } =
+            self.open_store(Duration::from_secs(caps::STORE_CALL_SECONDS))?;
+        Ok(Shelf::new(store, prefix, self.url.clone(), hidden))
+    }
+
+    /// Sets the store up for others than the shelf of bundles; a single operation may take `call`.
+    ///
+    /// # Errors
+    /// As for [`StoreConfig::open`].
+    pub fn open_store(&self, call: Duration) -> Result<OpenStore, StoreConfigError> {
         let secrets = self.read_secrets()?;
         let (store, prefix) = match self.place()? {
             Place::Folder(folder) => (self.open_folder(folder)?, Path::default()),
-            Place::S3 { bucket, prefix } => (self.open_s3(bucket, &secrets)?, prefix),
-            Place::Google { bucket, prefix } => (self.open_google(bucket, &secrets)?, prefix),
+            Place::S3 { bucket, prefix } => (self.open_s3(bucket, &secrets, call)?, prefix),
+            Place::Google { bucket, prefix } => (self.open_google(bucket, &secrets, call)?, prefix),
         };
         let hidden = secrets.into_iter().map(|(_, secret)| secret).collect();
-        Ok(Shelf::new(store, prefix, self.url.clone(), hidden))
+        Ok(OpenStore { store, prefix, hidden })
+    }
+
+    /// What tells this place from every other: its address and its settings, without secrets.
+    pub fn identity(&self) -> String {
+        let options = self.options.iter().map(|(option, value)| format!("\n{option}={value}"));
+        std::iter::once(self.url.clone()).chain(options).collect()
     }
 
     fn place(&self) -> Result<Place<'_>, StoreConfigError> {
@@ -159,8 +191,9 @@ impl StoreConfig {
         &self,
         bucket: &str,
         secrets: &[(String, Secret<String>)],
+        call: Duration,
     ) -> Result<Arc<dyn ObjectStore>, StoreConfigError> {
-        let builder = AmazonS3Builder::from_env().with_client_options(client()).with_retry(retry());
+        let builder = AmazonS3Builder::from_env().with_client_options(client(call)).with_retry(retry());
         let builder = self.configure(builder, secrets, |builder, key: AmazonS3ConfigKey, value| {
             builder.with_config(key, value)
         })?;
@@ -171,8 +204,10 @@ impl StoreConfig {
         &self,
         bucket: &str,
         secrets: &[(String, Secret<String>)],
+        call: Duration,
     ) -> Result<Arc<dyn ObjectStore>, StoreConfigError> {
-        let builder = GoogleCloudStorageBuilder::from_env().with_client_options(client()).with_retry(retry());
+        let builder =
+            GoogleCloudStorageBuilder::from_env().with_client_options(client(call)).with_retry(retry());
         let builder = self.configure(builder, secrets, |builder, key: GoogleConfigKey, value| {
             builder.with_config(key, value)
         })?;
@@ -217,9 +252,9 @@ fn read_secret(path: &std::path::Path) -> Result<Secret<String>, String> {
     if text.is_empty() { Err("is empty".to_owned()) } else { Ok(Secret::new(text)) }
 }
 
-fn client() -> ClientOptions {
+fn client(call: Duration) -> ClientOptions {
     ClientOptions::new()
-        .with_timeout(Duration::from_secs(caps::STORE_CALL_SECONDS))
+        .with_timeout(call)
         .with_connect_timeout(Duration::from_secs(caps::STORE_CALL_SECONDS / 3))
 }
 

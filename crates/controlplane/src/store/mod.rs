@@ -15,7 +15,7 @@ pub mod shelf;
 pub mod status;
 pub mod worker;
 
-pub use config::{StoreConfig, StoreConfigError};
+pub use config::{OpenStore, StoreConfig, StoreConfigError};
 pub use shelf::{Shelf, ShelfError, Shelved};
 pub use status::{Shelving, StoreStatus};
 pub use worker::Worker;
