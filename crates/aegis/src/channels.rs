@@ -41,6 +41,17 @@ enum Kind {
     Teams,
 }
 
+/// How parameters and context leave.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Parameters {
+    /// What looks sensitive is masked, whatever the policy says
+    #[default]
+    Masked,
+    /// As people are asked about them
+    AsAsked,
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  aegis channels list --tenant acme")]
 pub(crate) struct ListOptions {
@@ -112,6 +123,9 @@ pub(crate) struct SetOptions {
     /// Who may answer there: a member id of Slack and the person they are here; may be given several times
     #[arg(long = "member", env = "AEGIS_CHANNEL_MEMBERS", value_name = "ID=PERSON", value_delimiter = ',')]
     members: Vec<String>,
+    /// How parameters leave: with what looks sensitive masked, or as people are asked about them
+    #[arg(long, env = "AEGIS_CHANNEL_PARAMETERS", value_enum, default_value_t, value_name = "HOW")]
+    parameters: Parameters,
     #[command(flatten)]
     server: Server,
 }
@@ -144,6 +158,7 @@ fn list(options: &ListOptions, output: Output) -> anyhow::Result<Ended> {
             ("KIND", |row| text(row, "kind")),
             ("HOST", |row| text(row, "host")),
             ("TARGET", |row| text(row, "target")),
+            ("PARAMETERS", |row| text(row, "parameters")),
             ("MEMBERS", |row| row["members"].as_array().map_or(0, Vec::len).to_string()),
             ("CALLBACK", |row| text(row, "callback")),
         ],
@@ -163,6 +178,9 @@ fn set(options: &SetOptions, output: Output) -> anyhow::Result<Ended> {
     put(&mut body, "token", options.token_file.as_deref().map(secret).transpose()?);
     put(&mut body, "target", options.target.clone());
     put(&mut body, "workspace", options.workspace.clone());
+    if options.parameters == Parameters::AsAsked {
+        put(&mut body, "parameters", Some("as_asked"));
+    }
     put(&mut body, "keep_previous", options.keep_previous.then_some(true));
     let admin = options.server.client()?;
     let path = path_of(&options.tenant, &options.name);

@@ -36,7 +36,8 @@ impl Kind for SetChannel {
             0 => String::new(),
             count => format!(", {count} people"),
         };
-        format!("channel `{}`, {}, at `{}`{people}", self.name, kind_name(self.kind()), self.host)
+        let unmasked = if self.as_asked { ", parameters as asked" } else { "" };
+        format!("channel `{}`, {}, at `{}`{people}{unmasked}", self.name, kind_name(self.kind()), self.host)
     }
 
     fn check(&self, state: &impl StateRead, asked: &Asked<'_>) -> Result<Checked, Failure> {
@@ -62,6 +63,7 @@ impl Kind for SetChannel {
             revision: revision + 1,
             by: asked.by(),
             at_ms: asked.now_ms(),
+            as_asked: self.as_asked,
         };
         Ok(Checked { tenant, channel, is_new: before.is_none() })
     }

@@ -13,6 +13,7 @@
 //! survives what.
 
 mod forms;
+mod mask;
 mod out;
 mod secrets;
 mod sender;

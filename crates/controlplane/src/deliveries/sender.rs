@@ -9,6 +9,7 @@ use aegis_model::tenant_key::TenantKeys;
 use aegis_proto::control::{ApprovalState, Channel, ChannelKind, Delivery};
 use aegis_raft_store::tables::{StateRead, StoreError};
 
+use super::mask::Mask;
 use super::out::{NoWayOut, Out, Undelivered};
 use super::secrets::{Owner, Secrets};
 use super::slack::{self, Place, Posted};
@@ -25,6 +26,7 @@ pub struct Sender {
     cluster_keys: Arc<ClusterKeys>,
     clock: Clock,
     public_url: Arc<str>,
+    mask: Mask,
 }
 
 /// What was told.
@@ -47,7 +49,8 @@ impl Sender {
         public_url: &str,
         private: bool,
     ) -> Result<Self, NoWayOut> {
-        Ok(Self { out: Out::new(private)?, cluster_keys, clock, public_url: public_url.into() })
+        let mask = Mask::new().expect("detectors that are built in");
+        Ok(Self { out: Out::new(private)?, cluster_keys, clock, public_url: public_url.into(), mask })
     }
 
     /// How people reach control nodes.
@@ -108,6 +111,7 @@ impl Sender {
             let secrets = self.secrets(&state, &tenant, &channel)?;
             (channel, secrets, Story::of(&row, now, &self.public_url, behind))
         };
+        let story = if channel.as_asked { story } else { self.mask.story(story) };
         let mut posted = Posted::default();
         match channel.kind() {
             ChannelKind::Webhook => {

@@ -38,6 +38,7 @@ pub(crate) fn command(
         name: request.channel.clone(),
         kind: kind.into(),
         only_if_revision: before.as_ref().map_or(0, |row| row.revision),
+        as_asked: as_asked(&request.parameters)?,
         ..SetChannel::default()
     };
     let known = known.unwrap_or_default();
@@ -77,6 +78,20 @@ fn kind(text: &str) -> Result<ChannelKind, Problem> {
         "teams" => Ok(ChannelKind::Teams),
         _ => Err(Problem::invalid("kind", "`webhook`, `slack` or `teams`")),
     }
+}
+
+/// Whether parameters leave as people are asked about them: only where somebody said so.
+fn as_asked(text: &str) -> Result<bool, Problem> {
+    match text {
+        "" | "masked" => Ok(false),
+        "as_asked" => Ok(true),
+        _ => Err(Problem::invalid("parameters", "`masked` or `as_asked`")),
+    }
+}
+
+/// How parameters leave, as the admin API names it.
+pub(crate) fn parameters(as_asked: bool) -> &'static str {
+    if as_asked { "as_asked" } else { "masked" }
 }
 
 fn of_webhook(
@@ -333,6 +348,7 @@ mod tests {
             (SetChannelRequest { kind: "pager".to_owned(), ..webhook(FIRST) }, "kind"),
             (webhook(""), "secret"),
             (webhook("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), "secret"),
+            (SetChannelRequest { parameters: "full".to_owned(), ..webhook(FIRST) }, "parameters"),
             (SetChannelRequest { url: String::new(), ..webhook(FIRST) }, "url"),
             (SetChannelRequest { url: "http://hooks.example.com/".to_owned(), ..webhook(FIRST) }, "url"),
             (SetChannelRequest { url: "https://127.0.0.1/".to_owned(), ..webhook(FIRST) }, "url"),

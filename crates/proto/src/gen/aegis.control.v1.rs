@@ -1251,6 +1251,9 @@ pub struct Channel {
     /// When.
     #[prost(uint64, tag = "12")]
     pub at_ms: u64,
+    /// Whether parameters and context leave through it as people are asked about them. Otherwise what looks sensitive is masked.
+    #[prost(bool, tag = "13")]
+    pub as_asked: bool,
 }
 /// Somebody at the other end of a channel, and who they are here.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3135,6 +3138,9 @@ pub struct SetChannel {
     /// Only if this is its revision: the one that it was sealed for. Zero: only if it is new.
     #[prost(uint64, tag = "10")]
     pub only_if_revision: u64,
+    /// Whether parameters and context leave through it as people are asked about them. Otherwise what looks sensitive is masked.
+    #[prost(bool, tag = "11")]
+    pub as_asked: bool,
 }
 /// Takes a channel away. What was not told yet through it is given up.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -2387,6 +2387,10 @@ pub struct SetChannelRequest {
     /// For `slack`: who may answer there.
     #[prost(message, repeated, tag = "10")]
     pub members: ::prost::alloc::vec::Vec<ChannelMember>,
+    /// `masked`: what looks sensitive in parameters and context is masked on the way out, whatever the policy says. `as_asked`: they are
+    /// sent as people are asked about them. Empty: `masked`.
+    #[prost(string, tag = "11")]
+    pub parameters: ::prost::alloc::string::String,
 }
 impl ::prost::Name for SetChannelRequest {
     const NAME: &'static str = "SetChannelRequest";
@@ -2472,6 +2476,10 @@ pub struct Channel {
     #[prost(string, tag = "11")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub callback: ::prost::alloc::string::String,
+    /// `masked`, or `as_asked`: how parameters and context leave through it.
+    #[prost(string, tag = "12")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub parameters: ::prost::alloc::string::String,
 }
 impl ::prost::Name for Channel {
     const NAME: &'static str = "Channel";

@@ -106,6 +106,7 @@ fn shown(row: rows::Channel) -> Channel {
         by: row.by,
         at: form::time(row.at_ms),
         callback,
+        parameters: setting::parameters(row.as_asked).to_owned(),
     }
 }
 
