@@ -6,6 +6,7 @@ mod export;
 mod fetch;
 mod logs;
 mod prove;
+mod receipt;
 mod report;
 mod show;
 mod tail;
@@ -22,6 +23,7 @@ use crate::output::Output;
   aegis audit tail --follow                      what `aegis dev` decides, as it decides
   aegis audit verify /var/lib/aegis/audit --key log-keys.txt --checkpoint newest.txt
   aegis audit prove --index 41
+  aegis audit receipt answer.json --key log-keys.txt
   aegis audit export --tenant acme --to acme-2026
   aegis audit fetch s3://evidence/prod --to downloaded
   aegis audit control download --to evidence/
@@ -34,6 +36,8 @@ pub(crate) enum Command {
     Verify(verify::Options),
     /// Prove that a record is in a log
     Prove(prove::Options),
+    /// Check the receipt of an answer: did the log sign it, and does it hold the record?
+    Receipt(receipt::Options),
     /// Copy what one tenant may see, so that it can be verified elsewhere
     Export(export::Options),
     /// Download logs from the object store that nodes copy them to
@@ -57,6 +61,7 @@ pub(crate) fn run(command: Command, output: Output) -> anyhow::Result<Ended> {
         Command::Verify(options) => verify::run(&options, output),
         Command::Prove(options) => prove::run(&options, output),
         Command::Fetch(options) => fetch::run(&options, output),
+        Command::Receipt(options) => receipt::run(&options, output),
         Command::Export(options) => export::run(&options, output),
         Command::Tail(options) => tail::run(&options, output),
     }

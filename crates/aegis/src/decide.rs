@@ -81,6 +81,9 @@ pub(crate) struct Options {
     /// Show each step of the judgement
     #[arg(long, env = "AEGIS_EXPLAIN")]
     explain: bool,
+    /// Ask for a signed receipt: the log's own word that it holds the record (`aegis audit receipt` checks it)
+    #[arg(long, env = "AEGIS_SIGN_RECEIPT")]
+    sign_receipt: bool,
     /// Where a person has to agree: how long to wait for that, at most a minute
     #[arg(long, env = "AEGIS_WAIT", value_parser = arguments::duration, value_name = "TIME")]
     wait: Option<Duration>,
@@ -137,6 +140,7 @@ fn call(options: &Options) -> anyhow::Result<Call> {
     if let Some(wait) = options.wait {
         call = call.wait(wait);
     }
+    call = if options.sign_receipt { call.sign_receipt() } else { call };
     call = if options.dry_run { call.dry_run() } else { call };
     Ok(if options.explain { call.explain() } else { call })
 }
@@ -168,6 +172,7 @@ fn from_file(path: &Path) -> anyhow::Result<Call> {
     if read.wait_ms > 0 {
         call = call.wait(Duration::from_millis(read.wait_ms.into()));
     }
+    call = if read.sign_receipt { call.sign_receipt() } else { call };
     call = if read.dry_run { call.dry_run() } else { call };
     Ok(if read.explain { call.explain() } else { call })
 }

@@ -40,10 +40,24 @@ pub(crate) struct CreateOptions {
     /// The author of a version may not put it into force
     #[arg(long, env = "AEGIS_FOUR_EYES")]
     four_eyes: bool,
+    /// Every receipt of its calls is signed by the log that holds the record
+    #[arg(long, env = "AEGIS_SIGNED_RECEIPTS")]
+    signed_receipts: bool,
     #[command(flatten)]
     staleness: Staleness,
     #[command(flatten)]
+    records: Records,
+    #[command(flatten)]
     server: Server,
+}
+
+/// What a tenant's answers wait for.
+#[derive(Debug, Args)]
+struct Records {
+    /// Answer once a record is written, before it is synced: a power cut may lose it, and its log then has a signed gap. The reason, in
+    /// words that are kept; an empty text ends it
+    #[arg(long, env = "AEGIS_SYNC_WRITE", value_name = "REASON")]
+    sync_write: Option<String>,
 }
 
 /// What a tenant chooses for the time when the control plane cannot be reached.
@@ -79,6 +93,8 @@ pub(crate) struct NameOptions {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   aegis tenant set acme --staleness-seconds 300
+  aegis tenant set acme --signed-receipts true
+  aegis tenant set acme --sync-write 'metrics of a test bench, which may be lost'
   aegis tenant set acme --four-eyes true --only-if-revision 3")]
 pub(crate) struct SetOptions {
     /// Its name
@@ -87,8 +103,13 @@ pub(crate) struct SetOptions {
     /// Whether the author of a version may not put it into force
     #[arg(long, env = "AEGIS_FOUR_EYES", value_name = "BOOL")]
     four_eyes: Option<bool>,
+    /// Whether every receipt of its calls is signed by the log that holds the record
+    #[arg(long, env = "AEGIS_SIGNED_RECEIPTS", value_name = "BOOL")]
+    signed_receipts: Option<bool>,
     #[command(flatten)]
     staleness: Staleness,
+    #[command(flatten)]
+    records: Records,
     /// Only if this is its revision
     #[arg(long, env = "AEGIS_ONLY_IF_REVISION", value_name = "NUMBER")]
     only_if_revision: Option<u64>,
@@ -109,10 +130,13 @@ pub(crate) fn run(command: Command, output: Output) -> anyhow::Result<Ended> {
 
 fn create(options: &CreateOptions, output: Output) -> anyhow::Result<Ended> {
     let admin = options.server.client()?;
-    let mut body = json!({"name": options.name, "four_eyes": options.four_eyes});
+    let mut body = json!({
+        "name": options.name, "four_eyes": options.four_eyes, "signed_receipts": options.signed_receipts,
+    });
     put(&mut body, "organization", options.organization.as_ref().map(ToString::to_string));
     put(&mut body, "staleness_seconds_max", options.staleness.staleness_seconds);
     put(&mut body, "serve_stale", options.staleness.serve_stale.clone());
+    put(&mut body, "sync_write", options.records.sync_write.clone());
     let made = block_on(async { Ok(admin.post("/tenants", body).await) })?;
     told(made, output, |tenant| format!("tenant {} was made", text(tenant, "name")))
 }
@@ -164,21 +188,27 @@ fn show(options: &NameOptions, output: Output) -> anyhow::Result<Ended> {
         Err(failure) => return failure.told(output),
     };
     output.result(&json!({"tenant": tenant, "in_force": in_force}), || {
-        let mut lines = vec![format!("tenant         {}", text(&tenant, "name"))];
+        let mut lines = vec![format!("tenant          {}", text(&tenant, "name"))];
         let mut line = |name: &str, value: String| {
             if !value.is_empty() {
-                lines.push(format!("{name:<14} {value}"));
+                lines.push(format!("{name:<15} {value}"));
             }
         };
         line("organization", text(&tenant, "organization"));
         line("revision", text(&tenant, "revision"));
         line("four eyes", text(&tenant, "four_eyes"));
+        line("signed receipts", text(&tenant, "signed_receipts"));
+        line("records", tenant["sync_write"]["statement"].as_str().map(relaxed).unwrap_or_default());
         line("retired", text(&tenant, "retired_at"));
         line("newest", text(&tenant, "newest_version"));
         line("in force", describe_in_force(&in_force));
         lines.join("\n")
     });
     Ok(Ended::Done)
+}
+
+fn relaxed(statement: &str) -> String {
+    format!("written, not synced, before the answer: {statement}")
 }
 
 /// `version 12, canary 13 for 5 %, shadow 14 (activation 417)`.
@@ -207,8 +237,10 @@ pub(crate) fn describe_in_force(in_force: &Value) -> String {
 fn set(options: &SetOptions, output: Output) -> anyhow::Result<Ended> {
     let mut body = json!({});
     put(&mut body, "four_eyes", options.four_eyes);
+    put(&mut body, "signed_receipts", options.signed_receipts);
     put(&mut body, "staleness_seconds_max", options.staleness.staleness_seconds);
     put(&mut body, "serve_stale", options.staleness.serve_stale.clone());
+    put(&mut body, "sync_write", options.records.sync_write.clone());
     if body.as_object().is_some_and(serde_json::Map::is_empty) {
         return Err(WrongUse("nothing is to be changed".to_owned()).into());
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aegis_audit::record::LimitUse;
 use aegis_limits::hierarchy::{Account, Hierarchy, Level, Unfit};
 use aegis_limits::pace::Pace;
 use aegis_limits::reservation::{Charge, Reservation};
@@ -237,6 +238,11 @@ impl Counted {
         &self.limits[unfit.account]
     }
 
+    /// What each limit has at this moment; nothing is taken from it.
+    pub(crate) fn seen(&self, now: Monotonic) -> Vec<LimitUse> {
+        seen(&self.limits, self.dry_run, now, |_| Micros::ZERO)
+    }
+
     /// With what was taken.
     pub(crate) fn with(self, reservation: Reservation<LeaseCell>) -> Admission {
         Admission { limits: self.limits, taken: Some(reservation), dry_run: self.dry_run }
@@ -300,6 +306,15 @@ impl Admission {
             .filter(|(_, _, paid)| !paid.is_zero())
     }
 
+    /// What each limit had before the call, and has after it, as this node knows it. Calls at the same time show in both.
+    pub(crate) fn seen(&self, now: Monotonic) -> Vec<LimitUse> {
+        let Some(taken) = &self.taken else { return Vec::new() };
+        seen(&self.limits, self.dry_run, now, |at| match &self.limits[at].kind {
+            Kind::Rate(_) => ONE_CALL,
+            Kind::Budget { .. } => taken.paid(at),
+        })
+    }
+
     /// What is left of the budget that pays for the fewest calls like this one, as far as this node knows.
     pub(crate) fn tightest(&self) -> Option<Micros> {
         if self.dry_run {
@@ -315,7 +330,37 @@ impl Admission {
     }
 }
 
+/// What a call takes from a rate.
+const ONE_CALL: Micros = Micros(1_000_000);
+
+/// A dry run asks no budget, so the node may know nothing of it.
+fn seen(limits: &[Limit], dry_run: bool, now: Monotonic, taken: impl Fn(usize) -> Micros) -> Vec<LimitUse> {
+    let known = limits.iter().enumerate().filter_map(|(at, limit)| {
+        let after = match &limit.kind {
+            Kind::Rate(rate) => rate.bucket().rest(now),
+            Kind::Budget { .. } if dry_run => return None,
+            Kind::Budget { budget, .. } => budget.remaining(),
+        };
+        Some(LimitUse { after, before: after.saturating_add(taken(at)), name: limit.name() })
+    });
+    known.collect()
+}
+
 impl Limit {
+    /// Its name in records: `rate/LEVEL` or `budget/LEVEL/UNIT`, and of an entry `/ENTRY` behind it.
+    fn name(&self) -> String {
+        let (level, entry) = (self.level.name(), self.entry.as_deref());
+        let mut name = match &self.kind {
+            Kind::Rate(_) => format!("rate/{level}"),
+            Kind::Budget { unit, .. } => format!("budget/{level}/{unit}"),
+        };
+        if let Some(entry) = entry {
+            name.push('/');
+            name.push_str(entry);
+        }
+        name
+    }
+
     /// The reason for which it refuses a call.
     pub(crate) fn reason(&self, code: ReasonCode, message: String) -> Reason {
         Reason { rule: self.rule.as_deref().map(str::to_owned), ..Reason::plain(code, message) }

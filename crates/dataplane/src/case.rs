@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aegis_audit::record::Sealed;
+use aegis_audit::record::{LimitUse, Sealed};
 use aegis_model::call::ToolCall;
 use aegis_model::clock::UnixNanos;
 use aegis_model::decision::{Approval, Limits, Outcome, Reason, Redaction};
@@ -88,6 +88,8 @@ pub(crate) struct Case {
     pub(crate) result_rules: Option<Box<ResultRules>>,
     /// What its limits have to say.
     pub(crate) limits: Option<Limits>,
+    /// What they had before and after it.
+    pub(crate) limits_seen: Vec<LimitUse>,
     /// The steps of the judgement, if they were asked for.
     pub(crate) explanation: Option<Value>,
     /// The request for approval that is open for it, or was decided.

@@ -106,7 +106,7 @@ async fn accept(
     principal: &Principal,
     completion: Completion,
 ) -> Result<CleanedResult, Refused> {
-    let Completion { decision_id, status, cost, result } = completion;
+    let Completion { decision_id, status, cost, result, sign_receipt } = completion;
     let settles = principal.scope.has(SETTLE_SCOPE);
     let said = Said { status, cost, settles };
     if status == Status::NotRun && !settles {
@@ -123,9 +123,15 @@ async fn accept(
     })?;
     let mut cleaned = clean(open.result_rules.as_deref(), result);
     decider.metrics.found(&cleaned.findings);
+    let snapshot = decider.snapshot();
+    let terms = snapshot.tenant(&open.tenant).map(|tenant| tenant.recording()).unwrap_or_default();
+    let terms = terms.of_call(sign_receipt);
     let what = what(principal, &said, &decision_id, &open, real.as_ref(), &mut cleaned);
     let taken = match what {
-        Some(what) => decider.records.append(now, Chain::Tenant(open.tenant.clone()), &what).ok(),
+        Some(what) => {
+            let chain = Chain::Tenant(open.tenant.clone());
+            decider.records.append_for(terms.durability, now, chain, &what).ok()
+        }
         None => None,
     };
     let Some(ticket) = taken else {
@@ -137,7 +143,11 @@ async fn accept(
         settle(decider, *charged, &real);
     }
     match decider.records.kept(ticket).await {
-        Ok(_) => Ok(cleaned),
+        Ok(placed) => {
+            let signed_at = terms.signed.then(|| decider.clock.now());
+            cleaned.receipt = decider.records.receipt(&placed, signed_at);
+            Ok(cleaned)
+        }
         Err(_) => Err(Refused::plain(ReasonCode::AuditUnavailable)),
     }
 }

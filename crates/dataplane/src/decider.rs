@@ -23,6 +23,7 @@ use crate::case::{Case, Received, Surface};
 use crate::charges::Charges;
 use crate::decision_id::{DecisionIds, NodeName};
 use crate::digest::DigestKey;
+use crate::evidence::Door;
 use crate::freshness::Freshness;
 use crate::laps::{Laps, Stage};
 use crate::limits::Book;
@@ -58,6 +59,8 @@ pub struct Decider {
     pub(crate) approvals: Approvals,
     /// The way to tokens; nothing without a control plane.
     pub(crate) tokens: OnceLock<TokenLink>,
+    /// Where the end of its log is reported; nothing if it follows nobody.
+    pub(crate) evidence_door: OnceLock<watch::Receiver<Door>>,
     pub(crate) spans: Spans,
     more_metrics: Option<metric::Source>,
     policies: watch::Sender<PolicyStanding>,
@@ -162,6 +165,7 @@ impl Decider {
             book,
             approvals: Approvals::new(),
             tokens: OnceLock::new(),
+            evidence_door: OnceLock::new(),
             spans: Spans::new(config.spans, &config.secret),
             more_metrics: config.more_metrics,
             policies: watch::Sender::new(standing),
@@ -227,6 +231,7 @@ impl Decider {
             findings: Findings::default(),
             result_rules: None,
             limits: None,
+            limits_seen: Vec::new(),
             explanation: None,
             approval: None,
             approved: None,

@@ -80,7 +80,7 @@ pub(crate) fn content(call: &mut ToolCall) -> [u8; 32] {
             parts.push(token.expose().as_bytes());
         }
     }
-    parts.push(&[u8::from(call.dry_run), u8::from(call.explain)]);
+    parts.push(&[u8::from(call.dry_run), u8::from(call.explain), u8::from(call.sign_receipt)]);
     parts.finish()
 }
 
@@ -140,6 +140,7 @@ mod tests {
             dry_run: false,
             explain: false,
             wait_ms: 0,
+            sign_receipt: false,
         }
     }
 

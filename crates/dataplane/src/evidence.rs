@@ -209,6 +209,29 @@ pub(crate) async fn keep(decider: Arc<Decider>, door: watch::Receiver<Door>) {
     }
 }
 
+/// Reports that the log of this life, which was closed, ended here: then its last record is in the control log even if no later
+/// life of this node ever comes. Waits at most [`caps::EVIDENCE_END_SECONDS`]; what is not reported now, the next life reports.
+pub(crate) async fn report_end(decider: &Arc<Decider>) {
+    let door = decider.evidence_door.get().and_then(|door| door.borrow().clone());
+    let (Some((channel, node)), Some(journal)) = (door, decider.records.journal()) else { return };
+    let name = journal.key().name().to_string();
+    let of = Arc::clone(decider);
+    let newest = tokio::task::spawn_blocking(move || of.records.ended().pop()).await;
+    let Some(ended) = newest.ok().flatten().filter(|ended| ended.origin() == name) else { return };
+    let log: Arc<dyn Log> = ended.clone();
+    let wait = Duration::from_secs(caps::EVIDENCE_END_SECONDS);
+    let reported = tokio::time::timeout(wait, report(&channel, &node, &log, 0, true)).await;
+    match reported.unwrap_or_else(|elapsed| Err(late(elapsed))) {
+        Ok(size) => {
+            ended.note_reported();
+            tracing::info!(log = name, size, "the end of the audit log is in the control log");
+        }
+        Err(error) => {
+            tracing::warn!(log = name, %error, "the end of the audit log was not reported; the next start does it");
+        }
+    }
+}
+
 /// What came of a report, for metrics.
 fn result(reported: &Result<u64, NotReported>) -> &'static str {
     match reported {

@@ -18,6 +18,7 @@ use crate::archive::{Archive, Keeper};
 use crate::budget::ByteBudget;
 use crate::decider::{Decider, DeciderConfig};
 use crate::decision_id::NodeName;
+use crate::evidence;
 use crate::feed::Feed;
 use crate::grpc::{GrpcSurface, report_health};
 use crate::http::HttpSurface;
@@ -287,7 +288,7 @@ impl Node {
 
     /// Ends the node: not ready, its slots given to others where there are any, nothing more accepted, calls in progress
     /// answered (as long as the drain may take), then what was borrowed returned (waiting at most
-    /// [`caps::LEND_RETURN_SECONDS`]), and the audit log closed.
+    /// [`caps::LEND_RETURN_SECONDS`]), the audit log closed, and its end reported (waiting at most [`caps::EVIDENCE_END_SECONDS`]).
     pub async fn shutdown(mut self) -> Ended {
         self.leave().await;
         self.life.stopping.cancel();
@@ -303,8 +304,12 @@ impl Node {
         self.decider.tell_overdue_refusals();
         let decider = Arc::clone(&self.decider);
         let log = tokio::task::spawn_blocking(move || decider.records.close()).await;
+        let log = log.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        if log.is_ok() {
+            evidence::report_end(&self.decider).await;
+        }
         self.copy_the_end().await;
-        Ended { cut_off, log: log.unwrap_or_else(|panic| Err(io::Error::other(panic))) }
+        Ended { cut_off, log }
     }
 
     /// Says that this node leaves, and answers calls as before until its clients can know whom to ask instead.

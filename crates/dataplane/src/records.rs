@@ -18,6 +18,7 @@ use aegis_audit::journal::{
 };
 use aegis_audit::keys::{KeyKind, SigningKey};
 use aegis_audit::origin::Origin;
+use aegis_audit::receipt;
 use aegis_audit::record::{Chain, Draft, RecordId, What};
 use aegis_model::caps;
 use aegis_model::clock::{Clock, UnixNanos};
@@ -253,6 +254,20 @@ impl Records {
     /// # Errors
     /// [`NotKept`]: it was not taken, and nothing may be answered on the strength of it.
     pub(crate) fn append(&self, at: UnixNanos, chain: Chain, what: &What) -> Result<Ticket, NotKept> {
+        self.append_for(Durability::Synced, at, chain, what)
+    }
+
+    /// The same; the ticket resolves once the record is as safe as `durability` says.
+    ///
+    /// # Errors
+    /// As [`Records::append`].
+    pub(crate) fn append_for(
+        &self,
+        durability: Durability,
+        at: UnixNanos,
+        chain: Chain,
+        what: &What,
+    ) -> Result<Ticket, NotKept> {
         let journal = self.running.get().ok_or(NotKept::Closed)?;
         if self.troubled.load(Ordering::Relaxed)
             && let Some(Trouble::Failed(why)) = &*self.trouble.borrow()
@@ -263,7 +278,7 @@ impl Records {
             tracing::error!(%error, "a record breaks a bound, so its call is refused");
             NotKept::Own
         })?;
-        journal.append(draft, Durability::Synced).inspect_err(|not_kept| self.look_at(not_kept))
+        journal.append(draft, durability).inspect_err(|not_kept| self.look_at(not_kept))
     }
 
     /// A random id of 128 bits, which nobody can tell who has not the secret of this start.
@@ -292,10 +307,18 @@ impl Records {
         kept
     }
 
-    /// Where a record stands, as answers say it.
-    pub(crate) fn receipt(&self, placed: &Placed) -> Option<Receipt> {
-        let log = self.running.get()?.key().name().as_str().into();
-        Some(Receipt { log, index: placed.index, leaf: placed.leaf.to_string() })
+    /// Where a record stands, as answers say it; signed at the moment `signed_at`, if there is one. Who asks for that waited for
+    /// the sync: a signed receipt of a record that a power cut undoes would speak against the log.
+    pub(crate) fn receipt(&self, placed: &Placed, signed_at: Option<UnixNanos>) -> Option<Receipt> {
+        let journal = self.running.get()?;
+        let (time, signature) = signed_at
+            .map(|at| {
+                let (receipt, signature) = journal.receipt(placed, at);
+                (receipt.time_text(), receipt::signature_text(&signature))
+            })
+            .unzip();
+        let log = journal.key().name().as_str().into();
+        Some(Receipt { log, index: placed.index, leaf: placed.leaf.to_string(), time, signature })
     }
 
     fn look_at(&self, not_kept: &NotKept) {

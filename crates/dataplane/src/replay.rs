@@ -38,6 +38,8 @@ pub(crate) struct Kept {
     pub(crate) cleaned_by: Option<Cleaner>,
     /// Whether its record is kept; nothing if it has none.
     pub(crate) ticket: Option<Ticket>,
+    /// Whether its receipt is signed, and so its record synced.
+    pub(crate) signed: bool,
 }
 
 impl Replays {

@@ -7,7 +7,7 @@ use aegis_dlp::finding::Unread;
 use aegis_dlp::redact::{Found, Kept, Key, Outcome as Looked, Redactor, Site, With};
 use aegis_model::caps;
 use aegis_model::completion::Completed;
-use aegis_model::decision::{Reason, Redaction};
+use aegis_model::decision::{Reason, Receipt, Redaction};
 use aegis_model::json::JsonObject;
 use aegis_model::reason::ReasonCode;
 use serde_json::Value;
@@ -61,6 +61,8 @@ pub(crate) struct CleanedResult {
     pub(crate) findings: Findings,
     /// The values that tokens stand for, sealed.
     pub(crate) sealed: Option<record::Sealed>,
+    /// Where the record of the completion stands, once it is kept.
+    pub(crate) receipt: Option<Receipt>,
 }
 
 /// Without the result, which may hold what no log may show (AUD-2).
@@ -81,8 +83,8 @@ impl CleanedResult {
 
     /// What the node gave back that decided.
     pub(crate) fn passed(completed: Completed) -> Self {
-        let Completed { result, redactions, withheld } = completed;
-        Self { result, redactions, withheld, ..Self::default() }
+        let Completed { result, redactions, withheld, receipt } = completed;
+        Self { result, redactions, withheld, receipt, ..Self::default() }
     }
 
     /// What cannot be looked at.

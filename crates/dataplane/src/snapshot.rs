@@ -23,7 +23,7 @@ pub use canary::{Percent, is_in_canary};
 pub use organization::{OrganizationBudget, OrganizationLimits};
 pub use revoked::Revoked;
 pub use shards::{ShardMap, ShardNode};
-pub use tenant::{Staleness, Tenant};
+pub use tenant::{RecordTerms, Staleness, Tenant};
 pub use version::Version;
 
 /// The state that one call sees from its first stage to its last (WALK-1). Built off the hot path.

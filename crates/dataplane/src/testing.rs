@@ -196,6 +196,7 @@ pub(crate) fn call(amount: u64) -> ToolCall {
         dry_run: false,
         explain: false,
         wait_ms: 0,
+        sign_receipt: false,
     }
 }
 

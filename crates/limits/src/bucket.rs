@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aegis_model::clock::Monotonic;
+use aegis_model::money::Micros;
 
 use crate::cell::{Cell, update};
 use crate::pace::{NEVER, Pace, TIME_NS_MAX, nanos, wait};
@@ -103,6 +104,18 @@ impl<C: Cell> Bucket<C> {
                 return Ok(Token { word: new, refunded });
             }
         }
+    }
+
+    /// The tokens that are there at `now`, in millionths. None where nothing is admitted.
+    pub fn rest(&self, now: Monotonic) -> Micros {
+        let now = nanos(now);
+        let word = Word::of(self.word.load());
+        let [interval, span] = self.pace(word.generation);
+        if now >= self.ends.load() || interval == NEVER {
+            return Micros::ZERO;
+        }
+        let there = span.saturating_sub(word.due.saturating_sub(now));
+        Micros(scaled(there, interval, 1_000_000))
     }
 
     /// Gives back a token of a call that did not come about: what of it did not grow again since. Nothing if the pace was

@@ -28,6 +28,8 @@ pub struct ToolCall {
     pub explain: bool,
     /// Where a person has to agree: for how long to wait for that, in milliseconds. Zero: not at all.
     pub wait_ms: u32,
+    /// Whether the receipt is to be signed by the log that holds the record.
+    pub sign_receipt: bool,
 }
 
 /// Names and flags only: parameters and context may hold what no log may show (AUD-2).
@@ -63,6 +65,7 @@ mod tests {
             dry_run: false,
             explain: false,
             wait_ms: 0,
+            sign_receipt: false,
         };
         let shown = format!("{call:?}");
         assert!(!shown.contains("078-05") && !shown.contains("hidden") && !shown.contains("ssn"), "{shown}");

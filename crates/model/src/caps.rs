@@ -1345,6 +1345,10 @@ pub const EVIDENCE_EVERY_MS: u64 = 1_000;
 /// Seconds after which a data node reports its audit log again, if it has no answer.
 pub const EVIDENCE_ANSWER_SECONDS: u64 = 4;
 
+/// How long a node that ends waits for the end of its audit log to be taken by the control log. Longer than a leader's change takes;
+/// what is not taken in time, the next start of the node reports.
+pub const EVIDENCE_END_SECONDS: u64 = 3;
+
 /// Longest message of a data node about its audit log, in bytes: a report with its names. Longer: refused.
 pub const EVIDENCE_MESSAGE_BYTES_MAX: usize = 16 << 10;
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::decision::{Reason, Redaction};
+use crate::decision::{Reason, Receipt, Redaction};
 use crate::money::Micros;
 
 /// How an allowed call ended.
@@ -46,6 +46,8 @@ pub struct Completion {
     pub cost: Option<Micros>,
     /// What the tool gave back.
     pub result: Option<Value>,
+    /// Whether the receipt is to be signed by the log that holds the record.
+    pub sign_receipt: bool,
 }
 
 /// Without the result, which may hold what no log may show (AUD-2).
@@ -70,6 +72,9 @@ pub struct Completed {
     /// Why the result may not be used; empty if it may.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub withheld: Vec<Reason>,
+    /// Where its record stands in the audit log of the node that decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
 }
 
 /// Without the result, which may hold what no log may show (AUD-2).
@@ -78,6 +83,7 @@ impl std::fmt::Debug for Completed {
         f.debug_struct("Completed")
             .field("redactions", &self.redactions)
             .field("withheld", &self.withheld)
+            .field("receipt", &self.receipt)
             .finish_non_exhaustive()
     }
 }

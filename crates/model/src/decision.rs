@@ -125,6 +125,12 @@ pub struct Receipt {
     pub index: u64,
     /// The hash of its leaf, in hexadecimal.
     pub leaf: String,
+    /// When it was signed: RFC 3339 in UTC with nine decimals. Present with the signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// The signature of the log's key over log, index, leaf and time, in base64; where tenant or call asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 /// The answer to one call. Shape of the wire form: the 200 body of `POST /v1/decide`.

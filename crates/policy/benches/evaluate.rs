@@ -57,6 +57,7 @@ fn call(tool: &str, amount: u64) -> ToolCall {
         dry_run: false,
         explain: false,
         wait_ms: 0,
+        sign_receipt: false,
     }
 }
 

@@ -66,6 +66,7 @@ impl Case {
             dry_run: false,
             explain: false,
             wait_ms: 0,
+            sign_receipt: false,
         };
         judge(&Question { principal: &principal, call: &call, now: self.now })
     }

@@ -92,6 +92,7 @@ fn ask(prepared: &Prepared, agent: &str, tool: &str, action: &str, params: Value
         dry_run: false,
         explain: false,
         wait_ms: 0,
+        sign_receipt: false,
     };
     prepared.judge(&Question { principal: &principal, call: &call, now: UnixNanos(0) })
 }

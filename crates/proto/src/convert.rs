@@ -31,6 +31,7 @@ pub fn read_call(request: v1::DecideRequest) -> Result<ToolCall, BadRequest> {
         dry_run: request.dry_run,
         explain: request.explain,
         wait_ms: request.wait_ms,
+        sign_receipt: request.sign_receipt,
     }
     .into_call()
 }
@@ -104,13 +105,20 @@ pub fn write_approval(approval: decision::Approval) -> v1::Approval {
 }
 
 fn write_receipt(receipt: decision::Receipt) -> v1::Receipt {
-    let decision::Receipt { log, index, leaf } = receipt;
-    v1::Receipt { log: log.as_ref().to_owned(), index, leaf }
+    let decision::Receipt { log, index, leaf, time, signature } = receipt;
+    v1::Receipt {
+        log: log.as_ref().to_owned(),
+        index,
+        leaf,
+        time: time.unwrap_or_default(),
+        signature: signature.unwrap_or_default(),
+    }
 }
 
 fn read_receipt(receipt: v1::Receipt) -> decision::Receipt {
-    let v1::Receipt { log, index, leaf } = receipt;
-    decision::Receipt { log: log.into(), index, leaf }
+    let v1::Receipt { log, index, leaf, time, signature } = receipt;
+    let present = |text: String| Some(text).filter(|text| !text.is_empty());
+    decision::Receipt { log: log.into(), index, leaf, time: present(time), signature: present(signature) }
 }
 
 fn write_redaction(redaction: Redaction) -> v1::Redaction {
@@ -126,11 +134,13 @@ pub fn write_completed(
     result: Bytes,
     redactions: Vec<Redaction>,
     withheld: Vec<Reason>,
+    receipt: Option<decision::Receipt>,
 ) -> v1::CompleteResponse {
     v1::CompleteResponse {
         result,
         redactions: redactions.into_iter().map(write_redaction).collect(),
         withheld: withheld.into_iter().map(write_reason).collect(),
+        receipt: receipt.map(write_receipt),
     }
 }
 
@@ -144,6 +154,7 @@ pub fn read_completed(response: v1::CompleteResponse) -> Result<Completed, BadAn
         result,
         redactions: response.redactions.into_iter().map(read_redaction).collect(),
         withheld: response.withheld.into_iter().map(read_reason).collect::<Result<_, _>>()?,
+        receipt: response.receipt.map(read_receipt),
     })
 }
 
@@ -180,7 +191,7 @@ pub fn read_completion(request: &v1::CompleteRequest) -> Result<Completion, BadR
         bytes => Some(read_value(bytes, "/result")?),
     };
     let cost = Some(request.cost.as_str()).filter(|text| !text.is_empty());
-    completion(request.decision_id.clone(), status, cost, result)
+    completion(request.decision_id.clone(), status, cost, result, request.sign_receipt)
 }
 
 /// A completion as it travels to the node that decided.
@@ -195,6 +206,7 @@ pub fn write_completion(completion: &Completion) -> v1::CompleteRequest {
         status: status.into(),
         cost: completion.cost.map(|cost| cost.to_string()).unwrap_or_default(),
         result: completion.result.as_ref().map(ToString::to_string).unwrap_or_default().into(),
+        sign_receipt: completion.sign_receipt,
     }
 }
 
@@ -204,6 +216,7 @@ pub(crate) fn completion(
     status: Status,
     cost: Option<&str>,
     result: Option<serde_json::Value>,
+    sign_receipt: bool,
 ) -> Result<Completion, BadRequest> {
     let at = || "/decision_id".to_owned();
     if decision_id.is_empty() {
@@ -214,7 +227,7 @@ pub(crate) fn completion(
     }
     let cost = cost.map(str::parse).transpose();
     let cost = cost.map_err(|source| BadRequest::Quantity { at: "/cost".to_owned(), source })?;
-    Ok(Completion { decision_id, status, cost, result })
+    Ok(Completion { decision_id, status, cost, result, sign_receipt })
 }
 
 /// Why an answer is not understood. The call must not go on.
@@ -261,6 +274,7 @@ pub(crate) struct CallParts {
     pub(crate) dry_run: bool,
     pub(crate) explain: bool,
     pub(crate) wait_ms: u32,
+    pub(crate) sign_receipt: bool,
 }
 
 impl CallParts {
@@ -284,6 +298,7 @@ impl CallParts {
             dry_run: self.dry_run,
             explain: self.explain,
             wait_ms: self.wait_ms,
+            sign_receipt: self.sign_receipt,
         })
     }
 }

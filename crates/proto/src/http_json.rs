@@ -20,6 +20,7 @@ pub const CALL_MEMBERS: &[&str] = &[
     "dry_run",
     "explain",
     "wait_ms",
+    "sign_receipt",
 ];
 
 /// Reads a body.
@@ -39,12 +40,13 @@ pub fn read_call(body: &[u8]) -> Result<ToolCall, BadRequest> {
         dry_run: members.flag("dry_run")?,
         explain: members.flag("explain")?,
         wait_ms: members.number("wait_ms")?,
+        sign_receipt: members.flag("sign_receipt")?,
     }
     .into_call()
 }
 
 /// The members of a completion's body.
-pub const COMPLETION_MEMBERS: &[&str] = &["decision_id", "status", "cost", "result"];
+pub const COMPLETION_MEMBERS: &[&str] = &["decision_id", "status", "cost", "result", "sign_receipt"];
 
 /// Reads what became of a call. Errors: as [`read_call`].
 pub fn read_completion(body: &[u8]) -> Result<Completion, BadRequest> {
@@ -55,15 +57,18 @@ pub fn read_completion(body: &[u8]) -> Result<Completion, BadRequest> {
     let at = || "/status".to_owned();
     let status = status.ok_or_else(|| BadRequest::UnknownValue { at: at(), known: &Status::NAMES })?;
     let cost = members.text("cost")?;
-    convert::completion(decision_id, status, cost.as_deref(), members.value("result"))
+    let sign_receipt = members.flag("sign_receipt")?;
+    convert::completion(decision_id, status, cost.as_deref(), members.value("result"), sign_receipt)
 }
 
-/// Reads the receipt whose record is to be proved. Errors: as [`read_call`].
+/// Reads the receipt whose record is to be proved: as it stands in the answer, signed or not. Errors: as [`read_call`].
 pub fn read_receipt(body: &[u8]) -> Result<Receipt, BadRequest> {
-    let mut members = Members::new(read_object(body, "")?, "", &["log", "index", "leaf"])?;
+    let known = &["log", "index", "leaf", "time", "signature"];
+    let mut members = Members::new(read_object(body, "")?, "", known)?;
     let (log, leaf) = (members.required_text("log")?, members.required_text("leaf")?);
     let index = members.required_number("index")?;
-    Ok(Receipt { log: log.into(), index, leaf })
+    let (time, signature) = (members.text("time")?, members.text("signature")?);
+    Ok(Receipt { log: log.into(), index, leaf, time, signature })
 }
 
 /// Writes the answer to a completion as the body of a 200 answer: the result, if there is one, what was cleaned, and why it may not

@@ -53,6 +53,7 @@ impl Debug for CompleteResponse {
             .field("result_bytes", &self.result.len())
             .field("redactions", &self.redactions)
             .field("withheld", &self.withheld)
+            .field("receipt", &self.receipt)
             .finish()
     }
 }

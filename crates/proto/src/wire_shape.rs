@@ -146,6 +146,7 @@ pub const DECIDE_REQUEST: Shape = Shape {
         Field { tag: 8, kind: Kind::Varint },
         Field { tag: 9, kind: Kind::Varint },
         Field { tag: 10, kind: Kind::Varint },
+        Field { tag: 11, kind: Kind::Varint },
     ],
 };
 
@@ -175,6 +176,7 @@ pub const COMPLETE_REQUEST: Shape = Shape {
         Field { tag: 2, kind: Kind::Varint },
         Field { tag: 3, kind: Kind::Bytes },
         Field { tag: 4, kind: Kind::Bytes },
+        Field { tag: 5, kind: Kind::Varint },
     ],
 };
 
@@ -237,7 +239,7 @@ mod tests {
     #[test]
     fn shapes_list_exactly_the_fields_of_the_proto_file() {
         let set = prost_types::FileDescriptorSet::decode(crate::DESCRIPTOR).expect("a descriptor");
-        for shape in [&DECIDE_REQUEST, &DECIDE_STREAM_REQUEST, &GET_APPROVAL_REQUEST] {
+        for shape in [&DECIDE_REQUEST, &DECIDE_STREAM_REQUEST, &GET_APPROVAL_REQUEST, &COMPLETE_REQUEST] {
             let message = set.file[0]
                 .message_type
                 .iter()
@@ -294,7 +296,7 @@ mod tests {
         let message = "DecideRequest";
         let with = |suffix: &[u8]| [call().encode_to_vec(), suffix.to_vec()].concat();
         for (bytes, expected) in [
-            (with(&[11 << 3, 1]), BadShape::UnknownField { message, tag: 11 }),
+            (with(&[12 << 3, 1]), BadShape::UnknownField { message, tag: 12 }),
             (with(&[0x82, 0x7d, 0]), BadShape::UnknownField { message, tag: 2000 }),
             (with(&[2 << 3 | 2, 1, b'x']), BadShape::RepeatedField { message, tag: 2 }),
             (with(&[6 << 3, 1]), BadShape::WireType { message, tag: 6 }),

@@ -20,6 +20,7 @@ pub struct Call {
     dry_run: bool,
     explain: bool,
     wait_ms: u32,
+    sign_receipt: bool,
 }
 
 impl Call {
@@ -36,6 +37,7 @@ impl Call {
             dry_run: false,
             explain: false,
             wait_ms: 0,
+            sign_receipt: false,
         }
     }
 
@@ -83,6 +85,12 @@ impl Call {
         self
     }
 
+    /// Ask for a signed receipt, which [`verify_receipt`](crate::verify_receipt) checks. Costs the node a signature.
+    pub fn sign_receipt(mut self) -> Self {
+        self.sign_receipt = true;
+        self
+    }
+
     /// Judge only: nothing is spent, opened or redeemed. Needs scope `aegis:explain`.
     pub fn dry_run(mut self) -> Self {
         self.dry_run = true;
@@ -110,6 +118,7 @@ impl Call {
             dry_run: self.dry_run,
             explain: self.explain,
             wait_ms: self.wait_ms,
+            sign_receipt: self.sign_receipt,
         };
         convert::read_call(request.clone())?;
         Ok(request)

@@ -19,6 +19,7 @@ pub struct Completion {
     status: v1::CompletionStatus,
     cost: Option<String>,
     result: Option<Value>,
+    sign_receipt: bool,
 }
 
 impl Completion {
@@ -38,7 +39,7 @@ impl Completion {
     }
 
     fn new(decision_id: impl Into<String>, status: v1::CompletionStatus) -> Self {
-        Self { decision_id: decision_id.into(), status, cost: None, result: None }
+        Self { decision_id: decision_id.into(), status, cost: None, result: None, sign_receipt: false }
     }
 
     /// What the call really cost: a decimal number such as `0.25`. Less than it was charged needs the scope `settle`.
@@ -53,12 +54,19 @@ impl Completion {
         self
     }
 
+    /// Ask for a signed receipt of the completion, as [`Call::sign_receipt`](crate::Call::sign_receipt) does of the decision.
+    pub fn sign_receipt(mut self) -> Self {
+        self.sign_receipt = true;
+        self
+    }
+
     fn into_request(self) -> Result<v1::CompleteRequest, BadRequest> {
         let request = v1::CompleteRequest {
             decision_id: self.decision_id,
             status: self.status.into(),
             cost: self.cost.unwrap_or_default(),
             result: self.result.map(|result| result.to_string()).unwrap_or_default().into(),
+            sign_receipt: self.sign_receipt,
         };
         convert::read_completion(&request)?;
         Ok(request)

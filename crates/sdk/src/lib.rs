@@ -89,8 +89,13 @@
 //!
 //! # Evidence
 //!
-//! Each answer says where its record stands in the audit log ([`Decided::receipt`]). [`InclusionProof`] checks, with the log's key from
-//! somewhere else, that it is really there.
+//! Each answer says where its record stands in the audit log ([`Decided::receipt`], [`Completed::receipt`]). Where the tenant wants it, or
+//! the call asks ([`Call::sign_receipt`]), the log signs that: [`verify_receipt`] checks it without asking anybody, and whoever holds
+//! it can prove that the node said so. [`InclusionProof`] checks that the record is really in the log, under a signed checkpoint.
+//!
+//! Both need the log's key, from somewhere else than the node that is to be checked: the control log knows the key of each life of
+//! each node. `aegis audit control verify DIR --key KEY --write-keys FILE` writes them once the control log itself holds, and
+//! [`LogKeys`] reads that file.
 
 mod assertion;
 mod builder;
@@ -113,6 +118,6 @@ pub use client::Client;
 pub use complete::{Completed, Completion};
 pub use error::{NodeStatus, SdkError};
 pub use outcome::{Decided, Outcome, Refused};
-pub use proof::{InclusionProof, LogKey, ProofError};
+pub use proof::{BadKeys, BadReceipt, InclusionProof, LogKey, LogKeys, ProofError, verify_receipt};
 pub use stream::DecisionStream;
 pub use token::{TokenError, TokenFuture, TokenProvider, TokenSource};

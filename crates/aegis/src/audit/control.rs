@@ -59,6 +59,7 @@ pub(crate) struct DownloadOptions {
   aegis audit control verify evidence/ --key 'payments-eu/control+8a1b2c3d+AQ…'
   aegis audit control verify evidence/ --key \"$LOG_KEY\" --witness \"$WITNESS_KEY\" --journal data-1/audit/7
   aegis audit control verify evidence/ --key \"$LOG_KEY\" --journal export/ --chain tenant/acme
+  aegis audit control verify evidence/ --key \"$LOG_KEY\" --write-keys log-keys.txt
 
 Keys must come from somewhere else than the cluster's own download. With a witness, its newest cosigned checkpoint is used: then
 nobody has to be trusted for what lies before it. A log of a data node is verified against the key and the newest checkpoint that
@@ -66,6 +67,10 @@ the control log has of it; what it has beyond that is verified as it is signed."
 pub(crate) struct VerifyOptions {
     #[command(flatten)]
     evidence: Evidence,
+    /// Write the keys of the data nodes' logs to this file, one a line, for `aegis audit verify`, `aegis audit receipt` and SDKs. Those of
+    /// logs that were refused are left out
+    #[arg(long, env = "AEGIS_AUDIT_WRITE_KEYS", value_name = "FILE")]
+    write_keys: Option<PathBuf>,
 }
 
 /// A downloaded control log, logs of data nodes, and what is trusted.
@@ -170,6 +175,12 @@ fn check(options: &VerifyOptions, output: Output) -> anyhow::Result<Ended> {
         Ok(verified) => verified,
         Err(ended) => return Ok(ended),
     };
+    if let Some(path) = &options.write_keys {
+        let sound = control.journals.values().filter(|standing| standing.refused.is_none());
+        let keys: String = sound.map(|standing| format!("{}\n", standing.key)).collect();
+        write_whole(path, keys.as_bytes(), Readers::All)
+            .with_context(|| format!("writing `{}`", path.display()))?;
+    }
     output.result(&told(&control, &journals), || in_words(&control, &journals));
     let all = journals.iter().all(|it| it["verified"] == json!(true));
     Ok(if all { Ended::Done } else { Ended::Refused })

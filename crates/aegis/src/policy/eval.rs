@@ -125,6 +125,7 @@ fn call(options: &Options) -> ToolCall {
         dry_run: false,
         explain: false,
         wait_ms: 0,
+        sign_receipt: false,
     }
 }
 

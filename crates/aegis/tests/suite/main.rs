@@ -17,6 +17,7 @@ mod identity;
 mod kills;
 mod limits;
 mod policy;
+mod receipts;
 mod reload;
 mod telemetry;
 mod token;

@@ -167,7 +167,8 @@ pub struct Settled {
     pub unit: String,
 }
 
-/// One limit, before and after the call was counted.
+/// One limit, before and after the call was counted, as its node knew it: what its leases and its share have, and what it last heard
+/// to be free. Calls at the same time show in both. Equal where the call did not go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitUse {
@@ -175,7 +176,7 @@ pub struct LimitUse {
     pub after: Micros,
     /// What was left before.
     pub before: Micros,
-    /// Which limit.
+    /// Which limit: `rate/LEVEL` in calls, or `budget/LEVEL/UNIT`; of an entry with `/ENTRY` behind it.
     pub name: String,
 }
 

@@ -48,7 +48,22 @@ pub(super) fn event(read: &Read<'_>, version: &str) -> String {
         "policyVersion",
         &policy.get("version").map(Value::to_string).unwrap_or_default(),
     );
+    if let Some((name, before, after)) = tightest(read.what.get("limits")) {
+        labelled(&mut put, "cfp1", &format!("before:{name}"), before);
+        labelled(&mut put, "cfp2", &format!("after:{name}"), after);
+    }
     line
+}
+
+/// The limit with the least left after the call, since there is room for one: its name, and what it had before and after.
+fn tightest(limits: Option<&Value>) -> Option<(&str, &str, &str)> {
+    let limits = limits.and_then(Value::as_array).into_iter().flatten();
+    let known = limits.filter_map(|limit| {
+        let text = |name: &str| limit[name].as_str();
+        let (name, before, after) = (text("name")?, text("before")?, text("after")?);
+        Some((after.parse::<f64>().ok()?, (name, before, after)))
+    });
+    known.min_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, limit)| limit)
 }
 
 fn labelled(put: &mut impl FnMut(&str, &str), key: &str, label: &str, value: &str) {

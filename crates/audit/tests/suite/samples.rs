@@ -42,7 +42,7 @@ pub(crate) fn full_decision() -> What {
         limits: vec![LimitUse {
             after: "9.75".parse().unwrap(),
             before: "10".parse().unwrap(),
-            name: "daily".into(),
+            name: "budget/agent/usd".into(),
         }],
         org: "acme".parse().unwrap(),
         outcome: Outcome::Sanitize,

@@ -96,7 +96,7 @@ mod tests {
                 by: "forged".to_owned(),
                 at_ms: 1,
             }),
-            four_eyes: false,
+            ..Default::default()
         };
         let command = |name: &str, organization: &str, settings: TenantSettings| CreateTenant {
             name: name.to_owned(),

@@ -1,7 +1,7 @@
-//! `SetTenant`: changes what a tenant chose: how stale its policy may be, and whether four eyes are needed.
+//! `SetTenant`: changes what a tenant chose: how stale its policy may be, whether four eyes are needed, and what answers wait for.
 
 use aegis_model::caps;
-use aegis_proto::control::{Role, ServeStale, SetTenant, Tenant, TenantSettings, done};
+use aegis_proto::control::{Role, ServeStale, SetTenant, SyncWrite, Tenant, TenantSettings, done};
 use aegis_raft_store::tables::{StateRead, StoreError};
 
 use super::checks;
@@ -22,12 +22,16 @@ impl Kind for SetTenant {
 
     fn summary(&self) -> String {
         let staleness = self.staleness_seconds_max.map(|it| format!(", staleness_seconds_max {it}"));
-        let serve_stale = self.serve_stale.as_ref().map(|it| match it.is_empty() {
-            true => ", serve_stale off".to_owned(),
-            false => ", serve_stale on".to_owned(),
-        });
+        let in_writing = |name: &str, it: &Option<String>| {
+            let on = |it: &String| if it.is_empty() { "off" } else { "on" };
+            it.as_ref().map(|it| format!(", {name} {}", on(it)))
+        };
+        let serve_stale = in_writing("serve_stale", &self.serve_stale);
+        let sync_write = in_writing("sync_write", &self.sync_write);
+        let signed = self.signed_receipts.map(|it| format!(", signed_receipts {it}"));
         let four_eyes = self.four_eyes.map(|it| format!(", four_eyes {it}"));
-        let changes: String = [staleness, serve_stale, four_eyes].into_iter().flatten().collect();
+        let all = [staleness, serve_stale, four_eyes, signed, sync_write];
+        let changes: String = all.into_iter().flatten().collect();
         format!("tenant `{}`{changes}", self.tenant)
     }
 
@@ -46,6 +50,14 @@ impl Kind for SetTenant {
             Some("") => chosen.serve_stale = None,
             Some(statement) => chosen.serve_stale = Some(in_writing(statement, asked)),
         }
+        if let Some(signed) = self.signed_receipts {
+            chosen.signed_receipts = signed;
+        }
+        match self.sync_write.as_deref() {
+            None => {}
+            Some("") => chosen.sync_write = None,
+            Some(statement) => chosen.sync_write = Some(written(statement, asked)),
+        }
         check_form(&chosen)?;
         Ok(Tenant { settings: Some(chosen), revision: tenant.revision + 1, ..tenant })
     }
@@ -59,13 +71,18 @@ impl Kind for SetTenant {
 /// The settings that a tenant begins with: a statement is signed by who makes the tenant, whatever it says.
 pub(super) fn settings(chosen: TenantSettings, asked: &Asked<'_>) -> Result<TenantSettings, Refused> {
     let serve_stale = chosen.serve_stale.as_ref().map(|it| in_writing(&it.statement, asked));
-    let settings = TenantSettings { serve_stale, ..chosen };
+    let sync_write = chosen.sync_write.as_ref().map(|it| written(&it.statement, asked));
+    let settings = TenantSettings { serve_stale, sync_write, ..chosen };
     check_form(&settings)?;
     Ok(settings)
 }
 
 fn in_writing(statement: &str, asked: &Asked<'_>) -> ServeStale {
     ServeStale { statement: statement.to_owned(), by: asked.by(), at_ms: asked.now_ms() }
+}
+
+fn written(statement: &str, asked: &Asked<'_>) -> SyncWrite {
+    SyncWrite { statement: statement.to_owned(), by: asked.by(), at_ms: asked.now_ms() }
 }
 
 fn check_form(settings: &TenantSettings) -> Result<(), Refused> {
@@ -76,12 +93,24 @@ fn check_form(settings: &TenantSettings) -> Result<(), Refused> {
         return Err(Refused::invalid("staleness_seconds_max", form));
     }
     if let Some(serve_stale) = &settings.serve_stale {
-        checks::words("serve_stale", &serve_stale.statement)?;
-        if serve_stale.statement.trim().is_empty() {
-            return Err(Refused::invalid("serve_stale", "a statement in words"));
+        check_statement("serve_stale", &serve_stale.statement)?;
+    }
+    if let Some(sync_write) = &settings.sync_write {
+        check_statement("sync_write", &sync_write.statement)?;
+        if settings.signed_receipts {
+            // A signed receipt is a word that a power cut must not break.
+            return Err(Refused::invalid("sync_write", "not together with `signed_receipts`"));
         }
     }
     Ok(())
+}
+
+fn check_statement(field: &'static str, statement: &str) -> Result<(), Refused> {
+    checks::words(field, statement)?;
+    match statement.trim().is_empty() {
+        true => Err(Refused::invalid(field, "a statement in words")),
+        false => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -108,6 +137,34 @@ mod tests {
         world.done(SetTenant { serve_stale: Some(String::new()), ..command() }, &World::root());
         let row = tenants::tenant(&world.view(), &name).expect("memory").expect("a tenant");
         assert_eq!(row.settings.expect("settings").serve_stale, None);
+    }
+
+    /// AUD-1: what answers wait for is relaxed in writing, by a named person; a signed receipt speaks for what was synced.
+    #[test]
+    fn records_are_relaxed_in_writing_and_never_where_receipts_are_signed() {
+        let world = World::new();
+        let name = world.tenant("acme");
+        let settings = || {
+            let row = tenants::tenant(&world.view(), &name).expect("memory").expect("a tenant");
+            row.settings.expect("settings")
+        };
+        let relaxed = SetTenant { sync_write: Some("metrics may be lost".to_owned()), ..command() };
+        let signed = |it| SetTenant { signed_receipts: Some(it), ..command() };
+        assert_eq!(relaxed.summary(), "tenant `acme`, sync_write on");
+        world.done(relaxed.clone(), &World::root());
+        let wish = settings().sync_write.expect("a wish");
+        assert_eq!(wish.statement, "metrics may be lost");
+        assert!(!wish.by.is_empty() && wish.at_ms > 0, "{wish:?}");
+        assert_eq!(world.refused(signed(true), &World::root()).code, Code::Invalid);
+        world.done(SetTenant { sync_write: Some(String::new()), ..command() }, &World::root());
+        assert_eq!(settings().sync_write, None);
+        world.done(signed(true), &World::root());
+        assert!(settings().signed_receipts);
+        assert_eq!(world.refused(relaxed.clone(), &World::root()).code, Code::Invalid);
+        let both = SetTenant { sync_write: relaxed.sync_write, ..signed(false) };
+        world.done(both, &World::root());
+        let bad = SetTenant { sync_write: Some(" ".to_owned()), ..command() };
+        assert_eq!(world.refused(bad, &World::root()).code, Code::Invalid);
     }
 
     #[test]

@@ -142,6 +142,8 @@ impl Rows {
             // Unwrapped only while it is sent.
             secret_keys: Vec::new(),
             revoked_keys: Vec::new(),
+            signed_receipts: settings.signed_receipts,
+            sync_write: settings.sync_write.is_some(),
         };
         let disabled =
             self.disabled.iter().map(|agent| v1::RevokedAgent { agent: agent.clone(), issued_until_ms: 0 });

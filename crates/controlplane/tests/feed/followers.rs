@@ -57,12 +57,14 @@ async fn a_new_follower_gets_everything_and_then_what_changes() {
         tenant: other.to_string(),
         staleness_seconds_max: Some(30),
         serve_stale: Some("we asked for it".into()),
+        sync_write: Some("so did we".into()),
         ..Default::default()
     };
     world.done(command, &World::root());
     let (_, messages) = follower.round().await;
     let Down::Tenant(state) = &messages[0] else { panic!("{messages:?}") };
-    assert_eq!((state.staleness_max_seconds, state.serve_stale), (30, true));
+    assert_eq!((state.staleness_max_seconds, state.serve_stale, state.sync_write), (30, true, true));
+    assert!(!state.signed_receipts, "that was not asked for");
     world.done(World::add_key(KeyKind::AgentToken, "next"), &World::root());
     let (_, messages) = follower.round().await;
     assert_eq!(trust(&messages).unwrap().token_keys.len(), 2);

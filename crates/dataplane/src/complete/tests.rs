@@ -1,5 +1,7 @@
 //! Who may say what of a call's end, and what it does to the budget.
 
+use aegis_audit::receipt::Said;
+use aegis_model::decision::Receipt;
 use aegis_policy::ast::{Path, Segment};
 use aegis_policy::judge::{Question, Verdict};
 use aegis_policy::obligation::{Price, Whose};
@@ -16,6 +18,7 @@ fn said(decision_id: &str, status: Status, cost: Option<u64>) -> Completion {
         status,
         cost: cost.map(Micros),
         result: Some(json!({"n": 1})),
+        sign_receipt: false,
     }
 }
 
@@ -195,4 +198,20 @@ async fn a_cost_that_the_call_stated_is_settled_to_by_who_may() {
     let id = site.allowed(2).await;
     assert!(site.complete(By::Agent, said(&id, Status::Succeeded, None)).await.is_ok());
     assert_eq!(site.spent().await, 7_000_000, "the agent's own word lowers nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_completion_has_a_receipt_of_its_own_signed_where_it_asks() {
+    let site = Site::new(a_dollar_each);
+    let key = site.bench.decider.records.journal().unwrap().key().clone();
+    let plain = said(&site.allowed(1).await, Status::Succeeded, None);
+    let plain = site.complete(By::Agent, plain).await.unwrap().receipt.unwrap();
+    assert_eq!((plain.index, &plain.signature), (1, &None), "right behind its decision");
+    let asked = Completion { sign_receipt: true, ..said(&site.allowed(1).await, Status::Succeeded, None) };
+    let receipt = site.complete(By::Agent, asked).await.unwrap().receipt.unwrap();
+    let Receipt { log, index, leaf, time, signature } = &receipt;
+    let (time, signature) = (time.as_deref().unwrap(), signature.as_deref().unwrap());
+    let said = Said { log, index: *index, leaf, time, signature };
+    assert_eq!(said.verify(&key).unwrap().index, 3);
+    assert!(Said { index: 1, ..said }.verify(&key).is_err());
 }

@@ -241,6 +241,8 @@ impl Feed {
         let pauses = Pauses::new(config.pace.pause, config.randomness);
         let controls = config.controls.clone();
         let keeper = Keeper::new(config, floor, cache, Arc::clone(&decider));
+        // A second feed would report to the same control plane.
+        let _first_one_stays = decider.evidence_door.set(keeper.door());
         let reports = evidence::keep(decider, keeper.door());
         tokio::select! {
             ended = Self::follow(keeper, &connector, &controls, pauses, stopping) => ended,

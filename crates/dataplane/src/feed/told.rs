@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aegis_audit::journal::Durability;
 use aegis_identity::keys::VerifyingKey;
 use aegis_identity::manifest::{ManifestRefusal, ManifestTrust, Signed, Verified};
 use aegis_identity::trust::{Trust, TrustedKey};
@@ -18,7 +19,7 @@ use aegis_proto::v1;
 use zeroize::Zeroizing;
 
 use crate::snapshot::{
-    OrganizationBudget, OrganizationLimits, Percent, Revoked, ShardMap, ShardNode, Staleness,
+    OrganizationBudget, OrganizationLimits, Percent, RecordTerms, Revoked, ShardMap, ShardNode, Staleness,
 };
 
 /// What the control plane says of one tenant.
@@ -29,6 +30,8 @@ pub(super) struct Told {
     pub(super) activation: Option<Activation>,
     manifests: Vec<Signed>,
     pub(super) staleness: ToldStaleness,
+    /// What its answers wait for, and whether their receipts are signed.
+    pub(super) recording: RecordTerms,
     pub(super) revoked: Arc<Revoked>,
     pub(super) organization_limits: Option<Arc<OrganizationLimits>>,
     /// Its secret keys; nothing if it has none yet.
@@ -98,6 +101,8 @@ impl Told {
             organization_limits,
             secret_keys,
             revoked_keys,
+            signed_receipts,
+            sync_write,
         } = state;
         let keys = secret_keys_of(secret_keys)?;
         let staleness = match (serve_stale, staleness_max_seconds) {
@@ -105,7 +110,9 @@ impl Told {
             (false, 0) => ToldStaleness::AsTheCluster,
             (false, seconds) => ToldStaleness::Own(Staleness::After(Duration::from_secs(u64::from(seconds)))),
         };
+        let durability = if sync_write { Durability::Written } else { Durability::Synced };
         Ok(Self {
+            recording: RecordTerms { durability, signed: signed_receipts },
             tenant: tenant.parse().map_err(|_withheld| Malformed("tenant"))?,
             etag,
             activation: activation.map(Activation::read).transpose()?,

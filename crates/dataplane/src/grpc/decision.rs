@@ -86,14 +86,14 @@ impl Decision for Decisions {
         let trace = trace_context(metadata.as_ref());
         let teller = Teller { surface: Surface::Grpc, source, token, forwarded, trace };
         match complete(decider, teller, completion).await {
-            Ok(CleanedResult { result, same, redactions, withheld, .. }) => {
+            Ok(CleanedResult { result, same, redactions, withheld, receipt, .. }) => {
                 let result = match result {
                     // As it was sent, to the byte.
                     _ if same => message.result,
                     Some(result) => Bytes::from(result.to_string()),
                     None => Bytes::new(),
                 };
-                Ok(Response::new(convert::write_completed(result, redactions, withheld)))
+                Ok(Response::new(convert::write_completed(result, redactions, withheld, receipt)))
             }
             Err(refused) => Err(status_of(&refused)),
         }

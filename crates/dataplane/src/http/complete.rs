@@ -38,8 +38,8 @@ pub(super) async fn answer(
         forwarded: false,
         trace: headers::trace_context(&head.headers),
     };
-    let CleanedResult { result, redactions, withheld, .. } =
+    let CleanedResult { result, redactions, withheld, receipt, .. } =
         complete(&surface.decider, teller, completion).await?;
-    let completed = Completed { result, redactions, withheld };
+    let completed = Completed { result, redactions, withheld, receipt };
     Ok(reply::json(StatusCode::OK, http_json::write_completed(&completed).into()))
 }

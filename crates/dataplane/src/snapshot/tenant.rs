@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aegis_audit::hash::DigestKey;
+use aegis_audit::journal::Durability;
 use aegis_dlp::redact::Key as RedactionKey;
 use aegis_model::caps;
 use aegis_model::decision::PolicyRef;
@@ -34,6 +35,7 @@ pub struct Tenant {
     canary: Option<(Percent, Arc<Version>)>,
     revoked: Arc<Revoked>,
     staleness: Staleness,
+    recording: RecordTerms,
     organization_limits: Option<Arc<OrganizationLimits>>,
     keys: Option<Arc<TenantKeys>>,
     /// What digests in records are made under, and the version of the key that it comes from.
@@ -75,6 +77,32 @@ impl Staleness {
     }
 }
 
+/// What answers wait for, and whether their receipts are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordTerms {
+    /// What a record waits for: the sync, unless the tenant relaxed it in writing.
+    pub durability: Durability,
+    /// Whether every receipt is signed.
+    pub signed: bool,
+}
+
+impl Default for RecordTerms {
+    fn default() -> Self {
+        Self { durability: Durability::Synced, signed: false }
+    }
+}
+
+impl RecordTerms {
+    /// The same for one call, which may ask for a signature: a record whose receipt is signed is always synced, since after a power
+    /// cut its signature would speak against the log.
+    pub fn of_call(self, sign_receipt: bool) -> Self {
+        match self.signed || sign_receipt {
+            true => Self { durability: Durability::Synced, signed: true },
+            false => self,
+        }
+    }
+}
+
 impl Tenant {
     /// Tenant `id`, all of whose agents are judged by `enforced`; with nothing revoked and the usual staleness.
     pub fn new(id: TenantId, enforced: Arc<Version>) -> Self {
@@ -85,6 +113,7 @@ impl Tenant {
             canary: None,
             revoked: Arc::default(),
             staleness: Staleness::default(),
+            recording: RecordTerms::default(),
             organization_limits: None,
             keys: None,
             record_key: None,
@@ -139,6 +168,12 @@ impl Tenant {
     #[must_use]
     pub fn with_staleness(self, staleness: Staleness) -> Self {
         Self { staleness, ..self }
+    }
+
+    /// The same, with what its answers wait for.
+    #[must_use]
+    pub fn with_recording(self, recording: RecordTerms) -> Self {
+        Self { recording, ..self }
     }
 
     /// The same, with what all tenants of its organization may use together.
@@ -223,6 +258,11 @@ impl Tenant {
             // It makes nothing: no rule asks for a token or a hash.
             None => (!need).then(|| Arc::new(RedactionKey::new(0, [0; 32]))),
         }
+    }
+
+    /// What its answers wait for, and whether their receipts are signed.
+    pub(crate) fn recording(&self) -> RecordTerms {
+        self.recording
     }
 
     pub(crate) fn staleness(&self) -> Staleness {

@@ -41,12 +41,14 @@ pub(crate) async fn admit(decider: &Decider, authorized: Authorized) -> Result<A
     match taken {
         Ok(taken) => {
             let admission = counted.with(taken);
+            case.limits_seen = admission.seen(decider.clock.monotonic());
             case.limits =
                 admission.tightest().map(|left| Left { budget_remaining: Some(left), ..Left::default() });
             Ok(Admitted { case, verdict, admission })
         }
         Err(over) => {
             decider.metrics.over_limit(&tenant, over.code(), over.limit.level);
+            case.limits_seen = counted.seen(decider.clock.monotonic());
             Err(over.refusal(case))
         }
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aegis_audit::hash::KeyedDigest;
-use aegis_audit::journal::Ticket;
-use aegis_audit::record::{self, Chain, Charged, RecordId, What};
+use aegis_audit::journal::{Durability, Ticket};
+use aegis_audit::record::{self, Chain, Charged, LimitUse, RecordId, What};
 use aegis_model::caps;
 use aegis_model::decision::{Decision, Outcome, Reason};
 use aegis_model::reason::ReasonCode;
@@ -20,7 +20,7 @@ use crate::digest;
 use crate::laps::{Laps, Stage};
 use crate::replay::{Kept, ReplayKey, Slot};
 use crate::sensitive::Cleaner;
-use crate::snapshot::Tenant;
+use crate::snapshot::{RecordTerms, Tenant};
 use crate::subject::Subject;
 use crate::tally::Source;
 
@@ -36,6 +36,8 @@ pub(crate) struct Recording {
     remembered: Option<(ReplayKey, Arc<Slot>)>,
     /// The approval that was used for it.
     approved: Option<Held>,
+    /// Whether its receipt is signed.
+    signed: bool,
 }
 
 /// A finished judgement whose record is kept, or the refusal to answer without one.
@@ -60,7 +62,9 @@ pub(crate) fn record(decider: &Decider, end: Result<Cleared, Refusal>) -> Record
     let (laps, subject) = (case.laps, Subject::of(decider, &case, outcome, &reasons));
     let cleaned_by = case.cleaned_by.clone();
     let refused = refused(&case, outcome, &reasons);
-    let written = write(decider, &mut case, outcome, &reasons, admission.as_ref(), refused.as_ref());
+    let terms = terms(&case);
+    let written =
+        write(decider, &mut case, outcome, &reasons, admission.as_ref(), refused.as_ref(), terms.durability);
     // Where no record is on its way nobody will be told, and the approval goes back.
     let approved = redemption.filter(|_| written.is_ok()).map(Redemption::hold);
     let (answer, ticket) = match (written, refused) {
@@ -78,7 +82,14 @@ pub(crate) fn record(decider: &Decider, end: Result<Cleared, Refusal>) -> Record
             (Answer::Decided(Box::new(decision(*case, decision_id, outcome, reasons))), ticket)
         }
     };
-    Recording { answer, ticket, laps, subject, cleaned_by, remembered: None, approved }
+    let signed = terms.signed;
+    Recording { answer, ticket, laps, subject, cleaned_by, remembered: None, approved, signed }
+}
+
+/// What the answer waits for, and whether its receipt is signed: as the tenant has it, and the call asks.
+fn terms(case: &Case) -> RecordTerms {
+    let tenant = case.tenant.as_deref().map(Tenant::recording).unwrap_or_default();
+    tenant.of_call(case.call.sign_receipt)
 }
 
 /// The call is allowed: it stays charged, and can be completed.
@@ -121,6 +132,7 @@ fn write(
     reasons: &[Reason],
     admission: Option<&Admission>,
     refused: Option<&Refused>,
+    durability: Durability,
 ) -> Result<(String, Option<Ticket>), Refused> {
     let decision_id = decider.ids.next();
     let taken = match (&case.principal, refused) {
@@ -130,7 +142,7 @@ fn write(
         }
         _ => {
             let (chain, what) = what(decider, case, &decision_id, outcome, reasons, admission);
-            decider.records.append(case.now, chain, &what).map(Some)
+            decider.records.append_for(durability, case.now, chain, &what).map(Some)
         }
     };
     match taken {
@@ -174,7 +186,7 @@ fn what(
         findings,
         latency_ns: latency(case.laps),
         left_out: left_out as u64 + unnamed,
-        limits: Vec::new(),
+        limits: limits(std::mem::take(&mut case.limits_seen), admission.is_some()),
         org: principal.org.clone(),
         outcome,
         params: None,
@@ -193,6 +205,14 @@ fn what(
         unverified: case.unverified.clone(),
     };
     (Chain::Tenant(principal.tenant.clone()), What::Decision(Box::new(what)))
+}
+
+/// What the limits had before and after the call. Where it does not go on, what was taken went back.
+fn limits(mut seen: Vec<LimitUse>, allowed: bool) -> Vec<LimitUse> {
+    if !allowed {
+        seen.iter_mut().for_each(|limit| limit.after = limit.before);
+    }
+    seen
 }
 
 /// As many items as a record may have.
@@ -265,7 +285,7 @@ impl Recording {
                 explanation: decision.explanation.clone(),
             })),
         };
-        Kept { end, cleaned_by: self.cleaned_by.clone(), ticket: self.ticket.clone() }
+        Kept { end, cleaned_by: self.cleaned_by.clone(), ticket: self.ticket.clone(), signed: self.signed }
     }
 
     /// An earlier judgement, answered again to the retry of `case`, whose parameters are the same: they are cleaned as they were
@@ -304,6 +324,7 @@ impl Recording {
             cleaned_by: None,
             remembered: None,
             approved: None,
+            signed: kept.signed,
         }
     }
 
@@ -319,7 +340,8 @@ impl Recording {
         if let Some(ticket) = self.ticket.take() {
             match (decider.records.kept(ticket).await, &mut self.answer) {
                 (Ok(placed), Answer::Decided(decision)) => {
-                    decision.receipt = decider.records.receipt(&placed)
+                    let signed_at = self.signed.then(|| decider.clock.now());
+                    decision.receipt = decider.records.receipt(&placed, signed_at);
                 }
                 (Ok(_), Answer::Refused(_)) => {}
                 (Err(_not_kept), answer) => {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use aegis_audit::journal::Durability;
+use aegis_audit::receipt::{BadReceipt, Said};
 use aegis_model::call::ToolCall;
 use aegis_model::caps;
 use aegis_model::clock::UnixNanos;
-use aegis_model::decision::{Decision, Outcome};
+use aegis_model::decision::{Decision, Outcome, Receipt};
 use aegis_model::reason::ReasonCode;
 use aegis_model::secret::Secret;
 use aegis_model::tenant_key::{TenantKey, TenantKeys};
@@ -18,7 +20,7 @@ use serde_json::json;
 
 use super::*;
 use crate::answer::Refused;
-use crate::snapshot::{Revoked, Staleness};
+use crate::snapshot::{RecordTerms, Revoked, Staleness};
 use crate::testing::disk::{Fault, FaultyDisk};
 use crate::testing::{Bench, NOW, by_amount, call, call_again};
 
@@ -257,6 +259,60 @@ async fn an_answer_says_where_its_record_stands_and_a_retry_says_the_same() {
     let receipt = first.receipt.unwrap();
     assert_eq!((&*receipt.log, receipt.index, receipt.leaf.len()), ("standalone/n1/1", 0, 64));
     assert_eq!((again.receipt.as_ref(), denied.receipt.unwrap().index), (Some(&receipt), 1));
+}
+
+/// A signed receipt is the log's own word; nobody pays for one who did not ask.
+#[tokio::test]
+async fn a_receipt_is_signed_where_the_call_or_its_tenant_asks() {
+    let bench = Bench::new(by_amount);
+    let token = bench.token("acme", "finance", "*:*");
+    let key = bench.decider.records.journal().unwrap().key().clone();
+    let verified = |receipt: &Receipt| {
+        let (time, signature) = (receipt.time.as_deref().unwrap_or(""), receipt.signature.as_deref());
+        let Receipt { log, index, leaf, .. } = receipt;
+        let said = Said { log, index: *index, leaf, time, signature: signature.unwrap_or("") };
+        said.verify(&key).map(|receipt| receipt.at)
+    };
+    let asked = |id: &str| ToolCall { sign_receipt: true, ..call_again(1, id) };
+    let plain = decided(bench.ask(&token, call(1)).await).receipt.unwrap();
+    assert_eq!((&plain.time, verified(&plain)), (&None, Err(BadReceipt::Unsigned)));
+    let first = decided(bench.ask(&token, asked("r-1")).await).receipt.unwrap();
+    assert_eq!(verified(&first), Ok(NOW));
+    let forged = Receipt { index: 0, ..first.clone() };
+    assert_eq!(verified(&forged), Err(BadReceipt::Signature));
+    let again = decided(bench.ask(&token, asked("r-1")).await);
+    assert!(again.replayed);
+    assert_eq!(again.receipt, Some(first), "and so is that of a retry");
+    // Whether it is signed is part of what is asked: what was answered unsigned may be less than synced.
+    let other = refused(bench.ask(&token, call_again(1, "r-1")).await);
+    assert_eq!(other.code, ReasonCode::InvalidRequest);
+    let terms = RecordTerms { signed: true, ..RecordTerms::default() };
+    bench.decider.swap(bench.snapshot_with(2, |acme| acme.with_recording(terms))).unwrap();
+    for amount in [1, 20_000] {
+        let receipt = decided(bench.ask(&token, call(amount)).await).receipt.unwrap();
+        assert_eq!(verified(&receipt), Ok(NOW), "whatever the outcome");
+    }
+}
+
+/// WALK-2: a tenant that relaxed it is answered once its record is written; who asks for a signature waits for the sync all the same.
+#[tokio::test]
+async fn a_relaxed_tenant_is_answered_once_its_record_is_written() {
+    let fault = Arc::new(Fault::default());
+    let bench = Bench::with_disk(by_amount, 10, Arc::new(FaultyDisk(Arc::clone(&fault))));
+    let token = bench.token("acme", "finance", "*:*");
+    let terms = RecordTerms { durability: Durability::Written, signed: false };
+    bench.decider.swap(bench.snapshot_with(2, |acme| acme.with_recording(terms))).unwrap();
+    // The first record of a relaxed chain is synced: it says that a gap is possible.
+    decided(bench.ask(&token, call(1)).await);
+    fault.hang(true);
+    let written = tokio::time::timeout(Duration::from_secs(5), bench.ask(&token, call(2))).await;
+    assert_eq!(decided(written.expect("nobody waits for the sync")).outcome, Outcome::Allow);
+    assert_eq!(bench.lines().len(), 2);
+    let mut signed = std::pin::pin!(bench.ask(&token, ToolCall { sign_receipt: true, ..call(3) }));
+    let early = tokio::time::timeout(Duration::from_millis(300), signed.as_mut()).await;
+    assert!(early.is_err(), "a signed receipt speaks for what is synced");
+    fault.hang(false);
+    assert!(decided(signed.await).receipt.unwrap().signature.is_some());
 }
 
 #[tokio::test]

@@ -214,7 +214,15 @@ async fn what_became_of_a_call_is_taken_strictly_and_once() {
     not_run.expect_problem(403, "ScopeExceeded");
     let reply = node.post("/v1/complete", told(|_| {})).await;
     assert_eq!(reply.status, 200, "{reply:?}");
-    assert_eq!(reply.json(), json!({"result": {"id": 7}}));
+    let completed = reply.json();
+    assert_eq!(completed["result"], json!({"id": 7}));
+    assert_eq!(
+        completed["receipt"]["index"], 1,
+        "a record of its own, behind that of the decision: {completed}"
+    );
+    let mut members: Vec<_> = completed.as_object().unwrap().keys().collect();
+    members.sort();
+    assert_eq!(members, ["receipt", "result"]);
     node.post("/v1/complete", told(|_| {})).await.expect_problem(400, "InvalidRequest");
     let get = node.get("/v1/complete").await;
     assert_eq!(get.status, 405);

@@ -30,6 +30,19 @@ fn five_per_second_with_a_burst_of_five() {
 }
 
 #[test]
+fn what_is_there_is_told_in_parts_of_a_token() {
+    let bucket = Bucket::new(pace(5_000_000, 5));
+    assert_eq!(bucket.rest(at(10)), Micros(5_000_000));
+    assert_eq!(taken(&bucket, 10), 5);
+    assert_eq!(bucket.rest(at(10)), Micros::ZERO);
+    assert_eq!(bucket.rest(at(50_000_010)), Micros(250_000));
+    assert_eq!(bucket.rest(at(60 * SECOND)), Micros(5_000_000), "a burst and no more");
+    bucket.end_at(at(61 * SECOND));
+    assert_eq!(bucket.rest(at(61 * SECOND)), Micros::ZERO, "the share is over");
+    assert_eq!(Bucket::new(Pace::NOTHING).rest(at(0)), Micros::ZERO);
+}
+
+#[test]
 fn a_rate_may_be_a_fraction() {
     let bucket = Bucket::new(pace(250_000, 1));
     assert_eq!(taken(&bucket, 0), 1);

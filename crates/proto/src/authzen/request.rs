@@ -40,6 +40,7 @@ impl Evaluation {
             dry_run: false,
             explain: false,
             wait_ms: 0,
+            sign_receipt: false,
         })
     }
 

@@ -172,6 +172,8 @@ fn only_an_allowance_is_true() {
             log: "c/n1/7".into(),
             index: 41,
             leaf: "00".repeat(32),
+            time: None,
+            signature: None,
         }),
         replayed: false,
         owner: Some("https://data-2:7081".into()),

@@ -17,6 +17,7 @@ fn request() -> v1::DecideRequest {
         dry_run: true,
         explain: true,
         wait_ms: 250,
+        sign_receipt: true,
     }
 }
 
@@ -47,6 +48,8 @@ fn decision() -> Decision {
             log: "c/n1/7".into(),
             index: 41,
             leaf: "00".repeat(32),
+            time: Some("2026-11-23T05:16:00.000000001Z".to_owned()),
+            signature: Some("c2lnbmVk".to_owned()),
         }),
         replayed: true,
         owner: Some("https://data-2:7081".into()),
@@ -180,12 +183,14 @@ fn what_became_of_a_call_is_read_strictly() {
         status,
         cost: cost.to_owned(),
         result: result.into(),
+        sign_receipt: true,
     };
     let read = read_completion(&told(2, "0.25", "[1.50]")).expect("a completion");
     assert_eq!(
         (read.status, read.cost, read.result),
         (Status::Failed, Some(Micros(250_000)), Some(json!([1.5])))
     );
+    assert!(read.sign_receipt);
     assert_eq!(read_completion(&told(1, "", "")).expect("a completion").cost, None);
     for (told, path) in [
         (told(0, "", ""), "/status"),

@@ -175,6 +175,25 @@ pub struct TenantSettings {
     /// Whether the author of a version may not activate it.
     #[prost(bool, tag = "3")]
     pub four_eyes: bool,
+    /// Whether every receipt of its calls is signed. Never together with `sync_write`.
+    #[prost(bool, tag = "4")]
+    pub signed_receipts: bool,
+    /// Its written wish to be answered before records are synced. Absent: every answer waits for the sync.
+    #[prost(message, optional, tag = "5")]
+    pub sync_write: ::core::option::Option<SyncWrite>,
+}
+/// A tenant's written wish to be answered once a record is written: it survives the process, but not a power cut.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SyncWrite {
+    /// Why, in the words of who asked for it. Never empty.
+    #[prost(string, tag = "1")]
+    pub statement: ::prost::alloc::string::String,
+    /// Who asked for it.
+    #[prost(string, tag = "2")]
+    pub by: ::prost::alloc::string::String,
+    /// When.
+    #[prost(uint64, tag = "3")]
+    pub at_ms: u64,
 }
 /// A tenant's written wish to be served under a policy of unknown freshness.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2096,6 +2115,12 @@ pub struct SetTenant {
     /// Only if this is the tenant's revision.
     #[prost(uint64, optional, tag = "5")]
     pub only_if_revision: ::core::option::Option<u64>,
+    /// Whether every receipt of its calls is signed.
+    #[prost(bool, optional, tag = "6")]
+    pub signed_receipts: ::core::option::Option<bool>,
+    /// The statement with which it wishes to be answered before records are synced. Empty: no longer.
+    #[prost(string, optional, tag = "7")]
+    pub sync_write: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// Retires a tenant: its calls are refused, and its name is never used again.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -221,6 +221,14 @@ pub struct Tenant {
     #[prost(uint64, tag = "10")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub newest_version: u64,
+    /// Whether every receipt of its calls is signed by the log that holds the record.
+    #[prost(bool, tag = "11")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub signed_receipts: bool,
+    /// Its written wish to be answered before records are synced. Absent: every answer waits for the sync.
+    #[prost(message, optional, tag = "12")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync_write: ::core::option::Option<WrittenRecords>,
 }
 impl ::prost::Name for Tenant {
     const NAME: &'static str = "Tenant";
@@ -230,6 +238,35 @@ impl ::prost::Name for Tenant {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/aegis.v1.Tenant".into()
+    }
+}
+/// A tenant's written wish to be answered once a record is written: it survives the process, but not a power cut.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WrittenRecords {
+    /// Why, in the words of who asked for it.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub statement: ::prost::alloc::string::String,
+    /// Who asked for it.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub by: ::prost::alloc::string::String,
+    /// When.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub at: ::prost::alloc::string::String,
+}
+impl ::prost::Name for WrittenRecords {
+    const NAME: &'static str = "WrittenRecords";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.WrittenRecords".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.WrittenRecords".into()
     }
 }
 /// A tenant's written wish to be served under a policy of unknown freshness.
@@ -371,6 +408,12 @@ pub struct CreateTenantRequest {
     /// Whether the author of a version may not put it into force.
     #[prost(bool, tag = "5")]
     pub four_eyes: bool,
+    /// Whether every receipt of its calls is signed. Not together with `sync_write`.
+    #[prost(bool, tag = "6")]
+    pub signed_receipts: bool,
+    /// The statement with which it wishes to be answered once a record is written, before it is synced. Empty: it does not.
+    #[prost(string, tag = "7")]
+    pub sync_write: ::prost::alloc::string::String,
 }
 impl ::prost::Name for CreateTenantRequest {
     const NAME: &'static str = "CreateTenantRequest";
@@ -409,6 +452,14 @@ pub struct UpdateTenantRequest {
     #[prost(uint64, optional, tag = "5")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only_if_revision: ::core::option::Option<u64>,
+    /// Whether every receipt of its calls is signed. Not together with `sync_write`.
+    #[prost(bool, optional, tag = "6")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_receipts: ::core::option::Option<bool>,
+    /// The statement with which it wishes to be answered once a record is written, before it is synced. Empty: no longer.
+    #[prost(string, optional, tag = "7")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync_write: ::core::option::Option<::prost::alloc::string::String>,
 }
 impl ::prost::Name for UpdateTenantRequest {
     const NAME: &'static str = "UpdateTenantRequest";

@@ -786,6 +786,9 @@ pub struct DecideRequest {
     /// in time, the call is judged anew and the approval redeemed. Zero: not at all.
     #[prost(uint32, tag = "10")]
     pub wait_ms: u32,
+    /// Whether the receipt is to be signed: it then is the log's own word. Costs a signature, so ask where it is kept.
+    #[prost(bool, tag = "11")]
+    pub sign_receipt: bool,
 }
 /// The answer to one call.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -848,6 +851,9 @@ pub struct CompleteRequest {
     /// What the tool gave back: one JSON value in UTF-8. Empty: nothing.
     #[prost(bytes = "bytes", tag = "4")]
     pub result: ::prost::bytes::Bytes,
+    /// Whether the receipt is to be signed, as in `DecideRequest`.
+    #[prost(bool, tag = "5")]
+    pub sign_receipt: bool,
 }
 /// The answer to a completion: it is recorded, and counts.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -863,6 +869,9 @@ pub struct CompleteResponse {
     /// Why the result may not be used (`SensitiveData`). Empty: it may.
     #[prost(message, repeated, tag = "3")]
     pub withheld: ::prost::alloc::vec::Vec<Reason>,
+    /// Where the completion stands in the audit log of the node that decided; absent if that node is of older software.
+    #[prost(message, optional, tag = "4")]
+    pub receipt: ::core::option::Option<Receipt>,
 }
 /// One reason of a decision. Holds no value of the call.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -956,7 +965,7 @@ pub struct Limits {
     #[prost(uint64, tag = "2")]
     pub retry_after_ms: u64,
 }
-/// Where a decision stands in the audit log.
+/// Where a decision or a completion stands in the audit log.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Receipt {
     /// The log's id.
@@ -968,6 +977,12 @@ pub struct Receipt {
     /// The hexadecimal digest of the record's leaf.
     #[prost(string, tag = "3")]
     pub leaf: ::prost::alloc::string::String,
+    /// When it was signed: RFC 3339 in UTC with nine decimals. Empty: it is not signed.
+    #[prost(string, tag = "4")]
+    pub time: ::prost::alloc::string::String,
+    /// The signature of the log's key (Ed25519) over log, index, leaf and time: base64. Empty: it is not signed.
+    #[prost(string, tag = "5")]
+    pub signature: ::prost::alloc::string::String,
 }
 /// One call on a stream.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2391,6 +2406,12 @@ pub struct TenantState {
     /// The ids of keys of agents: what was given out on their strength counts no more.
     #[prost(string, repeated, tag = "20")]
     pub revoked_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether every receipt of the tenant's calls is signed.
+    #[prost(bool, tag = "21")]
+    pub signed_receipts: bool,
+    /// Whether the tenant asked, in writing, to be answered once a record is written, before it is synced.
+    #[prost(bool, tag = "22")]
+    pub sync_write: bool,
 }
 /// One version of a tenant's secret key. It is on the wire between nodes, under mutual TLS, and in memory; never on a data
 /// node's disk.

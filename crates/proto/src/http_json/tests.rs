@@ -132,6 +132,8 @@ fn a_decision_is_written_as_the_interface_says() {
             log: "c/n1/7".into(),
             index: 41,
             leaf: "00".repeat(32),
+            time: None,
+            signature: None,
         }),
         replayed: false,
         owner: Some("https://data-2:7081".into()),

@@ -64,5 +64,9 @@ fn limits(limits: &Limits) -> Value {
 }
 
 fn receipt(receipt: &Receipt) -> Value {
-    json!({"log": receipt.log, "index": receipt.index, "leaf": receipt.leaf})
+    let mut members = json!({"log": receipt.log, "index": receipt.index, "leaf": receipt.leaf});
+    if !receipt.signature.is_empty() {
+        (members["time"], members["signature"]) = (json!(receipt.time), json!(receipt.signature));
+    }
+    members
 }

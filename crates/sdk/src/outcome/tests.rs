@@ -15,7 +15,13 @@ fn response(outcome: v1::Outcome) -> v1::DecideResponse {
         redactions: vec![Redaction { path: "/a".to_owned(), ..Default::default() }],
         approval: Some(Approval { id: "a-1".to_owned(), ..Default::default() }),
         limits: Some(Limits { budget_remaining: "0".to_owned(), retry_after_ms: 0 }),
-        receipt: Some(Receipt { log: "l".to_owned(), index: 41, leaf: "00".to_owned() }),
+        receipt: Some(Receipt {
+            log: "l".to_owned(),
+            index: 41,
+            leaf: "00".to_owned(),
+            time: "2026-11-23T05:16:00.000000001Z".to_owned(),
+            signature: "c2ln".to_owned(),
+        }),
         ..Default::default()
     }
 }
@@ -82,7 +88,10 @@ fn the_json_form_is_that_of_the_http_surface() {
         "decision_id": "d-1",
         "reasons": [{"code": "BudgetExceeded", "message": "the daily budget of 20 is spent"}],
         "limits": {"budget_remaining": "0"},
-        "receipt": {"log": "l", "index": 41, "leaf": "00"}
+        "receipt": {
+            "log": "l", "index": 41, "leaf": "00",
+            "time": "2026-11-23T05:16:00.000000001Z", "signature": "c2ln"
+        }
     });
     let redactions = serde_json::json!([{"path": "/a", "kind": "", "with": ""}]);
     let approval = serde_json::json!({"id": "a-1", "url": "", "expires_at": ""});

@@ -4,7 +4,7 @@ use aegis_model::caps;
 use aegis_model::ids::TenantId;
 use aegis_proto::admin::{
     CreateTenantRequest, ListRequest, StaleService, Tenant, TenantKeyList, TenantKeyVersion, TenantList,
-    TenantRequest, UpdateTenantRequest,
+    TenantRequest, UpdateTenantRequest, WrittenRecords,
 };
 use aegis_proto::control as rows;
 use aegis_raft_store::tables::{StateRead, StoreError};
@@ -45,6 +45,8 @@ pub(crate) async fn list(caller: &Caller, request: ListRequest) -> Result<Tenant
 pub(crate) async fn create(caller: &Caller, request: CreateTenantRequest) -> Result<Tenant, Problem> {
     let serve_stale = (!request.serve_stale.is_empty())
         .then(|| rows::ServeStale { statement: request.serve_stale.clone(), ..Default::default() });
+    let sync_write = (!request.sync_write.is_empty())
+        .then(|| rows::SyncWrite { statement: request.sync_write.clone(), ..Default::default() });
     let key = {
         let admin = caller.admin();
         // A name that is none is refused when the command is applied.
@@ -62,6 +64,8 @@ pub(crate) async fn create(caller: &Caller, request: CreateTenantRequest) -> Res
             staleness_seconds_max: request.staleness_seconds_max,
             serve_stale,
             four_eyes: request.four_eyes,
+            signed_receipts: request.signed_receipts,
+            sync_write,
         }),
     };
     let tenant = row!(caller.write("CreateTenant", &request, command).await?, Tenant)?;
@@ -83,6 +87,8 @@ pub(crate) async fn update(caller: &Caller, request: UpdateTenantRequest) -> Res
         serve_stale: request.serve_stale.clone(),
         four_eyes: request.four_eyes,
         only_if_revision: request.only_if_revision,
+        signed_receipts: request.signed_receipts,
+        sync_write: request.sync_write.clone(),
     };
     let tenant = row!(caller.write("UpdateTenant", &request, command).await?, Tenant)?;
     changed(caller, tenant)
@@ -159,6 +165,11 @@ fn shown(row: rows::Tenant, newest_version: u64) -> Tenant {
         by: it.by,
         at: form::time(it.at_ms),
     });
+    let sync_write = settings.sync_write.map(|it| WrittenRecords {
+        statement: it.statement,
+        by: it.by,
+        at: form::time(it.at_ms),
+    });
     Tenant {
         name: row.name,
         organization: row.organization,
@@ -170,5 +181,7 @@ fn shown(row: rows::Tenant, newest_version: u64) -> Tenant {
         retired_at: form::maybe_time(row.retired_ms),
         revision: row.revision,
         newest_version,
+        signed_receipts: settings.signed_receipts,
+        sync_write,
     }
 }

@@ -235,6 +235,7 @@ impl Followed {
             .in_history(in_force.stamp.history)
             .with_revoked(Arc::clone(&self.told.revoked))
             .with_staleness(staleness)
+            .with_recording(self.told.recording)
             .with_organization_limits(self.told.organization_limits.clone())
             .with_keys(self.told.keys.clone());
         Some(match &in_force.canary {

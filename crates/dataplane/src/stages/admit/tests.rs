@@ -56,6 +56,8 @@ async fn a_budget_pays_for_exactly_as_many_calls_as_it_has() {
     let charged: Vec<_> = lines.iter().filter_map(|line| line.get("charged")).collect();
     assert_eq!(charged.len(), 10);
     assert_eq!(*charged[0], json!([{"level": "agent", "unit": "usd", "amount": "1"}]));
+    let refused = json!([{"name": "budget/agent/usd", "before": "0", "after": "0"}]);
+    assert_eq!(lines.last().unwrap()["limits"], refused, "nothing was left, and nothing taken");
     let page = Format::Text.page(&site.bench.decider.metrics.families(&site.bench.decider, &[]));
     for line in [
         "aegis_limits_admitted_total{tenant=\"acme\"} 10",
@@ -99,6 +101,17 @@ async fn a_call_that_is_refused_after_all_costs_nothing() {
     }
     let lines = site.bench.lines();
     assert_eq!(lines.iter().filter(|line| line.get("charged").is_some()).count(), 3);
+    let budget = |at: usize| &lines[at]["limits"][1];
+    assert_eq!(*budget(0), json!({"name": "budget/agent/usd", "before": "10", "after": "9"}));
+    assert_eq!(
+        *budget(1),
+        json!({"name": "budget/agent/usd", "before": "9", "after": "9"}),
+        "held, so given back"
+    );
+    let rate = &lines[0]["limits"][0];
+    let tokens = |when: &str| rate[when].as_str().unwrap().parse::<f64>().unwrap();
+    assert_eq!((rate["name"].as_str(), tokens("before") - tokens("after")), (Some("rate/agent"), 1.0));
+    assert!((2.0..3.0).contains(&tokens("after")), "{rate}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -270,6 +270,7 @@ async fn completed(bench: &Bench, call: ToolCall, result: Value) -> CleanedResul
         status: Status::Succeeded,
         cost: None,
         result: Some(result),
+        sign_receipt: false,
     };
     let teller =
         Teller { surface: Surface::Http, source: SOURCE, token: &token, forwarded: false, trace: None };

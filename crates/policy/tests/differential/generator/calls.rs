@@ -98,6 +98,7 @@ impl Draft {
             dry_run: false,
             explain: false,
             wait_ms: 0,
+            sign_receipt: false,
         };
         Asked { principal, call, now: self.now }
     }
