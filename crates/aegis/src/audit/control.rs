@@ -28,7 +28,7 @@ pub(crate) enum Command {
     /// Download the control log with a signed checkpoint
     Download(DownloadOptions),
     /// Verify a downloaded control log, and logs of data nodes against it; needs no network
-    Verify(VerifyOptions),
+    Verify(Box<VerifyOptions>),
 }
 
 #[derive(Debug, Args)]

@@ -81,6 +81,7 @@ fn in_writing(statement: &str, asked: &Asked<'_>) -> ServeStale {
     ServeStale { statement: statement.to_owned(), by: asked.by(), at_ms: asked.now_ms() }
 }
 
+/// The wish that answers wait for less than the sync (WALK-2): whose it is, why, and when.
 fn written(statement: &str, asked: &Asked<'_>) -> SyncWrite {
     SyncWrite { statement: statement.to_owned(), by: asked.by(), at_ms: asked.now_ms() }
 }
