@@ -41,3 +41,6 @@ pub const STREAM_WAITING_MAX: usize = 256;
 
 /// Seconds that a server may take to start.
 pub const START_SECONDS: u64 = 60;
+
+/// Bare syncs of a round, where what is recorded is compared with what is not.
+pub const SYNCS: usize = 200;

@@ -44,7 +44,8 @@ enum Command {
   aegis-loadtest compare --targets echo,decide,decide-id --rates 2000 --no-full-load
   aegis-loadtest compare --targets fed,limited --rates 4000 --no-full-load     what limits cost")]
     Compare {
-        /// What is asked [default: all but `decide-id`, `fed` and `limited`; `opa` only where one is named]
+        /// What is asked [default: all but `decide-id`, `fed` and `limited`; `opa` and `unrecorded` only where one is
+        /// named]
         #[arg(long, value_enum, value_delimiter = ',', value_name = "NAMES")]
         targets: Option<Vec<Target>>,
         /// How often each target has its turn
@@ -117,6 +118,9 @@ struct Programs {
     /// The program `opa`
     #[arg(long, env = "AEGIS_OPA", value_name = "FILE")]
     opa: Option<PathBuf>,
+    /// A program `aegis` that records nothing: built with `RUSTFLAGS="--cfg aegis_unrecorded"`
+    #[arg(long, env = "AEGIS_UNRECORDED", value_name = "FILE")]
+    unrecorded: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -179,6 +183,7 @@ fn usual_targets(programs: &Programs) -> Vec<Target> {
     let usual = |target: &Target| match target {
         Target::DecideId | Target::Fed | Target::Limited => false,
         Target::Opa => programs.opa.is_some(),
+        Target::Unrecorded => programs.unrecorded.is_some(),
         Target::Echo | Target::Decide | Target::Stream | Target::Http => true,
     };
     Target::ALL.into_iter().filter(usual).collect()
@@ -206,6 +211,7 @@ fn settings(
         capacity: (!load.no_full_load).then_some(usize::from(load.in_flight)),
         aegis: programs.aegis.unwrap_or_else(beside),
         opa: programs.opa,
+        unrecorded: programs.unrecorded,
         own,
     })
 }

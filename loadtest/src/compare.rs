@@ -4,10 +4,11 @@
 //! (its clock, its neighbours) meets all of them alike. A ratio is taken within each round; the median counts.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aegis_proto::v1::DecideResponse;
 use anyhow::Context;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub aegis: PathBuf,
     /// The program `opa`.
     pub opa: Option<PathBuf>,
+    /// A program `aegis` that records nothing.
+    pub unrecorded: Option<PathBuf>,
     /// This program, which is the echo server too.
     pub own: PathBuf,
 }
@@ -87,6 +90,8 @@ pub struct Findings {
     pub skipped: Vec<Skipped>,
     /// Every server's CPU time, counted in two ways.
     pub lifetimes: Vec<Lifetime>,
+    /// What bare appends and `fdatasync`s took on the disk of the servers, between their turns.
+    pub syncs: Vec<Duration>,
     /// Mean bytes of a gRPC request, without headers.
     pub request_bytes: usize,
     /// Mean bytes of a gRPC answer, without headers.
@@ -133,7 +138,7 @@ fn able(targets: &[Target], samples: &[Sample], load: Load) -> (Vec<Target>, Vec
 pub async fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> anyhow::Result<Findings> {
     let folder = tempfile::tempdir().context("making a temporary folder")?;
     let mut field = Field::prepare(settings, folder.path()).await?;
-    let (mut samples, mut skipped) = (Vec::new(), Vec::new());
+    let (mut samples, mut skipped, mut syncs) = (Vec::new(), Vec::new(), Vec::new());
     // Full load first: it finds who cannot keep up with a rate, and a server in arrears would disturb the others.
     let loads = settings.rates.iter().map(|rate| Load::Rate(*rate));
     for load in settings.capacity.map(|_| Load::Full).into_iter().chain(loads) {
@@ -144,6 +149,9 @@ pub async fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> anyhow:
             if round % 2 == 1 {
                 targets.reverse();
             }
+            if settings.unrecorded.is_some() {
+                syncs.extend(bare_syncs(folder.path()).context("syncing a file")?);
+            }
             for target in targets {
                 progress(&format!("{}, {load}, round {} of {}", target.name(), round + 1, settings.rounds));
                 samples.push(field.turn(settings, target, load, round).await?);
@@ -151,7 +159,20 @@ pub async fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> anyhow:
         }
     }
     let (request_bytes, answer_bytes) = (field.request_bytes(), field.answer_bytes());
-    Ok(Findings { samples, skipped, lifetimes: field.end()?, request_bytes, answer_bytes })
+    Ok(Findings { samples, skipped, lifetimes: field.end()?, syncs, request_bytes, answer_bytes })
+}
+
+/// What it takes to append a page to a file and to sync it, with nothing else to do.
+fn bare_syncs(folder: &Path) -> std::io::Result<Vec<Duration>> {
+    let mut file = std::fs::File::create(folder.join("synced"))?;
+    let one = |file: &mut std::fs::File| {
+        #[expect(clippy::disallowed_methods, reason = "this is what is measured")]
+        let begun = Instant::now();
+        file.write_all(&[0x5a; 4_096])?;
+        file.sync_data()?;
+        Ok(begun.elapsed())
+    };
+    (0..bounds::SYNCS).map(|_| one(&mut file)).collect()
 }
 
 /// The servers, and what they are asked.
@@ -159,6 +180,7 @@ struct Field {
     calls: Arc<Calls>,
     answers: Vec<DecideResponse>,
     aegis: Option<Aegis>,
+    unrecorded: Option<Aegis>,
     fed: Option<Fed>,
     echo: Option<(Server, SocketAddr)>,
     opa: Option<(Server, SocketAddr)>,
@@ -178,11 +200,23 @@ impl Field {
             true => Some(Fed::start(&settings.aegis, folder)?),
             false => None,
         };
+        let unrecorded = match wanted(Program::Unrecorded) {
+            true => {
+                let said =
+                    "where is a build that records nothing? Say `--unrecorded` or set AEGIS_UNRECORDED";
+                let (program, folder) =
+                    (settings.unrecorded.as_deref().context(said)?, folder.join("unrecorded"));
+                std::fs::create_dir_all(&folder).with_context(|| format!("making `{}`", folder.display()))?;
+                Some(Aegis::start(program, &folder)?)
+            }
+            false => None,
+        };
         let token = aegis.as_ref().map_or_else(|| Ok(sample_token()), Aegis::mint)?;
         let mut field = Self {
             answers: sample_answers(&calls),
             calls,
             aegis,
+            unrecorded,
             fed,
             echo: None,
             opa: None,
@@ -228,9 +262,11 @@ impl Field {
     ) -> anyhow::Result<Sample> {
         self.runs += 1;
         let fed = || self.fed.as_ref().context("the node was not started");
+        let unrecorded = || self.unrecorded.as_ref().context("the node was not started");
         self.token = match (target, &self.aegis) {
             (Target::Fed, _) => fed()?.mint(PLAIN)?,
             (Target::Limited, _) => fed()?.mint(LIMITED)?,
+            (Target::Unrecorded, _) => unrecorded()?.mint()?,
             (_, Some(aegis)) => aegis.mint()?,
             (_, None) => Arc::clone(&self.token),
         };
@@ -249,12 +285,13 @@ impl Field {
                 aegis().map(|aegis| (aegis.id(), aegis.grpc))?
             }
             Target::Fed | Target::Limited => fed().map(|fed| (fed.id(), fed.grpc))?,
+            Target::Unrecorded => unrecorded().map(|node| (node.id(), node.grpc))?,
         };
         let (ask, turn) = (self.ask(address), Turn { settings, target, load, round, id });
         let count = settings.connections;
         match target {
             Target::Echo => turn.take(links(count, || EchoLink::connect(&ask)).await?).await,
-            Target::Decide | Target::Fed | Target::Limited => {
+            Target::Decide | Target::Fed | Target::Limited | Target::Unrecorded => {
                 turn.take(links(count, || DecideLink::connect(&ask, false)).await?).await
             }
             Target::DecideId => turn.take(links(count, || DecideLink::connect(&ask, true)).await?).await,
@@ -276,7 +313,8 @@ impl Field {
     fn end(self) -> anyhow::Result<Vec<Lifetime>> {
         let others = [self.echo, self.opa].into_iter().flatten().map(|(server, _)| server);
         let fed = self.fed.into_iter().flat_map(Fed::into_servers);
-        self.aegis.map(Aegis::into_server).into_iter().chain(fed).chain(others).map(Server::end).collect()
+        let nodes = self.aegis.into_iter().chain(self.unrecorded);
+        nodes.map(Aegis::into_server).chain(fed).chain(others).map(Server::end).collect()
     }
 }
 
@@ -384,6 +422,7 @@ pub(crate) mod tests {
             capacity: Some(64),
             aegis: PathBuf::new(),
             opa: None,
+            unrecorded: None,
             own: PathBuf::new(),
         }
     }

@@ -23,6 +23,8 @@ pub enum Target {
     Fed,
     /// The same process, for a tenant whose agents and whole have budgets and rates
     Limited,
+    /// `decide` at a build that records nothing: what the record costs is the difference
+    Unrecorded,
 }
 
 /// Which program answers.
@@ -36,11 +38,13 @@ pub enum Program {
     Opa,
     /// `aegis data` with an `aegis control`.
     Fed,
+    /// `aegis data`, built with `--cfg aegis_unrecorded`.
+    Unrecorded,
 }
 
 impl Target {
     /// All of them, the reference first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Echo,
         Self::Decide,
         Self::DecideId,
@@ -49,6 +53,7 @@ impl Target {
         Self::Opa,
         Self::Fed,
         Self::Limited,
+        Self::Unrecorded,
     ];
 
     /// The name on the command line and in reports.
@@ -62,6 +67,7 @@ impl Target {
             Self::Opa => "opa",
             Self::Fed => "fed",
             Self::Limited => "limited",
+            Self::Unrecorded => "unrecorded",
         }
     }
 
@@ -72,6 +78,7 @@ impl Target {
             Self::Decide | Self::DecideId | Self::Stream | Self::Http => Program::Aegis,
             Self::Opa => Program::Opa,
             Self::Fed | Self::Limited => Program::Fed,
+            Self::Unrecorded => Program::Unrecorded,
         }
     }
 }

@@ -28,6 +28,10 @@ pub struct Report {
     pub skipped: Vec<String>,
     /// Every server's CPU time, counted in two ways.
     pub lifetimes: Vec<Lifetime>,
+    /// What a bare append and `fdatasync` takes on the disk of the servers, in microseconds: the median. Only where what is recorded
+    /// is compared with what is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync_us: Option<f64>,
 }
 
 /// How a comparison was made.
@@ -106,6 +110,8 @@ pub struct Ratio {
     pub cpu: f64,
     /// The same per round.
     pub cpu_rounds: Vec<f64>,
+    /// How much longer half of the calls take, in microseconds: the median of the differences of the rounds.
+    pub added_p50_us: f64,
     /// Answers per second, at full load only: the median of the ratios of the rounds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throughput: Option<f64>,
@@ -121,6 +127,7 @@ const PAIRS: &[(Target, Target)] = &[
     (Target::Opa, Target::Decide),
     (Target::Opa, Target::Http),
     (Target::Limited, Target::Fed),
+    (Target::Decide, Target::Unrecorded),
 ];
 
 impl Report {
@@ -149,7 +156,8 @@ impl Report {
             }));
         }
         let skipped = findings.skipped.iter().map(sentence).collect();
-        Self { setup, rows, ratios, skipped, lifetimes: findings.lifetimes.clone() }
+        let sync_us = median(findings.syncs.iter().map(|sync| micros(*sync)));
+        Self { setup, rows, ratios, skipped, lifetimes: findings.lifetimes.clone(), sync_us }
     }
 
     /// What makes the figures worthless, in sentences; none if they stand.
@@ -184,9 +192,11 @@ impl Report {
             let pair = format!("{}-over-{}/{}", ratio.target.name(), ratio.over.name(), slug(&ratio.load));
             let cpu = figure(format!("{pair}/cpu"), ratio.cpu, "ratio");
             let throughput = ratio.throughput.map(|it| figure(format!("{pair}/throughput"), it, "ratio"));
-            [Some(cpu), throughput].into_iter().flatten()
+            let added = figure(format!("{pair}/latency-p50-added"), ratio.added_p50_us, "us");
+            [Some(cpu), throughput, Some(added)].into_iter().flatten()
         });
-        rows.chain(ratios).collect()
+        let sync = self.sync_us.map(|sync| figure("fdatasync/p50".to_owned(), sync, "us"));
+        rows.chain(ratios).chain(sync).collect()
     }
 }
 
@@ -240,6 +250,8 @@ impl Ratio {
             of.iter().zip(by).map(|(one, other)| figure(one) / figure(other)).collect()
         };
         let cpu_rounds = each(Sample::cpu_us);
+        let p50 = |sample: &Sample| micros(sample.tally.latency(50.0));
+        let added = of.iter().zip(by).map(|(one, other)| p50(one) - p50(other));
         let throughput = (load == Load::Full).then(|| median(each(Sample::per_second)));
         Self {
             target,
@@ -247,6 +259,7 @@ impl Ratio {
             load: load.to_string(),
             cpu: median(cpu_rounds.iter().copied()).unwrap_or_default(),
             cpu_rounds,
+            added_p50_us: median(added).unwrap_or_default(),
             throughput: throughput.flatten(),
         }
     }

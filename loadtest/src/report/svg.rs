@@ -61,6 +61,7 @@ fn color(target: Target) -> &'static str {
         Target::Opa => "#c8283c",
         Target::Fed => "#6b4fa0",
         Target::Limited => "#b0438f",
+        Target::Unrecorded => "#7ab8f0",
     }
 }
 

@@ -17,7 +17,8 @@ pub(crate) fn report() -> Report {
     let lifetime = Lifetime { name: "echo", shown_seconds: 1.0, charged_seconds: 1.01 };
     let skipped = vec![Skipped { target: Target::Opa, load: Load::Rate(9_000), capacity: 1_000.0 }];
     let lifetimes = vec![lifetime];
-    let findings = Findings { samples, skipped, lifetimes, request_bytes: 400, answer_bytes: 300 };
+    let syncs = vec![Duration::from_micros(700), Duration::from_micros(900), Duration::from_micros(800)];
+    let findings = Findings { samples, skipped, lifetimes, syncs, request_bytes: 400, answer_bytes: 300 };
     Report::new(&settings(), &findings)
 }
 
@@ -46,6 +47,9 @@ fn figures_have_names_that_goals_can_name() {
     assert_eq!(value("decide-over-echo/2000/cpu"), 1.75);
     assert_eq!(value("opa-over-echo/full/throughput"), 0.5);
     assert_eq!(value("echo/2000/cpu"), 20.0);
+    assert_eq!(value("fdatasync/p50"), 800.0);
+    // Half of the calls take 120 us at the echo, and 180 or 240 at the other.
+    assert!((value("decide-over-echo/2000/latency-p50-added") / 90.0 - 1.0).abs() < 0.01);
     assert!((value("echo/2000/latency-p50") / 120.0 - 1.0).abs() < 0.01);
 }
 

@@ -135,6 +135,11 @@ fn write(
     durability: Durability,
 ) -> Result<(String, Option<Ticket>), Refused> {
     let decision_id = decider.ids.next();
+    // What the record costs is the difference to this.
+    #[cfg(aegis_unrecorded)]
+    if refused.is_none() {
+        return Ok((decision_id, Some(Ticket::unrecorded())));
+    }
     let taken = match (&case.principal, refused) {
         (None, Some(refused)) => decider.note_refusal(Source::of(case.source), refused.code, case.now),
         (Some(principal), Some(refused)) if refused.code == ReasonCode::Overloaded => {

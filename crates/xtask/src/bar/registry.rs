@@ -60,6 +60,26 @@ pub const BARS: &[Bar] = &[
         goals: &[at_most("decide-over-echo/4000/cpu", 1.6)],
     },
     Bar {
+        name: "journal-cost",
+        question: "What does the record of a decision, synced before the answer, add to CPU time and latency?",
+        commands: &[
+            plain("cargo build --release --locked -p aegis"),
+            Step {
+                line: "cargo build --release --locked -p aegis --target-dir target/unrecorded",
+                variables: &[("RUSTFLAGS", "--cfg aegis_unrecorded")],
+            },
+            plain(
+                "cargo run --release --locked -p aegis-loadtest -- compare --targets echo,decide,unrecorded --rates 4000,10000 \
+                 --rounds 7 --seconds 5 --warm-up 1 --unrecorded target/unrecorded/release/aegis --output figures",
+            ),
+        ],
+        goals: &[
+            at_most("decide-over-unrecorded/4000/cpu", 1.2),
+            at_most("decide-over-unrecorded/10000/cpu", 1.2),
+            at_most("decide-over-unrecorded/10000/latency-p50-added", 1_000.0),
+        ],
+    },
+    Bar {
         name: "commits",
         question: "What does a durable command of the control plane cost, on three nodes, beside a bare commit of redb?",
         commands: &[plain("cargo bench --locked -p aegis-controlplane --bench commits")],
