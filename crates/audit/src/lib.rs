@@ -27,6 +27,7 @@ pub mod journal;
 pub mod segment;
 
 pub mod export;
+pub mod forward;
 pub mod read;
 pub mod siem;
 pub mod upload;

@@ -24,6 +24,7 @@ use crate::charges::Charges;
 use crate::decision_id::{DecisionIds, NodeName};
 use crate::digest::DigestKey;
 use crate::evidence::Door;
+use crate::export::Counts;
 use crate::freshness::Freshness;
 use crate::laps::{Laps, Stage};
 use crate::limits::Book;
@@ -59,6 +60,8 @@ pub struct Decider {
     pub(crate) approvals: Approvals,
     /// The way to tokens; nothing without a control plane.
     pub(crate) tokens: OnceLock<TokenLink>,
+    /// What its exports count; nothing if it has none.
+    pub(crate) exports: OnceLock<Vec<Arc<Counts>>>,
     /// Where the end of its log is reported; nothing if it follows nobody.
     pub(crate) evidence_door: OnceLock<watch::Receiver<Door>>,
     pub(crate) spans: Spans,
@@ -166,6 +169,7 @@ impl Decider {
             approvals: Approvals::new(),
             tokens: OnceLock::new(),
             evidence_door: OnceLock::new(),
+            exports: OnceLock::new(),
             spans: Spans::new(config.spans, &config.secret),
             more_metrics: config.more_metrics,
             policies: watch::Sender::new(standing),

@@ -25,6 +25,7 @@ pub mod archive;
 mod decision_id;
 mod digest;
 mod evidence;
+pub mod export;
 mod freshness;
 mod laps;
 mod limits;

@@ -25,6 +25,7 @@ use crate::admission::Admission;
 use crate::answer::Answer;
 use crate::case::Surface;
 use crate::decider::Decider;
+use crate::export;
 use crate::laps::{Laps, Stage};
 use crate::limits::Book;
 use crate::records::Trouble;
@@ -354,6 +355,7 @@ impl Metrics {
             decider.records.journal().into_iter().flat_map(|journal| journal_families(&journal.figures())),
         );
         families.extend(decider.records.copies.families());
+        families.extend(decider.exports.get().into_iter().flat_map(|all| export::Counts::families(all)));
         families
     }
 

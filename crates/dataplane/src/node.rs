@@ -19,6 +19,7 @@ use crate::budget::ByteBudget;
 use crate::decider::{Decider, DeciderConfig};
 use crate::decision_id::NodeName;
 use crate::evidence;
+use crate::export::{Export, Worker};
 use crate::feed::Feed;
 use crate::grpc::{GrpcSurface, report_health};
 use crate::http::HttpSurface;
@@ -62,6 +63,8 @@ pub struct NodeConfig {
     pub spans: Option<SpanSink>,
     /// Where its audit logs are copied to. Nothing: nowhere.
     pub archive: Option<Archive>,
+    /// Where events of its records are sent.
+    pub exports: Vec<Export>,
     /// What `/metrics` shows beside what the node has to tell.
     pub more_metrics: Option<metric::Source>,
 }
@@ -85,6 +88,7 @@ impl NodeConfig {
             patience: Patience::default(),
             spans: None,
             archive: None,
+            exports: Vec::new(),
             more_metrics: None,
         }
     }
@@ -113,6 +117,9 @@ pub struct Node {
     tasks: JoinSet<&'static str>,
     drain: Duration,
     archive: Option<Archive>,
+    exports: Vec<Export>,
+    /// The journal's folder.
+    journal: PathBuf,
 }
 
 /// How a node ended.
@@ -154,6 +161,7 @@ impl Node {
     /// # Errors
     /// [`StartError`]; then nothing runs.
     pub async fn start(config: NodeConfig, snapshot: Snapshot) -> Result<Self, StartError> {
+        let journal = config.journal.folder.clone();
         let decider = DeciderConfig {
             node: config.name,
             incarnation: config.incarnation,
@@ -187,6 +195,8 @@ impl Node {
             tasks: JoinSet::new(),
             drain: config.patience.drain,
             archive: config.archive,
+            exports: config.exports,
+            journal,
         };
         let traffic = [&http, &grpc, &metrics].into_iter().flatten().map(|(listener, _)| listener.traffic());
         let traffic: Vec<Arc<Traffic>> = traffic.collect();
@@ -207,6 +217,7 @@ impl Node {
         }
         node.keep_house();
         node.keep_copies();
+        node.keep_exporting();
         Ok(node)
     }
 
@@ -308,7 +319,7 @@ impl Node {
         if log.is_ok() {
             evidence::report_end(&self.decider).await;
         }
-        self.copy_the_end().await;
+        tokio::join!(self.copy_the_end(), self.export_the_end());
         Ended { cut_off, log }
     }
 
@@ -408,6 +419,30 @@ impl Node {
             keeper.run().await;
             "the copying of audit logs"
         });
+    }
+
+    /// Sends events for as long as the node runs, if it is told where to.
+    fn keep_exporting(&mut self) {
+        let workers: Vec<Worker> = self.workers().collect();
+        let _once = self.decider.exports.set(workers.iter().map(Worker::counts).collect());
+        for mut worker in workers {
+            self.tasks.spawn(async move {
+                worker.run().await;
+                "an export of events"
+            });
+        }
+    }
+
+    /// What was recorded at the end is sent now, if that takes not long.
+    async fn export_the_end(&self) {
+        let mut ends: JoinSet<()> =
+            self.workers().map(|mut worker| async move { worker.finish().await }).collect();
+        while ends.join_next().await.is_some() {}
+    }
+
+    fn workers(&self) -> impl Iterator<Item = Worker> {
+        let made = |export: &Export| Worker::new(Arc::clone(&self.decider), export.clone(), &self.journal);
+        self.exports.iter().map(made)
     }
 
     /// What was sealed at the end goes to the store now, if that takes not long: this node may never start again.

@@ -1345,6 +1345,34 @@ pub const EVIDENCE_EVERY_MS: u64 = 1_000;
 /// Seconds after which a data node reports its audit log again, if it has no answer.
 pub const EVIDENCE_ANSWER_SECONDS: u64 = 4;
 
+/// Most exports of events that a data node has. Beyond: its configuration is refused.
+pub const EXPORTS_MAX: usize = 8;
+
+/// Longest name of an export, in bytes: it is the name of a file.
+pub const EXPORT_NAME_BYTES_MAX: usize = 32;
+
+/// Most records that an export sends at once.
+pub const EXPORT_BATCH_RECORDS: usize = 1_000;
+
+/// Most bytes of records that an export reads at once; a longer record goes alone.
+pub const EXPORT_BATCH_BYTES: usize = 1 << 20;
+
+/// Milliseconds after which an export that has nothing to send looks again.
+pub const EXPORT_LOOK_MS: u64 = 200;
+
+/// Seconds in which a collector has to be reached.
+pub const EXPORT_CONNECT_SECONDS: u64 = 10;
+
+/// Seconds in which a collector has to take a batch. Beyond: the connection is made anew.
+pub const EXPORT_WRITE_SECONDS: u64 = 30;
+
+/// Seconds for which the system keeps bytes that a collector does not acknowledge, before it ends the connection. What was sent half as
+/// long again before, on a connection that lives, has arrived.
+pub const EXPORT_UNACKNOWLEDGED_SECONDS: u64 = 10;
+
+/// Seconds that a node that ends gives each export to send what is left. The rest is sent by its next start.
+pub const EXPORT_END_SECONDS: u64 = 3;
+
 /// How long a node that ends waits for the end of its audit log to be taken by the control log. Longer than a leader's change takes;
 /// what is not taken in time, the next start of the node reports.
 pub const EVIDENCE_END_SECONDS: u64 = 3;

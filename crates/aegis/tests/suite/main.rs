@@ -12,6 +12,7 @@ mod data;
 mod dev;
 mod dlp;
 mod examples;
+mod exports;
 mod faults;
 mod identity;
 mod kills;

@@ -28,6 +28,11 @@ pub(crate) enum Step {
     Checkpoint(Vec<u8>),
 }
 
+/// The file of a segment that is not sealed.
+pub(crate) fn grown_file(folder: &Path, segment: u64) -> PathBuf {
+    folder.join(path(segment))
+}
+
 /// The path of a segment's file, below the folder of a log.
 fn path(segment: u64) -> PathBuf {
     PathBuf::from("wal").join(format!("{segment:08}.wal"))
@@ -146,6 +151,16 @@ impl Follower {
     pub fn more(&mut self) -> io::Result<Vec<(u64, Vec<u8>)>> {
         let mut records = Vec::new();
         while !self.ended && self.read(&mut records)? {}
+        Ok(records)
+    }
+
+    /// The same, but no more than lies in a bounded part of the file; empty if there is nothing new yet.
+    ///
+    /// # Errors
+    /// As [`Follower::more`].
+    pub fn some(&mut self) -> io::Result<Vec<(u64, Vec<u8>)>> {
+        let mut records = Vec::new();
+        while !self.ended && records.is_empty() && self.read(&mut records)? {}
         Ok(records)
     }
 

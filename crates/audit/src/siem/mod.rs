@@ -1,4 +1,4 @@
-//! Records as events for other people's tools: OCSF, CEF, ECS, and JSON lines. What stands in a record is carried over; nothing is
+//! Records as events for other people's tools: OCSF, CEF, ECS, and JSON lines; and as messages of syslog that hold them. What stands in a record is carried over; nothing is
 //! added that it does not say, and each event names log, index and leaf, so that it can be proved.
 //!
 //! An event is made from the canonical text of a record, and not from its type: a record of a newer build keeps what it has.
@@ -6,6 +6,7 @@
 mod cef;
 mod ecs;
 mod ocsf;
+mod syslog;
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,6 +17,8 @@ use serde_json::{Map, Value, json};
 use crate::hash::Hash;
 use crate::record::{RecordError, envelope, moment};
 use crate::tree;
+
+pub use syslog::Message;
 
 /// The forms of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,12 +83,16 @@ pub struct Placed<'a> {
 /// [`RecordError`]: it is no record.
 pub fn event(format: Format, placed: Placed<'_>, version: &str) -> Result<String, RecordError> {
     let read = Read::of(placed)?;
-    Ok(match format {
-        Format::Ocsf => ocsf::event(&read, version).to_string(),
-        Format::Cef => cef::event(&read, version),
-        Format::Ecs => ecs::event(&read).to_string(),
-        Format::JsonLines => json_line(&read, placed.record),
-    })
+    Ok(form(format, &read, placed.record, version))
+}
+
+fn form(format: Format, read: &Read<'_>, record: &[u8], version: &str) -> String {
+    match format {
+        Format::Ocsf => ocsf::event(read, version).to_string(),
+        Format::Cef => cef::event(read, version),
+        Format::Ecs => ecs::event(read).to_string(),
+        Format::JsonLines => json_line(read, record),
+    }
 }
 
 /// What is needed of a record.

@@ -59,6 +59,33 @@ fn every_event_is_one_line_and_names_its_proof() {
     }
 }
 
+/// RFC 5424: a priority, a version, a moment of at most six decimals, names without spaces; RFC 5425: the length in bytes before it.
+#[test]
+fn a_message_of_syslog_has_its_head_and_its_length() {
+    for (index, record) in records() {
+        for format in Format::ALL {
+            let placed = Placed { origin: ORIGIN, index, record: record.as_bytes() };
+            let message = Message::of(format, placed, "1.2.3").unwrap();
+            let parts: Vec<&str> = message.text.splitn(8, ' ').collect();
+            let [head, moment, host, product, process, kind, data, body] = parts[..] else {
+                panic!("{parts:?}")
+            };
+            let priority = head.strip_prefix('<').and_then(|head| head.strip_suffix(">1")).unwrap();
+            assert!((104..=111).contains(&priority.parse::<u32>().unwrap()), "{head}");
+            assert_eq!((moment.len(), moment.ends_with('Z'), host), (27, true, "data-1"));
+            assert_eq!((product, process, data), ("aegis", "-", "-"));
+            assert!(kind.len() <= 32 && kind.bytes().all(|byte| byte.is_ascii_graphic()));
+            assert_eq!(body, event(format, placed, "1.2.3").unwrap());
+            assert!(record.contains(&format!("\"chain\":\"{}\"", message.chain)));
+            let mut framed = Vec::new();
+            message.frame(&mut framed);
+            let length = framed.iter().position(|byte| *byte == b' ').unwrap();
+            let said: usize = std::str::from_utf8(&framed[..length]).unwrap().parse().unwrap();
+            assert_eq!(said, framed.len() - length - 1);
+        }
+    }
+}
+
 #[test]
 fn json_lines_hold_the_bytes_that_were_hashed() {
     for ((_, record), line) in records().iter().zip(events(Format::JsonLines)) {

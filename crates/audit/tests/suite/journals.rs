@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use aegis_audit::checkpoint::Checkpoint;
 use aegis_audit::export::export;
+use aegis_audit::forward::{Forward, Most};
 use aegis_audit::hash::Hash;
 use aegis_audit::journal::*;
 use aegis_audit::read;
@@ -345,6 +346,46 @@ fn a_log_that_grows_is_verified_with_what_is_not_sealed_yet() {
     let first = followed.first().unwrap().0 as usize;
     assert_eq!(followed[..], newest[first..first + followed.len()], "a follower misses nothing");
     assert!(followed.len() >= 36);
+}
+
+/// A reader of everything, from any place, while segments are sealed under it: each record once, in order.
+#[test]
+fn a_log_is_read_forward_from_any_place_while_it_grows_and_after_it_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = home(folder.path(), "n1").unwrap();
+    let journal = begin(&home, 1).unwrap();
+    let (log, key) = (home.folder(1), key_of(1).verifying_key().clone());
+    let origin = key.name().as_str();
+    let most = Most { records: 7, bytes: 4_000 };
+    let (mut forward, mut read) = (Forward::new(&log, origin, 0), Vec::new());
+    for round in 1..=12 {
+        Memory::default().append(&journal, round, 3).unwrap();
+        let size = journal.checkpoint().unwrap().checkpoint.size;
+        let all = eventually("what is under the checkpoint", WAIT, || {
+            let taken = forward.take(size, most).unwrap();
+            assert!(taken.len() <= 7);
+            read.extend(taken);
+            (read.len() as u64 == size).then_some(())
+        });
+        assert!(all.is_ok(), "round {round}: {} of {size}", read.len());
+        assert_eq!(forward.take(size, most).unwrap(), [], "nothing beyond the limit");
+    }
+    journal.close().unwrap();
+    let whole = read::newest(&SystemDisk, &log, usize::MAX).unwrap();
+    assert_eq!(read[..], whole[..read.len()], "each once, in order");
+    for from in 0..=whole.len() {
+        let mut forward = Forward::new(&log, origin, from as u64);
+        let mut rest = Vec::new();
+        loop {
+            let taken = forward.take(u64::MAX, most).unwrap();
+            if taken.is_empty() {
+                break;
+            }
+            rest.extend(taken);
+        }
+        assert_eq!(rest[..], whole[from..], "from {from}");
+        assert_eq!(forward.next(), whole.len() as u64);
+    }
 }
 
 #[test]
