@@ -8,6 +8,7 @@ mod logs;
 mod prove;
 mod receipt;
 mod report;
+mod search;
 mod show;
 mod tail;
 mod verify;
@@ -26,6 +27,7 @@ use crate::output::Output;
   aegis audit receipt answer.json --key log-keys.txt
   aegis audit export --tenant acme --to acme-2026
   aegis audit fetch s3://evidence/prod --to downloaded
+  aegis audit search --tenant acme --outcome deny --since 1h
   aegis audit control download --to evidence/
   aegis audit events data-1/audit/7 --format ocsf
 
@@ -47,6 +49,8 @@ pub(crate) enum Command {
     /// Download and verify the control log, and logs of data nodes against it
     #[command(subcommand)]
     Control(control::Command),
+    /// Search decisions in the logs of all data nodes, asked of the control plane
+    Search(search::Options),
     /// Say which controls of compliance frameworks verified evidence speaks for
     Report(report::Options),
     /// Write the records of a log as events: OCSF, CEF, ECS or JSON lines
@@ -64,5 +68,6 @@ pub(crate) fn run(command: Command, output: Output) -> anyhow::Result<Ended> {
         Command::Receipt(options) => receipt::run(&options, output),
         Command::Export(options) => export::run(&options, output),
         Command::Tail(options) => tail::run(&options, output),
+        Command::Search(options) => search::run(&options, output),
     }
 }

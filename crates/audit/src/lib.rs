@@ -29,6 +29,7 @@ pub mod segment;
 pub mod export;
 pub mod forward;
 pub mod read;
+pub mod search;
 pub mod siem;
 pub mod upload;
 pub mod verify;

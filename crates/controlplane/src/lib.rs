@@ -27,6 +27,7 @@ pub mod lending;
 pub mod approvals;
 pub mod deliveries;
 pub mod evidence;
+pub mod search;
 pub mod tokens;
 pub mod witnesses;
 

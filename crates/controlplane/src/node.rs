@@ -51,6 +51,7 @@ use crate::raft::replicate::{ControlState, Replicated};
 use crate::raft::timings::Timings;
 use crate::raft::tls::{TlsIdentity, TlsPem};
 use crate::readiness::Readiness;
+use crate::search::SearchNode;
 use crate::state::control_tree;
 use crate::store::{Shelf, StoreStatus, Worker};
 use crate::tokens::TokensNode;
@@ -182,6 +183,7 @@ pub struct ControlNode {
     approvals: ApprovalsNode,
     evidence: EvidenceNode,
     tokens: TokensNode,
+    search: SearchNode,
     admin: Admin,
     store: StoreHandle,
     addresses: Addresses,
@@ -274,7 +276,8 @@ impl ControlNode {
         house::keep(&mut tasks, parts.clone(), leads, stop.clone());
         let scratch = config.directory.with_extension("scratch");
         let backups = backups::backups(parts.raft.clone(), store.clone(), scratch);
-        let admin = pages::admin(&parts, &feed, backups, readiness.clone(), sender);
+        let search = pages::search(&config, &parts, stop.clone());
+        let admin = pages::admin(&parts, &feed, backups, readiness.clone(), sender, search.clone());
         let mut node = Self {
             parts,
             feed,
@@ -282,6 +285,7 @@ impl ControlNode {
             approvals,
             evidence,
             tokens,
+            search,
             admin,
             store,
             addresses,
@@ -392,6 +396,7 @@ impl ControlNode {
             approvals: &self.approvals,
             evidence: &self.evidence,
             tokens: &self.tokens,
+            search: &self.search,
         };
         let routes = pages::routes(&self.parts, &served, &self.admin, &mut self.tasks, stop.clone());
         self.tasks.spawn(async move {

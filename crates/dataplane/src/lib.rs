@@ -37,6 +37,7 @@ mod records;
 mod replay;
 mod room;
 mod sealing;
+mod search;
 mod sensitive;
 mod subject;
 mod tally;

@@ -26,6 +26,7 @@ use crate::http::HttpSurface;
 use crate::metrics_page;
 use crate::readiness::Readiness;
 use crate::records::JournalConfig;
+use crate::search;
 use crate::serve::{Life, Listener, Patience, Protocol, Traffic};
 use crate::snapshot::{ShardMap, Snapshot, SwapRefusal};
 use crate::spans::SpanSink;
@@ -273,6 +274,13 @@ impl Node {
                 "the return of approvals"
             });
         }
+        let (attendance, decider) = (feed.attendance(), Arc::clone(&self.decider));
+        self.tasks.spawn(async move {
+            if let Err(error) = search::attend(attendance, decider).await {
+                tracing::error!(%error, "searches for decisions cannot be answered");
+            }
+            "the search for decisions"
+        });
         let (decider, stopping) = (Arc::clone(&self.decider), self.life.stopping.clone());
         self.tasks.spawn(async move {
             feed.run(decider, stopping).await;

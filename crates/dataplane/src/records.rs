@@ -32,6 +32,7 @@ use tokio::sync::watch;
 use crate::NodeName;
 use crate::archive::Counts;
 use crate::evidence::Ended;
+use crate::search::LogsFolder;
 
 /// Where a node keeps its journal.
 #[derive(Debug, Clone)]
@@ -59,7 +60,7 @@ pub fn standalone() -> ClusterId {
 /// The node's journal. Shared by all calls.
 pub(crate) struct Records {
     home: Mutex<Home>,
-    disk: Arc<dyn Disk>,
+    folder: LogsFolder,
     running: OnceLock<Journal>,
     node: NodeName,
     clock: Clock,
@@ -137,11 +138,11 @@ impl Records {
     ) -> Result<Self, JournalError> {
         let secret = DigestKey::new(secret);
         let part = |name: &[u8]| DigestKey::new(&Secret::new(secret.digest(name).0));
-        let disk = Arc::clone(&config.disk);
+        let folder = LogsFolder { disk: Arc::clone(&config.disk), root: config.folder.clone() };
         let home = Home::of_node(config.disk, &config.folder, &node.to_string())?;
         let records = Self {
             home: Mutex::new(home),
-            disk,
+            folder,
             running: OnceLock::new(),
             node: node.clone(),
             clock: clock.clone(),
@@ -219,7 +220,10 @@ impl Records {
     pub(crate) fn ended(&self) -> Vec<Arc<Ended>> {
         let home = self.home();
         let lives = home.lives().unwrap_or_default().into_iter().filter(|(_, closed)| *closed);
-        lives.filter_map(|(life, _)| Ended::read(&self.disk, &home.folder(life))).map(Arc::new).collect()
+        lives
+            .filter_map(|(life, _)| Ended::read(&self.folder.disk, &home.folder(life)))
+            .map(Arc::new)
+            .collect()
     }
 
     /// The lives that have a log here, oldest first: number, whether it is closed, and its folder. Blocks.
@@ -231,12 +235,17 @@ impl Records {
 
     /// The file system that the logs are on.
     pub(crate) fn disk(&self) -> Arc<dyn Disk> {
-        Arc::clone(&self.disk)
+        Arc::clone(&self.folder.disk)
     }
 
     /// Nothing is recorded any more, since the control log refuses the log of this life: fail closed.
     pub(crate) fn refuse(&self, why: &str) {
         self.meet(Trouble::Failed(format!("the control log refuses this node's audit log: {why}").into()));
+    }
+
+    /// Where all of its logs are.
+    pub(crate) fn folder(&self) -> LogsFolder {
+        self.folder.clone()
     }
 
     /// The running log, once there is one.

@@ -1383,6 +1383,49 @@ pub const EVIDENCE_MESSAGE_BYTES_MAX: usize = 16 << 10;
 /// Longest report of a data node's checkpoint, in bytes: a note with one signature and a consistency proof. Longer: refused.
 pub const AUDIT_REPORT_BYTES_MAX: usize = 8 << 10;
 
+/// Most searches for decisions that a data node keeps waiting; it works on one at a time. More: `busy`.
+pub const SEARCH_QUEUE_MAX: usize = 8;
+
+/// Most bytes of files that one question reads at a data node, but for the last one: four segments. Then the answer says how far
+/// it came, and the next page goes on there.
+pub const SEARCH_READ_BYTES_MAX: u64 = 4 * AUDIT_SEGMENT_BYTES;
+
+/// How long a data node works on one question, in milliseconds, but for the file it is at. Then as for
+/// [`SEARCH_READ_BYTES_MAX`].
+pub const SEARCH_WORK_MS: u64 = 2_000;
+
+/// How long a control node waits for the answer of a data node, in milliseconds: also behind others. Then it is `late`.
+pub const SEARCH_ANSWER_MS: u64 = 10_000;
+
+/// Bytes of records after which a page of decisions ends: with the longest record it still fits into a message of 4 MiB.
+pub const SEARCH_PAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Longest message about a search, in bytes: a page with the longest record, and what stands around it. Longer: not read.
+pub const SEARCH_MESSAGE_BYTES_MAX: usize = SEARCH_PAGE_BYTES_MAX + 2 * AUDIT_RECORD_BYTES_MAX;
+
+/// Most searches that a control node has under way, of all people. More: `overloaded`.
+pub const SEARCHES_MAX: usize = 8;
+
+/// Most data nodes that one search asks: a cursor has room for no more. More: a search has to name one.
+pub const SEARCH_NODES_MAX: usize = 96;
+
+/// Longest cursor of a search, in bytes: with its filters it stands in a query.
+pub const SEARCH_CURSOR_BYTES_MAX: usize = 3 << 10;
+
+/// Most records that name one decision and are told with it: its completion, and a verdict of each version that is judged by
+/// beside it. More: the oldest are left out.
+pub const SEARCH_LINKS_MAX: usize = 16;
+
+/// Most sealed segments whose moments a data node remembers for searches, at 96 bytes each. More: those are read again.
+pub const SEARCH_SKETCHES_MAX: usize = 100_000;
+
+const _: () = assert!(
+    SEARCH_PAGE_BYTES_MAX + AUDIT_RECORD_BYTES_MAX < 4 << 20,
+    "a page of decisions fits into what clients of gRPC take unless they are told otherwise"
+);
+const _: () = assert!(SEARCH_CURSOR_BYTES_MAX < ADMIN_QUERY_BYTES_MAX, "a cursor leaves room for filters");
+const _: () = assert!(SEARCH_ANSWER_MS < ADMIN_CALL_SECONDS * 1_000, "a search ends before its call does");
+const _: () = assert!(SEARCH_WORK_MS < SEARCH_ANSWER_MS, "whoever is asked first answers in time");
 const _: () = assert!(POLICY_SET_BYTES_MAX < BUNDLE_UNPACKED_BYTES_MAX, "the largest set fits into a bundle");
 const _: () = assert!(
     (REVOCATIONS_MAX + AGENTS_MAX) as usize * (NAME_BYTES_MAX + 24) + (1 << 20) < FEED_MESSAGE_BYTES_MAX,

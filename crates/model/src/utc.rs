@@ -24,6 +24,39 @@ impl serde::Serialize for Utc {
     }
 }
 
+/// Reads a moment in UTC: `2026-11-23T05:16:00Z`, with up to nine decimals of a second. Nothing for anything else: another zone, a
+/// day that the calendar lacks, a leap second.
+pub fn read(text: &str) -> Option<UnixNanos> {
+    let whole = text.strip_suffix('Z').filter(|_| text.is_ascii())?;
+    let (seconds, decimals) = whole.split_once('.').unwrap_or((whole, "0"));
+    let sound = seconds.len() == 19 && (1..=9).contains(&decimals.len());
+    let digits = |from: usize, to: usize| number(seconds.get(from..to)?);
+    let days = days(digits(0, 4)?, digits(5, 7)?, digits(8, 10)?)?;
+    let seconds =
+        days.checked_mul(86_400)? + digits(11, 13)? * 3_600 + digits(14, 16)? * 60 + digits(17, 19)?;
+    let nanos = number(&format!("{decimals:0<9}"))?;
+    let at = UnixNanos(seconds.checked_mul(1_000_000_000)?.checked_add(nanos)?);
+    // What was written in another way, or does not exist, comes out as something else.
+    let same = Utc(at).to_string().get(..19) == whole.get(..19);
+    (sound && same).then_some(at)
+}
+
+fn number(digits: &str) -> Option<u64> {
+    digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+}
+
+/// The days from 1970-01-01 to this one: [`civil`] the other way round.
+fn days(year: u64, month: u64, day: u64) -> Option<u64> {
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || year < 1970 {
+        return None;
+    }
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let day_of_year = (153 * month + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    (era * 146_097 + day_of_era).checked_sub(719_468)
+}
+
 /// The day that lies `days` after 1970-01-01, in the proleptic Gregorian calendar. Counts in eras of 400 years
 /// that begin on a first of March, so that a leap day is the last day of its year.
 fn civil(days: u64) -> (u64, u64, u64) {
@@ -41,6 +74,42 @@ fn civil(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_read_as_it_is_written_and_as_people_write_it() {
+        for day in 0..60_000_u64 {
+            let moment = UnixNanos(day * 86_400_000_000_000 + day * 7_919 + 86_399_000_000_001);
+            assert_eq!(read(&Utc(moment).to_string()), Some(moment));
+        }
+        let minute = UnixNanos(1_795_780_800_000_000_000);
+        for text in ["2026-11-27T12:00:00Z", "2026-11-27T12:00:00.0Z", "2026-11-27T12:00:00.000000000Z"] {
+            assert_eq!(read(text), Some(minute), "{text}");
+        }
+        assert_eq!(read("2026-11-27T12:00:00.25Z"), Some(UnixNanos(minute.0 + 250_000_000)));
+        for text in [
+            "",
+            "Z",
+            "2026-11-27",
+            "2026-11-27T12:00:00",
+            "2026-11-27T12:00:00+00:00",
+            "2026-11-27 12:00:00Z",
+            "2026-11-27T12:00:00.Z",
+            "2026-11-27T12:00:00.0000000000Z",
+            "2026-11-27T12:00:00.-1Z",
+            "2026-02-30T12:00:00Z",
+            "2026-13-01T12:00:00Z",
+            "2026-11-27T24:00:00Z",
+            "2026-11-27T12:00:60Z",
+            "1969-12-31T23:59:59Z",
+            "9999-12-31T23:59:59Z",
+            "2026-11-27T12:00:0\u{e9}Z",
+            "+026-11-27T12:00:00Z",
+            "2026-11-27t12:00:00Z",
+            "2026-11-27T12:00:00z",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn moments_are_written_as_the_calendar_has_them() {

@@ -5,8 +5,8 @@ use std::fmt::{Debug, Formatter, Result};
 use crate::control::{AddKey, ApprovalCall, Key, PutChunk, RewrapKey, SealedSecrets, WrappedKey};
 use crate::v1::{
     ApprovalOpening, ApprovalStanding, CompleteRequest, CompleteResponse, DecideRequest, DecideResponse,
-    DecideStreamRequest, GetApprovalResponse, IssueTokenRequest, IssuedToken, OwnToken, SignedAssertion,
-    TenantSecretKey,
+    DecideStreamRequest, GetApprovalResponse, IssueTokenRequest, IssuedToken, OwnToken, SearchHit,
+    SignedAssertion, TenantSecretKey,
 };
 
 impl Debug for DecideRequest {
@@ -33,6 +33,17 @@ impl Debug for DecideResponse {
             .field("params_bytes", &self.params.len())
             .field("policy", &self.policy)
             .field("replayed", &self.replayed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Debug for SearchHit {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("SearchHit")
+            .field("life", &self.life)
+            .field("index", &self.index)
+            .field("record_bytes", &self.record.len())
+            .field("links", &self.links)
             .finish_non_exhaustive()
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt::{Debug, Formatter, Result};
 
 use crate::admin::{
-    Approval, BundlePiece, IssuedPersonToken, MintedToken, PolicySource, PublishVersionRequest,
-    RevealedValue, SetChannelRequest,
+    Approval, BundlePiece, FoundDecision, IssuedPersonToken, MintedToken, PolicySource,
+    PublishVersionRequest, RevealedValue, SetChannelRequest,
 };
 
 impl Debug for MintedToken {
@@ -49,6 +49,18 @@ impl Debug for Approval {
             .field("params_bytes", &self.params.len())
             .field("context_bytes", &self.context.len())
             .field("votes", &self.votes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Debug for FoundDecision {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("FoundDecision")
+            .field("log", &self.log)
+            .field("index", &self.index)
+            .field("at", &self.at)
+            .field("record_bytes", &self.record.len())
+            .field("linked", &self.linked)
             .finish_non_exhaustive()
     }
 }

@@ -127,6 +127,7 @@ read_leniently!(
     FollowRequest FollowResponse GetBundleRequest GetBundleResponse
     LendRequest LendResponse
     OpenJournalRequest OpenJournalResponse ReportCheckpointRequest ReportCheckpointResponse
+    AttendRequest AttendResponse
     ApprovalOpening ApprovalWatch ApprovalStanding ApprovalRedemption ApprovalRedeeming
     ApprovalReturn ApprovalReturned
     IssueTokenRequest IssueTokenResponse

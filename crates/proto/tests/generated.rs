@@ -14,7 +14,7 @@ use prost::Message;
 use prost_types::FileDescriptorSet;
 
 /// Package `aegis.v1`: what nodes say to clients and to each other.
-const PRODUCT: [&str; 8] = [
+const PRODUCT: [&str; 9] = [
     "aegis/v1/approvals.proto",
     "aegis/v1/decision.proto",
     "aegis/v1/evidence.proto",
@@ -22,6 +22,7 @@ const PRODUCT: [&str; 8] = [
     "aegis/v1/lending.proto",
     "aegis/v1/manifest.proto",
     "aegis/v1/raft.proto",
+    "aegis/v1/search.proto",
     "aegis/v1/tokens.proto",
 ];
 /// What a data node serves, and so stands in the descriptor that its reflection shows.
@@ -33,7 +34,8 @@ const ADMIN: [&str; 1] = ["aegis/v1/admin.proto"];
 /// What only the load generator serves.
 const LOADTEST: [&str; 1] = ["aegis/loadtest/v1/echo.proto"];
 /// JSON documents and pieces of bundles and snapshots: kept as slices of the received message instead of copies.
-const BYTES_FIELDS: [&str; 8] = [
+const BYTES_FIELDS: [&str; 9] = [
+    ".aegis.v1.SearchHit.record",
     ".aegis.v1.DecideRequest.params",
     ".aegis.v1.DecideRequest.context",
     ".aegis.v1.CompleteRequest.result",
@@ -44,7 +46,8 @@ const BYTES_FIELDS: [&str; 8] = [
     ".aegis.v1.RaftInstallSnapshotRequest.chunk",
 ];
 /// Messages that hold tokens, keys, bundles or values of a call: `src/redacted.rs` writes their `Debug`.
-const WITHOUT_DEBUG: [&str; 20] = [
+const WITHOUT_DEBUG: [&str; 21] = [
+    ".aegis.v1.SearchHit",
     ".aegis.control.v1.SealedSecrets",
     ".aegis.v1.GetApprovalResponse",
     ".aegis.v1.ApprovalOpening",

@@ -15,6 +15,11 @@ impl Line {
         Self { record: serde_json::from_slice(bytes).unwrap_or_default() }
     }
 
+    /// A record that was taken apart already.
+    pub(super) fn of(record: Value) -> Self {
+        Self { record }
+    }
+
     /// Whether it is in the chain of `tenant`.
     pub(super) fn is_of(&self, tenant: &TenantId) -> bool {
         self.record["chain"].as_str().and_then(|chain| chain.strip_prefix("tenant/")) == Some(tenant.as_str())

@@ -20,6 +20,7 @@ mod limits;
 mod policy;
 mod receipts;
 mod reload;
+mod search;
 mod telemetry;
 mod token;
 mod witness;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::disk::Disk;
 use super::frame::{Head, Kind, Place};
 use crate::hash::Hash;
-use crate::record::{Chain, Record, What};
+use crate::record::{Chain, Record, What, chain_text};
 
 /// A segment that is not sealed, as far as it is whole.
 pub(crate) struct Grown {
@@ -71,6 +71,54 @@ fn read(bytes: &[u8], number: u64, origin: &str) -> Option<Grown> {
         Kind::Checkpoint => Some(Step::Checkpoint(frame.body.to_vec())),
     });
     Some(Grown { number, start: head.start, chains: chains.collect(), steps: steps.collect::<Option<_>>()? })
+}
+
+/// The numbers of the segments that are not sealed.
+///
+/// # Errors
+/// What the disk says.
+pub(crate) fn grown_numbers(disk: &dyn Disk, folder: &Path) -> io::Result<Vec<u64>> {
+    let names = match disk.list(&folder.join("wal")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        names => names?,
+    };
+    Ok(names.iter().filter_map(|name| name.strip_suffix(".wal")?.parse::<u64>().ok()).collect())
+}
+
+/// What the file of a segment that is not sealed holds; nothing if it is sealed by now.
+///
+/// # Errors
+/// What the disk says.
+pub(crate) fn grown_bytes(disk: &dyn Disk, folder: &Path, segment: u64) -> io::Result<Option<Vec<u8>>> {
+    match disk.read(&grown_file(folder, segment)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        bytes => bytes.map(Some),
+    }
+}
+
+/// The records of `chain` in the file of a segment that is not sealed, in their order, as far as it is whole. Nothing if it is
+/// damaged: if it ends before the entry at `synced`, and not because the file does.
+pub(crate) fn grown_records<'b>(
+    bytes: &'b [u8],
+    segment: u64,
+    origin: &str,
+    chain: &str,
+    synced: u64,
+) -> Option<Vec<(u64, &'b [u8])>> {
+    let place = Place::new(origin, segment);
+    let head = place.first(bytes, 0).filter(|frame| frame.kind == Kind::Head)?;
+    let mut index = Head::read(std::str::from_utf8(head.body).ok()?)?.start;
+    let (mut at, mut records) = (head.bytes(), Vec::new());
+    while let Some(frame) = place.first(&bytes[at..], at as u64) {
+        at += frame.bytes();
+        if frame.kind == Kind::Record {
+            if chain_text(frame.body)? == chain {
+                records.push((index, frame.body));
+            }
+            index += 1;
+        }
+    }
+    (at == bytes.len() || index >= synced).then_some(records)
 }
 
 /// Reads records as a log grows, on the machine's own disk. Judges nothing but that frames are whole.

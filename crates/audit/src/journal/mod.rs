@@ -34,7 +34,7 @@ use error::Failure;
 pub use error::{JournalError, NotKept};
 pub use figures::Figures;
 pub use grown::Follower;
-pub(crate) use grown::{Grown, Step, grown, grown_file};
+pub(crate) use grown::{Grown, Step, grown, grown_bytes, grown_file, grown_numbers, grown_records};
 pub(crate) use home::make_root;
 pub use home::{Closed, Home};
 pub use live::{Proof, Signed};

@@ -15,6 +15,7 @@ mod notes;
 mod ocsf;
 mod records;
 mod samples;
+mod searches;
 mod tiles;
 mod uploads;
 mod witness_memory;

@@ -14,7 +14,7 @@ pub(crate) enum Read<'a> {
     Publication(&'a TenantId),
     /// What somebody needs who makes, changes and tries the channels of a tenant.
     Channels(&'a TenantId),
-    /// A tenant's control log.
+    /// A tenant's control log, and what was decided for it.
     TenantRecords(&'a TenantId),
     /// The control log of all tenants and of the cluster.
     Records,

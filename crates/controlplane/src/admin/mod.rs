@@ -48,6 +48,7 @@ use crate::deliveries::Sender;
 use crate::keys::ClusterKeys;
 use crate::publish::Publisher;
 use crate::readiness::Readiness;
+use crate::search::SearchNode;
 use backups::Backups;
 use membership::Membership;
 use object_store::ObjectStore;
@@ -83,6 +84,8 @@ pub struct Setup {
     pub readiness: Readiness,
     /// Sends messages through channels.
     pub sender: Sender,
+    /// Asks data nodes what was decided.
+    pub search: SearchNode,
 }
 
 /// The admin API of one control node. Cheap to clone.
@@ -103,6 +106,7 @@ struct Inner {
     object_store: Arc<dyn ObjectStore>,
     readiness: Readiness,
     sender: Sender,
+    search: SearchNode,
     rooms: Rooms,
 }
 
@@ -121,6 +125,7 @@ impl Admin {
             object_store,
             readiness,
             sender,
+            search,
         } = setup;
         let inner = Inner {
             control,
@@ -134,6 +139,7 @@ impl Admin {
             object_store,
             readiness,
             sender,
+            search,
             rooms: Rooms::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -181,6 +187,10 @@ impl Admin {
 
     pub(crate) fn sender(&self) -> &Sender {
         &self.inner.sender
+    }
+
+    pub(crate) fn search(&self) -> &SearchNode {
+        &self.inner.search
     }
 
     pub(crate) fn rooms(&self) -> &Rooms {

@@ -81,37 +81,49 @@ impl EvidenceNode {
         );
     }
 
-    /// The row of the data node that asks, if its certificate proves that it is the one, and no other life of it is newer.
+    /// The data node that asks, in the life in which it asks.
     async fn admit(
         &self,
         extensions: &Extensions,
         node: Option<v1::EvidenceNode>,
     ) -> Result<DataNode, Status> {
         let node = node.ok_or_else(|| Status::invalid_argument("`node` is missing"))?;
-        let only: Option<TenantId> = match node.tenant.as_str() {
-            "" => None,
-            tenant => Some(tenant.parse().map_err(|_bad| Status::invalid_argument("`tenant` is no name"))?),
-        };
         let Shared { config, control, .. } = &*self.shared;
-        config.admission.admit(extensions, &node.node_name, only.as_ref())?;
-        let unavailable = |error: &dyn std::fmt::Display| Status::unavailable(error.to_string());
-        let known = |row: Option<DataNode>| row.filter(|row| row.incarnation >= node.incarnation);
-        let view = control.view().map_err(|error| unavailable(&error))?;
-        let mut row = known(data_nodes::data_node(&view, node.node_id).map_err(|error| unavailable(&error))?);
-        if row.is_none() {
-            // Another control node may have registered it a moment ago.
-            let view = control.read().await.map_err(|error| unavailable(&error))?;
-            row = known(data_nodes::data_node(&view, node.node_id).map_err(|error| unavailable(&error))?);
-        }
-        let row =
-            row.ok_or_else(|| Status::unavailable("the cluster does not know the data node's incarnation"))?;
-        // The certificate proves the name, and the row binds the id to it.
-        if row.name != node.node_name || row.tenant != node.tenant {
-            return Err(Status::permission_denied("the id belongs to another data node"));
-        }
+        let incarnation = node.incarnation;
+        let row = admitted(control, &config.admission, extensions, node).await?;
         // What is older than the row is refused where the command is applied.
-        Ok(DataNode { incarnation: node.incarnation, ..row })
+        Ok(DataNode { incarnation, ..row })
     }
+}
+
+/// The row of a data node that says that it is `node`, if its certificate proves it, and the row is of this life or of a later one.
+pub(crate) async fn admitted(
+    control: &Control,
+    admission: &Admission,
+    extensions: &Extensions,
+    node: v1::EvidenceNode,
+) -> Result<DataNode, Status> {
+    let only: Option<TenantId> = match node.tenant.as_str() {
+        "" => None,
+        tenant => Some(tenant.parse().map_err(|_bad| Status::invalid_argument("`tenant` is no name"))?),
+    };
+    admission.admit(extensions, &node.node_name, only.as_ref())?;
+    let unavailable = |error: &dyn std::fmt::Display| Status::unavailable(error.to_string());
+    let known = |row: Option<DataNode>| row.filter(|row| row.incarnation >= node.incarnation);
+    let view = control.view().map_err(|error| unavailable(&error))?;
+    let mut row = known(data_nodes::data_node(&view, node.node_id).map_err(|error| unavailable(&error))?);
+    if row.is_none() {
+        // Another control node may have registered it a moment ago.
+        let view = control.read().await.map_err(|error| unavailable(&error))?;
+        row = known(data_nodes::data_node(&view, node.node_id).map_err(|error| unavailable(&error))?);
+    }
+    let row =
+        row.ok_or_else(|| Status::unavailable("the cluster does not know the data node's incarnation"))?;
+    // The certificate proves the name, and the row binds the id to it.
+    if row.name != node.node_name || row.tenant != node.tenant {
+        return Err(Status::permission_denied("the id belongs to another data node"));
+    }
+    Ok(row)
 }
 
 #[tonic::async_trait]

@@ -24,6 +24,7 @@ use crate::evidence::{EvidenceConfig, EvidenceNode};
 use crate::feed::{Admission, DataNames, FeedNode, FeedNodeConfig};
 use crate::lending::{Lead, LendingConfig, LendingNode};
 use crate::readiness::Readiness;
+use crate::search::SearchNode;
 use crate::shards;
 use crate::tokens::{TokensConfig, TokensNode};
 use crate::witnesses::Witnesses;
@@ -165,6 +166,12 @@ pub(super) fn keep_evidence(
     });
 }
 
+/// The searches of the node that `config` describes.
+pub(super) fn search(config: &NodeConfig, parts: &Parts, stop: CancellationToken) -> SearchNode {
+    let admission = Admission::Certificates(DataNames::new(&config.cluster));
+    SearchNode::new(admission, parts.control.clone(), stop)
+}
+
 /// Has outside witnesses cosign the control log for as long as the node runs and leads, if there are any.
 ///
 /// # Errors
@@ -220,6 +227,7 @@ pub(super) fn admin(
     backups: Arc<dyn Backups>,
     readiness: Readiness,
     sender: Sender,
+    search: SearchNode,
 ) -> Admin {
     Admin::new(Setup {
         control: parts.control.clone(),
@@ -233,6 +241,7 @@ pub(super) fn admin(
         object_store: Arc::new(parts.raft.clone()),
         readiness,
         sender,
+        search,
     })
 }
 
@@ -243,6 +252,7 @@ pub(super) struct ForDataNodes<'n> {
     pub(super) approvals: &'n ApprovalsNode,
     pub(super) evidence: &'n EvidenceNode,
     pub(super) tokens: &'n TokensNode,
+    pub(super) search: &'n SearchNode,
 }
 
 /// What is served over gRPC.
@@ -265,6 +275,7 @@ pub(super) fn routes(
         .add_service(served.approvals.service())
         .add_service(served.evidence.service())
         .add_service(served.tokens.service())
+        .add_service(served.search.service())
         .add_service(grpc::server(admin.clone()))
         .add_service(health)
         .add_service(grpc::reflection())

@@ -9,16 +9,19 @@ use aegis_controlplane::admin::object_store::ObjectStore;
 use aegis_controlplane::admin::progress::NoAcknowledgements;
 use aegis_controlplane::admin::{Admin, Setup};
 use aegis_controlplane::deliveries::Sender;
+use aegis_controlplane::feed::Admission;
 use aegis_controlplane::publish::Publisher;
 use aegis_controlplane::raft::changes::NotChanged;
 use aegis_controlplane::raft::object_store::NotTold;
 use aegis_controlplane::readiness::{Readiness, Standing};
+use aegis_controlplane::search::SearchNode;
 use aegis_controlplane::testing::World;
 use aegis_proto::v1::RaftObjectStore;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// The admin API, and the first token.
 pub(crate) struct Setting {
@@ -37,7 +40,9 @@ impl Setting {
         let standing = watch::Sender::new(Standing::Ready);
         let keys = Arc::clone(&cluster_keys);
         let sender = Sender::new(keys, world.clock.clone(), "https://aegis.example.com", false).unwrap();
+        let search = SearchNode::new(Admission::SameProcess, control.clone(), CancellationToken::new());
         let admin = Admin::new(Setup {
+            search,
             publisher: Publisher::new(control.clone(), Arc::clone(&cluster_keys)),
             control,
             cluster_keys,

@@ -51,6 +51,7 @@ use crate::decider::Decider;
 use crate::evidence;
 use crate::limits::{Lending, LinkConfig};
 use crate::peers::Peers;
+use crate::search::AttendanceConfig;
 use crate::tokens::TokenLink;
 
 use cache::BundleCache;
@@ -227,6 +228,19 @@ impl Feed {
             controls: controls.clone(),
             connector: self.connector.clone(),
         })
+    }
+
+    /// Who answers the control nodes' questions about decisions, over connections of the same kind.
+    pub(crate) fn attendance(&self) -> AttendanceConfig {
+        let FeedConfig { node, controls, tenant, pace, randomness, .. } = &self.config;
+        AttendanceConfig {
+            node: node.to_string(),
+            tenant: tenant.clone(),
+            controls: controls.clone(),
+            connector: self.connector.clone(),
+            pause: pace.pause,
+            randomness: *randomness,
+        }
     }
 
     /// What asks for tokens in this node's name, over connections of the same kind.

@@ -128,7 +128,7 @@ impl Book {
     }
 
     /// Waits until it is known who borrows.
-    pub(super) async fn identity(&self) -> Identity {
+    pub(crate) async fn identity(&self) -> Identity {
         let mut known = self.identity.subscribe();
         match known.wait_for(Option::is_some).await.map(|known| known.clone()) {
             Ok(Some(identity)) => identity,

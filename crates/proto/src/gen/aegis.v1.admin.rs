@@ -4173,6 +4173,213 @@ impl ::prost::Name for ControlRecordList {
         "/aegis.v1.ControlRecordList".into()
     }
 }
+/// Asks for a page of a tenant's decisions. What is empty does not narrow them.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DecisionListRequest {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Only those that this agent asked for.
+    #[prost(string, tag = "2")]
+    pub agent: ::prost::alloc::string::String,
+    /// Only those about this tool.
+    #[prost(string, tag = "3")]
+    pub tool: ::prost::alloc::string::String,
+    /// Only those about this action.
+    #[prost(string, tag = "4")]
+    pub action: ::prost::alloc::string::String,
+    /// Only those with this outcome: `allow`, `deny`, `sanitize` or `approval_required`.
+    #[prost(string, tag = "5")]
+    pub outcome: ::prost::alloc::string::String,
+    /// Only those with this code among their reasons, e.g. `BudgetExceeded`.
+    #[prost(string, tag = "6")]
+    pub reason: ::prost::alloc::string::String,
+    /// Only those that this version of the policy judged. 0: any.
+    #[prost(uint64, tag = "7")]
+    pub version: u64,
+    /// Only those from this moment on, RFC 3339 in UTC.
+    #[prost(string, tag = "8")]
+    pub from: ::prost::alloc::string::String,
+    /// Only those before this moment.
+    #[prost(string, tag = "9")]
+    pub to: ::prost::alloc::string::String,
+    /// Only the one with this id.
+    #[prost(string, tag = "10")]
+    pub decision_id: ::prost::alloc::string::String,
+    /// Only those of this trace: 32 hexadecimal digits.
+    #[prost(string, tag = "11")]
+    pub trace_id: ::prost::alloc::string::String,
+    /// Only those with this id of the client's own.
+    #[prost(string, tag = "12")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Only those of the data node of this name.
+    #[prost(string, tag = "13")]
+    pub node: ::prost::alloc::string::String,
+    /// How many at most, up to 1000. 0: 100.
+    #[prost(uint32, tag = "14")]
+    pub limit: u32,
+    /// `next` of the page before, with the same filters. Empty: the first page.
+    #[prost(string, tag = "15")]
+    pub cursor: ::prost::alloc::string::String,
+}
+impl ::prost::Name for DecisionListRequest {
+    const NAME: &'static str = "DecisionListRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.DecisionListRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.DecisionListRequest".into()
+    }
+}
+/// A page of decisions. It may hold fewer than were asked for, also none, and yet not be the last one.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DecisionList {
+    /// The decisions, the newest first.
+    #[prost(message, repeated, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub items: ::prost::alloc::vec::Vec<FoundDecision>,
+    /// The data nodes whose logs were not looked at: what they decided is not among the items.
+    #[prost(message, repeated, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub missing: ::prost::alloc::vec::Vec<NotSearched>,
+    /// Leads to the next page. Empty: this was the last one.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub next: ::prost::alloc::string::String,
+    /// The moment down to which every data node that answered was looked at. Empty: all of it was.
+    #[prost(string, tag = "4")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub looked_back_to: ::prost::alloc::string::String,
+}
+impl ::prost::Name for DecisionList {
+    const NAME: &'static str = "DecisionList";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.DecisionList".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.DecisionList".into()
+    }
+}
+/// A decision, as it was written down before it was answered.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct FoundDecision {
+    /// The data node.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub node: ::prost::alloc::string::String,
+    /// The log: `CLUSTER/NODE/INCARNATION`.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub log: ::prost::alloc::string::String,
+    /// The record's index in it.
+    #[prost(uint64, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub index: u64,
+    /// The hash of its leaf, 64 hexadecimal digits.
+    #[prost(string, tag = "4")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub leaf: ::prost::alloc::string::String,
+    /// When it was decided.
+    #[prost(string, tag = "5")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub at: ::prost::alloc::string::String,
+    /// The record as it was hashed: canonical JSON. In the JSON form of this message it stands as an object.
+    #[prost(string, tag = "6")]
+    #[serde(with = "crate::json_text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub record: ::prost::alloc::string::String,
+    /// Records of the same log that name this one.
+    #[prost(message, repeated, tag = "7")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub linked: ::prost::alloc::vec::Vec<LinkedRecord>,
+    /// Whether there may be more of them, since newer parts of the log were not looked at. Asked by `decision_id`, it is whole.
+    #[prost(bool, tag = "8")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub linked_partial: bool,
+}
+impl ::prost::Name for FoundDecision {
+    const NAME: &'static str = "FoundDecision";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.FoundDecision".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.FoundDecision".into()
+    }
+}
+/// A record that names a decision.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LinkedRecord {
+    /// `completion` or `shadow`.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub kind: ::prost::alloc::string::String,
+    /// Its index in the log.
+    #[prost(uint64, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub index: u64,
+    /// The hash of its leaf.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub leaf: ::prost::alloc::string::String,
+}
+impl ::prost::Name for LinkedRecord {
+    const NAME: &'static str = "LinkedRecord";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.LinkedRecord".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.LinkedRecord".into()
+    }
+}
+/// A data node whose logs were not looked at.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NotSearched {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub node: ::prost::alloc::string::String,
+    /// Its id.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub id: ::prost::alloc::string::String,
+    /// Why, as a stable code: `not_connected` (it does not attend this control node), `late`, `busy`, `unreadable` (its logs
+    /// cannot be read), `earlier` (it was missing on an earlier page: begin anew), `malformed`, `not_served`.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub why: ::prost::alloc::string::String,
+}
+impl ::prost::Name for NotSearched {
+    const NAME: &'static str = "NotSearched";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.NotSearched".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.NotSearched".into()
+    }
+}
 /// Asks for a checkpoint of the control log.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -6284,6 +6491,28 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("aegis.v1.Admin", "ListTenantRecords"));
             self.inner.unary(req, path, codec).await
         }
+        /// Searches a tenant's decisions in the audit logs of data nodes, the newest first.
+        pub async fn list_decisions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DecisionListRequest>,
+        ) -> std::result::Result<tonic::Response<super::DecisionList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/ListDecisions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "ListDecisions"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Signs a checkpoint of the control log as it is now, and shows the newest that outside witnesses have cosigned.
         pub async fn get_control_checkpoint(
             &mut self,
@@ -6821,6 +7050,11 @@ pub mod admin_server {
             tonic::Response<super::ControlRecordList>,
             tonic::Status,
         >;
+        /// Searches a tenant's decisions in the audit logs of data nodes, the newest first.
+        async fn list_decisions(
+            &self,
+            request: tonic::Request<super::DecisionListRequest>,
+        ) -> std::result::Result<tonic::Response<super::DecisionList>, tonic::Status>;
         /// Signs a checkpoint of the control log as it is now, and shows the newest that outside witnesses have cosigned.
         async fn get_control_checkpoint(
             &self,
@@ -10278,6 +10512,51 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListTenantRecordsSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/ListDecisions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListDecisionsSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<super::DecisionListRequest>
+                    for ListDecisionsSvc<T> {
+                        type Response = super::DecisionList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DecisionListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::list_decisions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListDecisionsSvc(inner);
                         let codec = crate::codec::ExactCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

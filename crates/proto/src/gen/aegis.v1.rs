@@ -5423,6 +5423,473 @@ pub mod raft_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// From a data node.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AttendRequest {
+    #[prost(oneof = "attend_request::Message", tags = "1, 2")]
+    pub message: ::core::option::Option<attend_request::Message>,
+}
+/// Nested message and enum types in `AttendRequest`.
+pub mod attend_request {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Message {
+        /// First, and once.
+        #[prost(message, tag = "1")]
+        Node(super::EvidenceNode),
+        /// To a question.
+        #[prost(message, tag = "2")]
+        Answer(super::SearchAnswer),
+    }
+}
+/// To a data node.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AttendResponse {
+    /// What is asked. Absent: the control node has taken the data node on.
+    #[prost(message, optional, tag = "1")]
+    pub question: ::core::option::Option<SearchQuestion>,
+}
+/// Which decisions of one tenant are in this node's logs?
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SearchQuestion {
+    /// Names the question within the stream.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// Whose decisions; of no other tenant anything is read (TEN-1).
+    #[prost(string, tag = "2")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Which of them.
+    #[prost(message, optional, tag = "3")]
+    pub filter: ::core::option::Option<DecisionFilter>,
+    /// Where to go on, downwards; absent: at the newest record that is on disk.
+    #[prost(message, optional, tag = "4")]
+    pub from: ::core::option::Option<SearchPosition>,
+    /// Most decisions in the answer.
+    #[prost(uint32, tag = "5")]
+    pub hits_max: u32,
+    /// After so many bytes of records, the answer ends.
+    #[prost(uint32, tag = "6")]
+    pub bytes_max: u32,
+}
+/// Which decisions; what is empty or absent does not narrow them.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DecisionFilter {
+    /// Who asked.
+    #[prost(string, tag = "1")]
+    pub agent: ::prost::alloc::string::String,
+    /// The tool.
+    #[prost(string, tag = "2")]
+    pub tool: ::prost::alloc::string::String,
+    /// What was to be done with it.
+    #[prost(string, tag = "3")]
+    pub action: ::prost::alloc::string::String,
+    /// `allow`, `deny`, `sanitize` or `approval_required`.
+    #[prost(string, tag = "4")]
+    pub outcome: ::prost::alloc::string::String,
+    /// A code that stands among the reasons.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+    /// The version of the policy that judged; 0: any.
+    #[prost(uint64, tag = "6")]
+    pub version: u64,
+    /// From this moment on, in nanoseconds since 1970.
+    #[prost(uint64, optional, tag = "7")]
+    pub from_ns: ::core::option::Option<u64>,
+    /// Before this moment.
+    #[prost(uint64, optional, tag = "8")]
+    pub to_ns: ::core::option::Option<u64>,
+    /// The id in the answer.
+    #[prost(string, tag = "9")]
+    pub decision_id: ::prost::alloc::string::String,
+    /// The trace of the caller, 32 hexadecimal digits.
+    #[prost(string, tag = "10")]
+    pub trace_id: ::prost::alloc::string::String,
+    /// The client's own id of the call.
+    #[prost(string, tag = "11")]
+    pub request_id: ::prost::alloc::string::String,
+}
+/// A place in the logs of one data node: everything below it is still to be looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SearchPosition {
+    /// The life whose log it is: its incarnation.
+    #[prost(uint64, tag = "1")]
+    pub life: u64,
+    /// The segment of that log.
+    #[prost(uint64, tag = "2")]
+    pub segment: u64,
+    /// Records with a lower index follow.
+    #[prost(uint64, tag = "3")]
+    pub below: u64,
+}
+/// What was found, the newest first.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SearchAnswer {
+    /// The question's.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// Empty: it was looked. Otherwise why not, as a stable code: `busy`, `unreadable`, `not_served`, `malformed`.
+    #[prost(string, tag = "2")]
+    pub refused: ::prost::alloc::string::String,
+    /// The decisions.
+    #[prost(message, repeated, tag = "3")]
+    pub hits: ::prost::alloc::vec::Vec<SearchHit>,
+    /// Where to go on; absent: everything was looked at.
+    #[prost(message, optional, tag = "4")]
+    pub rest: ::core::option::Option<SearchPosition>,
+    /// The moment of the last record that was looked at, in nanoseconds since 1970.
+    #[prost(uint64, tag = "5")]
+    pub reached_ns: u64,
+}
+/// A decision.
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct SearchHit {
+    /// The life, and with it the log.
+    #[prost(uint64, tag = "1")]
+    pub life: u64,
+    /// The segment that it is in.
+    #[prost(uint64, tag = "2")]
+    pub segment: u64,
+    /// Its index in the log.
+    #[prost(uint64, tag = "3")]
+    pub index: u64,
+    /// Its moment, in nanoseconds since 1970.
+    #[prost(uint64, tag = "4")]
+    pub at_ns: u64,
+    /// The record: its canonical bytes.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub record: ::prost::bytes::Bytes,
+    /// Records that name it.
+    #[prost(message, repeated, tag = "6")]
+    pub links: ::prost::alloc::vec::Vec<SearchLink>,
+    /// Whether there may be more: newer segments were not looked at for them.
+    #[prost(bool, tag = "7")]
+    pub links_partial: bool,
+}
+/// A record that names a decision.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SearchLink {
+    /// `completion` or `shadow`.
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    /// Its index, in the same log.
+    #[prost(uint64, tag = "2")]
+    pub index: u64,
+    /// The hash of its leaf.
+    #[prost(bytes = "vec", tag = "3")]
+    pub leaf: ::prost::alloc::vec::Vec<u8>,
+}
+/// Generated client implementations.
+pub mod search_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Searches the audit logs of data nodes. Served at the control plane's gRPC port (7071 unless configured otherwise) to peers
+    /// with a node certificate, by every control node: a data node attends all of them, so that each can ask it, and only who shows
+    /// the certificate of a control node is attended.
+    #[derive(Debug, Clone)]
+    pub struct SearchClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl SearchClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> SearchClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> SearchClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            SearchClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// A data node attends: it says who it is, and answers questions for as long as both live.
+        ///
+        /// Status: as `Feed.Follow`, and FAILED_PRECONDITION where another life of the data node is newer.
+        pub async fn attend(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::AttendRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::AttendResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::StrictCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/aegis.v1.Search/Attend");
+            let mut req = request.into_streaming_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Search", "Attend"));
+            self.inner.streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod search_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with SearchServer.
+    #[async_trait]
+    pub trait Search: std::marker::Send + std::marker::Sync + 'static {
+        /// Server streaming response type for the Attend method.
+        type AttendStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::AttendResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// A data node attends: it says who it is, and answers questions for as long as both live.
+        ///
+        /// Status: as `Feed.Follow`, and FAILED_PRECONDITION where another life of the data node is newer.
+        async fn attend(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::AttendRequest>>,
+        ) -> std::result::Result<tonic::Response<Self::AttendStream>, tonic::Status>;
+    }
+    /// Searches the audit logs of data nodes. Served at the control plane's gRPC port (7071 unless configured otherwise) to peers
+    /// with a node certificate, by every control node: a data node attends all of them, so that each can ask it, and only who shows
+    /// the certificate of a control node is attended.
+    #[derive(Debug)]
+    pub struct SearchServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> SearchServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for SearchServer<T>
+    where
+        T: Search,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/aegis.v1.Search/Attend" => {
+                    #[allow(non_camel_case_types)]
+                    struct AttendSvc<T: Search>(pub Arc<T>);
+                    impl<T: Search> tonic::server::StreamingService<super::AttendRequest>
+                    for AttendSvc<T> {
+                        type Response = super::AttendResponse;
+                        type ResponseStream = T::AttendStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::AttendRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Search>::attend(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AttendSvc(inner);
+                        let codec = crate::codec::StrictCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for SearchServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "aegis.v1.Search";
+    impl<T> tonic::server::NamedService for SearchServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// What an agent asks for.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]

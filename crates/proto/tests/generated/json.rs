@@ -8,7 +8,8 @@ pub(crate) const BYTES_FIELDS: [&str; 2] =
     [".aegis.v1.PublishVersionRequest.bundle", ".aegis.v1.BundlePiece.data"];
 
 /// Messages that hold tokens, policies or bundles: `src/redacted.rs` writes their `Debug`.
-pub(crate) const WITHOUT_DEBUG: [&str; 8] = [
+pub(crate) const WITHOUT_DEBUG: [&str; 9] = [
+    ".aegis.v1.FoundDecision",
     ".aegis.v1.SetChannelRequest",
     ".aegis.v1.Approval",
     ".aegis.v1.MintedToken",
@@ -77,7 +78,8 @@ const REQUIRED: [&str; 17] = [
 ];
 
 /// Texts that hold JSON objects, and stand in the document as objects.
-const JSON_TEXTS: [&str; 3] = ["CallChange.params", "CallChange.context", "CallChange.token"];
+const JSON_TEXTS: [&str; 4] =
+    ["CallChange.params", "CallChange.context", "CallChange.token", "FoundDecision.record"];
 
 const DOCUMENT: &str = "#[derive(serde::Serialize, serde::Deserialize)]\n#[serde(default)]";
 const STRICT: &str = "#[serde(deny_unknown_fields)]";

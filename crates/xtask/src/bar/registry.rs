@@ -132,6 +132,16 @@ pub const BARS: &[Bar] = &[
         ],
     },
     Bar {
+        name: "search",
+        question: "How long does a search of a million records for a rare agent take, also while records are written?",
+        commands: &[plain("cargo bench --locked -p aegis-audit --bench search")],
+        goals: &[
+            at_least("search/records", 1_000_000.0),
+            at_most("search/rare_agent_seconds", 5.0),
+            at_most("search/rare_agent_while_deciding_seconds", 10.0),
+        ],
+    },
+    Bar {
         name: "audit-mutations",
         question: "Of 10,000 changes to a log and an export, how many does a verifier with the newest checkpoint miss?",
         commands: &[Step {

@@ -15,7 +15,7 @@ use crate::admin::caller::{self, Caller};
 use crate::admin::problem::ApiCode;
 use crate::admin::room::Place;
 use crate::admin::service::{
-    activation, agents, approvals, budgets, channels, cluster, data_nodes, evidence, keys, labels,
+    activation, agents, approvals, budgets, channels, cluster, data_nodes, decisions, evidence, keys, labels,
     object_store, organizations, people, person_tokens, records, reveal, revocations, roles, shards,
     snapshot, tenants, tokens, versions, watch, whoami,
 };
@@ -238,6 +238,7 @@ methods! {
     retire_key: RetireKeyRequest -> Key = keys::retire;
     list_records: ListRequest -> ControlRecordList = records::list;
     list_tenant_records: TenantListRequest -> ControlRecordList = records::of_tenant;
+    list_decisions: DecisionListRequest -> DecisionList = decisions::list;
     get_control_checkpoint: GetControlCheckpointRequest -> ControlCheckpoint = evidence::checkpoint;
     get_control_entries: GetControlEntriesRequest -> ControlEntryList = evidence::entries;
     prove_control_log: ProveControlLogRequest -> ControlProof = evidence::prove;

@@ -45,8 +45,6 @@ api_codes! {
     Malformed = "malformed", false;
     /// Nothing is served at this path.
     NotFound = "not_found", false;
-    /// The path belongs to a part of the product that does not exist yet.
-    NotYet = "not_yet", false;
     /// The path does not take this method.
     MethodNotAllowed = "method_not_allowed", false;
     /// The body is of another type than the operation reads.

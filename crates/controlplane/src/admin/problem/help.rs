@@ -74,7 +74,6 @@ fn of_api(code: ApiCode) -> &'static str {
     match code {
         ApiCode::Malformed => "Correct the request at the place named.",
         ApiCode::NotFound => "Look at `/admin/v1/openapi.json` for what there is.",
-        ApiCode::NotYet => "Wait for the release that brings it.",
         ApiCode::MethodNotAllowed => "Use one of the methods of the header `Allow`.",
         ApiCode::UnsupportedMediaType => "Send the type named, without `Content-Encoding`.",
         ApiCode::TooLarge => "Send less; a large policy is best published as a bundle.",

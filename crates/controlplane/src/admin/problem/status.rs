@@ -76,7 +76,6 @@ fn of_api(code: ApiCode) -> (StatusCode, Grpc) {
     match code {
         ApiCode::Malformed => (StatusCode::BAD_REQUEST, Grpc::InvalidArgument),
         ApiCode::NotFound => (StatusCode::NOT_FOUND, Grpc::Unimplemented),
-        ApiCode::NotYet => (StatusCode::NOT_FOUND, Grpc::Unimplemented),
         ApiCode::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, Grpc::Unimplemented),
         ApiCode::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Grpc::InvalidArgument),
         ApiCode::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Grpc::InvalidArgument),

@@ -24,6 +24,7 @@ mod budgets;
 mod channels;
 mod cluster;
 mod data_nodes;
+mod decisions;
 mod evidence;
 mod jwks;
 mod keys;
@@ -48,7 +49,6 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::Uri;
 use tower::ServiceExt;
 
 use super::problem::ApiCode;
@@ -113,18 +113,8 @@ fn never_happens(never: Infallible) -> Response {
     match never {}
 }
 
-/// Parts of the product that have paths already, and do not exist yet: the last segment, and what brings it.
-const NOT_YET: &[(&str, &str)] = &[("decisions", "the audit journal")];
-
-async fn nothing_here(uri: Uri) -> Problem {
-    let named = |name: &str| uri.path().split('/').any(|segment| segment == name);
-    match NOT_YET.iter().find(|(name, _)| named(name)) {
-        Some((name, part)) => {
-            let detail = format!("`{name}` does not exist yet: it comes with {part}");
-            Problem::new(ApiCode::NotYet, detail).with("part", part)
-        }
-        None => Problem::new(ApiCode::NotFound, "nothing is served at this path"),
-    }
+async fn nothing_here() -> Problem {
+    Problem::new(ApiCode::NotFound, "nothing is served at this path")
 }
 
 async fn other_method() -> Problem {

@@ -8,8 +8,9 @@ use utoipa::OpenApi;
 use utoipa::openapi::path::{HttpMethod, Operation};
 
 use super::{
-    activation, agents, approvals, budgets, channels, cluster, data_nodes, evidence, keys, labels, openapi,
-    organizations, people, person_tokens, records, revocations, roles, tenants, tokens, versions, whoami,
+    activation, agents, approvals, budgets, channels, cluster, data_nodes, decisions, evidence, keys, labels,
+    openapi, organizations, people, person_tokens, records, revocations, roles, tenants, tokens, versions,
+    whoami,
 };
 use crate::admin::Admin;
 
@@ -72,6 +73,7 @@ operations! {
     "GrantTenantRole": roles::grant_in_tenant,
     "RevokeTenantRole": roles::revoke_in_tenant,
     "ListTenantRecords": records::of_tenant,
+    "ListDecisions": decisions::list,
     "ListApprovals": approvals::list,
     "GetApproval": approvals::get,
     "Approve": approvals::approve,

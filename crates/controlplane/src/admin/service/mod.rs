@@ -12,6 +12,7 @@ pub(crate) mod budgets;
 pub(crate) mod channels;
 pub(crate) mod cluster;
 pub(crate) mod data_nodes;
+pub(crate) mod decisions;
 pub(crate) mod evidence;
 pub(crate) mod keys;
 pub(crate) mod labels;

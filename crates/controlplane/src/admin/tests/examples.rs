@@ -238,6 +238,8 @@ examples! {
     "RevokeTenantRole" "DELETE" "/tenants/acme/roles/ann/author" none scope one revoke_role
         role("acme", "ann", "author");
     "ListTenantRecords" "GET" "/tenants/acme/records" none tenant one list_tenant_records listed();
+    "ListDecisions" "GET" "/tenants/acme/decisions" none tenant one list_decisions
+        DecisionListRequest { tenant: text("acme"), ..Default::default() };
     "ListApprovals" "GET" "/tenants/acme/approvals" none tenant one list_approvals
         ApprovalListRequest::default();
     "GetApproval" "GET" "/tenants/acme/approvals/a-1" none tenant one get_approval

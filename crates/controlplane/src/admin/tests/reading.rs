@@ -101,7 +101,9 @@ async fn lists_are_walked_page_by_page() {
             }
         }
         assert_eq!(whole["items"].as_array().unwrap(), &walked, "{}", example.id);
-        assert!(!walked.is_empty() || example.id == "ListPersonRoles", "{} shows nothing", example.id);
+        // No data node is there that could show a decision.
+        let nothing = ["ListPersonRoles", "ListDecisions"].contains(&example.id);
+        assert!(!walked.is_empty() || nothing, "{} shows nothing", example.id);
         for (query, code) in [("limit=1001", "invalid"), ("limit=x", "malformed"), ("cursor=%20", "invalid")]
         {
             let reply = setting.call("GET", &format!("{}?{query}", example.path), &token, None).await;
@@ -181,11 +183,6 @@ async fn what_is_not_there_says_so() {
     let token = setting.token("root");
     for path in ["/nothing", "/tenants/acme/nothing", "/"] {
         assert_eq!(setting.call("GET", path, &token, None).await.code(), "not_found", "{path}");
-    }
-    for (path, part) in [("/tenants/acme/decisions", "the audit journal")] {
-        let reply = setting.call("GET", path, &token, None).await;
-        assert_eq!((reply.status, reply.code().as_str()), (404, "not_yet"), "{path}");
-        assert_eq!(reply.json()["facts"][0]["value"], part);
     }
 }
 

@@ -21,6 +21,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::admin::backups::{Backup, Backups, NoBackup};
 use crate::admin::grpc::AdminService;
@@ -31,12 +32,14 @@ use crate::admin::rest::Rest;
 use crate::admin::service::person_tokens;
 use crate::admin::{Admin, Setup};
 use crate::deliveries::Sender;
+use crate::feed::Admission;
 use crate::keys::{KeyKind, keyring};
 use crate::publish::build::build;
 use crate::publish::{Content, Publisher};
 use crate::raft::changes::NotChanged;
 use crate::raft::object_store::NotTold;
 use crate::readiness::{Readiness, Standing};
+use crate::search::SearchNode;
 use crate::testing::World;
 
 /// The admin API over `world`, with one control node and no data node that says anything.
@@ -56,7 +59,9 @@ pub(crate) fn admin_with(
     let sender =
         Sender::new(Arc::clone(&cluster_keys), world.clock.clone(), "https://aegis.example.com", true)
             .expect("a client");
+    let search = SearchNode::new(Admission::SameProcess, control.clone(), CancellationToken::new());
     Admin::new(Setup {
+        search,
         publisher: Publisher::new(control.clone(), Arc::clone(&cluster_keys)),
         control,
         cluster_keys,
