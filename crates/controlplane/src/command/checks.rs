@@ -92,8 +92,11 @@ pub(crate) fn known_person(state: &impl StateRead, text: &str) -> Result<(Person
     }
 }
 
-/// Words of a person, or none.
+/// Words of a person, or none. They are shown in terminals, which control characters would steer.
 pub(crate) fn words(field: &'static str, text: &str) -> Result<String, Refused> {
+    if text.chars().any(|it| it.is_control() && !matches!(it, '\n' | '\t')) {
+        return Err(Refused::invalid(field, "words without control characters"));
+    }
     within(field, text, caps::WORDS_BYTES_MAX)
 }
 

@@ -75,6 +75,7 @@ mod tests {
         for bad in [
             reveal("us_ssn", "why"),
             reveal("<a>", " "),
+            reveal("<a>", "why\u{1b}[2J"),
             reveal("", "why"),
             reveal(&format!("<{}>", "a".repeat(caps::REDACTION_TOKEN_BYTES_MAX)), "why"),
         ] {
