@@ -23,6 +23,10 @@ pub(crate) enum Command {
     Set(SetOptions),
     /// Rotate a tenant's secret key: a new random version counts from then on, and what older ones made is known again
     RotateKey(NameOptions),
+    /// Place a legal hold: nothing of the tenant's audit records is deleted until it is lifted
+    Hold(HoldOptions),
+    /// Lift a legal hold
+    Lift(HoldOptions),
     /// Retire a tenant: its calls are refused, and its name is never used again
     Retire(NameOptions),
 }
@@ -43,6 +47,9 @@ pub(crate) struct CreateOptions {
     /// Every receipt of its calls is signed by the log that holds the record
     #[arg(long, env = "AEGIS_SIGNED_RECEIPTS")]
     signed_receipts: bool,
+    /// Days after which its audit records are deleted: 183 to 36500; 0: never [default: 0]
+    #[arg(long, env = "AEGIS_RETENTION_DAYS", value_name = "DAYS")]
+    retention_days: Option<u32>,
     #[command(flatten)]
     staleness: Staleness,
     #[command(flatten)]
@@ -95,6 +102,7 @@ pub(crate) struct NameOptions {
   aegis tenant set acme --staleness-seconds 300
   aegis tenant set acme --signed-receipts true
   aegis tenant set acme --sync-write 'metrics of a test bench, which may be lost'
+  aegis tenant set acme --retention-days 2190
   aegis tenant set acme --four-eyes true --only-if-revision 3")]
 pub(crate) struct SetOptions {
     /// Its name
@@ -106,6 +114,9 @@ pub(crate) struct SetOptions {
     /// Whether every receipt of its calls is signed by the log that holds the record
     #[arg(long, env = "AEGIS_SIGNED_RECEIPTS", value_name = "BOOL")]
     signed_receipts: Option<bool>,
+    /// Days after which its audit records are deleted: 183 to 36500; 0: never
+    #[arg(long, env = "AEGIS_RETENTION_DAYS", value_name = "DAYS")]
+    retention_days: Option<u32>,
     #[command(flatten)]
     staleness: Staleness,
     #[command(flatten)]
@@ -117,6 +128,27 @@ pub(crate) struct SetOptions {
     server: Server,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  aegis tenant hold acme case-7 --reason \"a dispute with a vendor\"
+  aegis tenant lift acme case-7 --reason \"settled\"
+
+Several holds can stand at once. While any does, nothing of the tenant's audit records is deleted, whatever its `retention_days`; data nodes
+know of it within moments. Placing and lifting stand in the control log, with the reason.")]
+pub(crate) struct HoldOptions {
+    /// The tenant
+    #[arg(value_name = "TENANT")]
+    name: TenantId,
+    /// The hold's name within the tenant
+    #[arg(value_name = "HOLD")]
+    hold: String,
+    /// Why; kept in the control log
+    #[arg(long, env = "AEGIS_REASON", value_name = "TEXT")]
+    reason: String,
+    #[command(flatten)]
+    server: Server,
+}
+
 pub(crate) fn run(command: Command, output: Output) -> anyhow::Result<Ended> {
     match command {
         Command::Create(options) => create(&options, output),
@@ -124,6 +156,8 @@ pub(crate) fn run(command: Command, output: Output) -> anyhow::Result<Ended> {
         Command::Show(options) => show(&options, output),
         Command::Set(options) => set(&options, output),
         Command::RotateKey(options) => rotate_key(&options, output),
+        Command::Hold(options) => hold(&options, output),
+        Command::Lift(options) => lift(&options, output),
         Command::Retire(options) => retire(&options, output),
     }
 }
@@ -137,6 +171,7 @@ fn create(options: &CreateOptions, output: Output) -> anyhow::Result<Ended> {
     put(&mut body, "staleness_seconds_max", options.staleness.staleness_seconds);
     put(&mut body, "serve_stale", options.staleness.serve_stale.clone());
     put(&mut body, "sync_write", options.records.sync_write.clone());
+    put(&mut body, "retention_days", options.retention_days);
     let made = block_on(async { Ok(admin.post("/tenants", body).await) })?;
     told(made, output, |tenant| format!("tenant {} was made", text(tenant, "name")))
 }
@@ -199,6 +234,11 @@ fn show(options: &NameOptions, output: Output) -> anyhow::Result<Ended> {
         line("four eyes", text(&tenant, "four_eyes"));
         line("signed receipts", text(&tenant, "signed_receipts"));
         line("records", tenant["sync_write"]["statement"].as_str().map(relaxed).unwrap_or_default());
+        line("records kept", kept(&tenant));
+        for hold in tenant["holds"].as_array().into_iter().flatten() {
+            let (name, reason) = (text(hold, "name"), text(hold, "reason"));
+            line("legal hold", format!("{name}: {reason} ({}, {})", text(hold, "by"), text(hold, "at")));
+        }
         line("retired", text(&tenant, "retired_at"));
         line("newest", text(&tenant, "newest_version"));
         line("in force", describe_in_force(&in_force));
@@ -209,6 +249,14 @@ fn show(options: &NameOptions, output: Output) -> anyhow::Result<Ended> {
 
 fn relaxed(statement: &str) -> String {
     format!("written, not synced, before the answer: {statement}")
+}
+
+/// For how long the tenant's audit records are kept.
+fn kept(tenant: &Value) -> String {
+    match tenant["retention_days"].as_u64() {
+        None | Some(0) => "for ever".to_owned(),
+        Some(days) => format!("{days} days"),
+    }
 }
 
 /// `version 12, canary 13 for 5 %, shadow 14 (activation 417)`.
@@ -241,6 +289,7 @@ fn set(options: &SetOptions, output: Output) -> anyhow::Result<Ended> {
     put(&mut body, "staleness_seconds_max", options.staleness.staleness_seconds);
     put(&mut body, "serve_stale", options.staleness.serve_stale.clone());
     put(&mut body, "sync_write", options.records.sync_write.clone());
+    put(&mut body, "retention_days", options.retention_days);
     if body.as_object().is_some_and(serde_json::Map::is_empty) {
         return Err(WrongUse("nothing is to be changed".to_owned()).into());
     }
@@ -251,6 +300,29 @@ fn set(options: &SetOptions, output: Output) -> anyhow::Result<Ended> {
     told(changed, output, |tenant| {
         format!("tenant {} was changed (revision {})", text(tenant, "name"), text(tenant, "revision"))
     })
+}
+
+fn hold(options: &HoldOptions, output: Output) -> anyhow::Result<Ended> {
+    let admin = options.server.client()?;
+    let path = hold_path(options);
+    let placed = block_on(async { Ok(admin.put(&path, json!({"reason": options.reason})).await) })?;
+    told(placed, output, |tenant| {
+        format!("nothing of {} is deleted while `{}` stands", text(tenant, "name"), options.hold)
+    })
+}
+
+fn lift(options: &HoldOptions, output: Output) -> anyhow::Result<Ended> {
+    let admin = options.server.client()?;
+    let path = format!("{}/lift", hold_path(options));
+    let lifted = block_on(async { Ok(admin.post(&path, json!({"reason": options.reason})).await) })?;
+    told(lifted, output, |tenant| {
+        let left = tenant["holds"].as_array().map_or(0, Vec::len);
+        format!("the hold `{}` on {} was lifted; {left} stand", options.hold, text(tenant, "name"))
+    })
+}
+
+fn hold_path(options: &HoldOptions) -> String {
+    format!("/tenants/{}/holds/{}", segment(options.name.as_str()), segment(&options.hold))
 }
 
 fn retire(options: &NameOptions, output: Output) -> anyhow::Result<Ended> {

@@ -28,6 +28,8 @@ pub mod segment;
 
 pub mod export;
 pub mod forward;
+pub mod prune;
+pub mod pruned;
 pub mod read;
 pub mod search;
 pub mod siem;

@@ -39,7 +39,9 @@ pub fn newest(disk: &dyn Disk, folder: &Path, least: usize) -> io::Result<Vec<(u
     let folders = disk.list(&folder.join("segments")).unwrap_or_default();
     let mut sealed: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for chain in &folders {
-        for file in disk.list(&folder.join("segments").join(chain))? {
+        let files = disk.list(&folder.join("segments").join(chain))?;
+        // Beside segments, there may be what is left of those that retention deleted.
+        for file in files.into_iter().filter(|file| file != crate::pruned::NAME) {
             sealed.entry(file).or_default().push(chain);
         }
     }

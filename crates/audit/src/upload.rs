@@ -12,6 +12,7 @@ use crate::checkpoint::Checkpoint;
 use crate::hash::Hash;
 use crate::journal::{Disk, write_whole};
 use crate::note::Note;
+use crate::pruned;
 use crate::record::{Chain, Record, What};
 use crate::segment;
 use crate::tiles::Tile;
@@ -165,7 +166,8 @@ pub fn belongs(path: &str, under: Progress) -> bool {
         return true;
     }
     if let Some((_, name)) = path.strip_prefix("segments/").and_then(|rest| rest.split_once('/')) {
-        return segment::number(name).is_some_and(|number| number < under.segments);
+        let number = segment::number(name);
+        return name == pruned::NAME || number.is_some_and(|number| number < under.segments);
     }
     path.parse::<Tile>().is_ok_and(|tile| tile.is_of(under.size))
 }

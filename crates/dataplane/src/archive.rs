@@ -97,6 +97,11 @@ impl Archive {
         &self.place
     }
 
+    /// What tells it from every other place.
+    pub(crate) fn id(&self) -> Hash {
+        self.id
+    }
+
     /// The place of `file` of the log `origin`, both with their parts joined by `/`.
     fn at(&self, origin: &str, file: &str) -> Path {
         let own = origin.split('/').chain(file.split('/'));
@@ -146,6 +151,17 @@ impl Archive {
             object.bytes().await.map(Some)
         };
         self.within(path, read).await
+    }
+
+    /// Deletes a file, if it is there.
+    async fn delete(&self, path: &Path) -> Result<(), ArchiveError> {
+        let delete = async {
+            match self.store.delete(path).await {
+                Err(object_store::Error::NotFound { .. }) => Ok(()),
+                done => done,
+            }
+        };
+        self.within(path, delete).await
     }
 
     /// The paths and sizes of all files below `folder`, most bytes of which stay at the store.

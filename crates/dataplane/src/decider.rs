@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use aegis_audit::journal::{JournalError, NotKept, Ticket};
 use aegis_audit::record::{Chain, Refusals, What};
 use aegis_model::call::ToolCall;
 use aegis_model::caps;
 use aegis_model::clock::{Clock, UnixNanos};
-use aegis_model::ids::AgentId;
+use aegis_model::ids::{AgentId, TenantId};
 use aegis_model::metric::{self, Family};
 use aegis_model::reason::ReasonCode;
 use aegis_model::secret::Secret;
@@ -341,6 +342,22 @@ impl Decider {
             Phase::Whole => PolicyStanding::InForce,
         };
         self.policies.send_if_modified(|known| std::mem::replace(known, standing) != standing);
+    }
+
+    /// The time of the control plane, as long as this node knows what that says now: everything it was told counts, legal holds
+    /// among it. Never this node's own clock.
+    pub(crate) fn trusted_time(&self) -> Option<UnixNanos> {
+        let recent = self.freshness.age(&self.clock) <= Duration::from_secs(caps::PRUNE_NEWS_SECONDS);
+        let log_time_ms = self.freshness.log_time_ms(&self.clock);
+        let whole = self.snapshot.load().phase() == Phase::Whole;
+        (recent && whole && log_time_ms > 0).then(|| UnixNanos(log_time_ms.saturating_mul(1_000_000)))
+    }
+
+    /// The tenants whose records may be deleted now, and after how many days.
+    pub fn retentions(&self) -> Vec<(TenantId, u64)> {
+        let snapshot = self.snapshot.load();
+        let wanted = |tenant: &Tenant| Some((tenant.id().clone(), tenant.retention().days()?));
+        snapshot.tenants().filter_map(wanted).collect()
     }
 
     /// Whether there are policies to be enforced, now and later.

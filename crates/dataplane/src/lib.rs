@@ -35,6 +35,7 @@ mod peers;
 mod price;
 mod records;
 mod replay;
+pub mod retention;
 mod room;
 mod sealing;
 mod search;

@@ -26,6 +26,7 @@ use crate::http::HttpSurface;
 use crate::metrics_page;
 use crate::readiness::Readiness;
 use crate::records::JournalConfig;
+use crate::retention::Pruner;
 use crate::search;
 use crate::serve::{Life, Listener, Patience, Protocol, Traffic};
 use crate::snapshot::{ShardMap, Snapshot, SwapRefusal};
@@ -219,6 +220,7 @@ impl Node {
         node.keep_house();
         node.keep_copies();
         node.keep_exporting();
+        node.keep_retention();
         Ok(node)
     }
 
@@ -451,6 +453,15 @@ impl Node {
     fn workers(&self) -> impl Iterator<Item = Worker> {
         let made = |export: &Export| Worker::new(Arc::clone(&self.decider), export.clone(), &self.journal);
         self.exports.iter().map(made)
+    }
+
+    /// Deletes what retention says for as long as the node runs.
+    fn keep_retention(&mut self) {
+        let pruner = Pruner::new(Arc::clone(&self.decider), self.archive.as_ref());
+        self.tasks.spawn(async move {
+            pruner.run().await;
+            "retention"
+        });
     }
 
     /// What was sealed at the end goes to the store now, if that takes not long: this node may never start again.

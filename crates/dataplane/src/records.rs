@@ -32,6 +32,7 @@ use tokio::sync::watch;
 use crate::NodeName;
 use crate::archive::Counts;
 use crate::evidence::Ended;
+use crate::retention::Deleted;
 use crate::search::LogsFolder;
 
 /// Where a node keeps its journal.
@@ -74,6 +75,8 @@ pub(crate) struct Records {
     next_id: AtomicU64,
     /// What is known of the copies of its logs elsewhere; nothing is done unless a store is configured.
     pub(crate) copies: Counts,
+    /// What retention deleted.
+    pub(crate) deleted: Deleted,
     trouble: watch::Sender<Option<Trouble>>,
     /// Whether there is trouble: looked at by every call.
     troubled: AtomicBool,
@@ -153,6 +156,7 @@ impl Records {
             ids: part(b"aegis/journal/ids/v1"),
             next_id: AtomicU64::new(0),
             copies: Counts::default(),
+            deleted: Deleted::default(),
             trouble: watch::Sender::new(None),
             troubled: AtomicBool::new(false),
             #[cfg(test)]
@@ -231,6 +235,12 @@ impl Records {
         let home = self.home();
         let lives = home.lives().unwrap_or_default().into_iter();
         lives.map(|(life, closed)| (life, closed, home.folder(life))).collect()
+    }
+
+    /// The folder of the log of this life, once there is one.
+    pub(crate) fn folder_of_running(&self) -> Option<PathBuf> {
+        let origin: Origin = self.running.get()?.key().name().as_str().parse().ok()?;
+        Some(self.home().folder(origin.incarnation()))
     }
 
     /// The file system that the logs are on.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use aegis_audit::journal::{Disk, SystemDisk};
+use aegis_audit::journal::{Disk, Settings, SystemDisk};
 use aegis_identity::cache::TokenCache;
 use aegis_identity::claims::AgentClaims;
 use aegis_identity::keys::SigningKey;
@@ -67,18 +67,24 @@ impl Bench {
         calls_in_progress_max: usize,
         disk: Arc<dyn Disk>,
     ) -> Self {
-        Self::made(judge, calls_in_progress_max, disk, None)
+        Self::made(judge, calls_in_progress_max, (disk, Settings::default()), None)
+    }
+
+    /// The same as [`Self::new`], with segments that end after so many bytes.
+    pub(crate) fn with_segments(judge: fn(&Question<'_>) -> Verdict, segment_bytes: u64) -> Self {
+        let settings = Settings { segment_bytes, ..Settings::default() };
+        Self::made(judge, 100, (Arc::new(SystemDisk), settings), None)
     }
 
     /// The same as [`Self::new`], with a span per decision.
     pub(crate) fn with_spans(judge: fn(&Question<'_>) -> Verdict, spans: SpanSink) -> Self {
-        Self::made(judge, 100, Arc::new(SystemDisk), Some(spans))
+        Self::made(judge, 100, (Arc::new(SystemDisk), Settings::default()), Some(spans))
     }
 
     fn made(
         judge: fn(&Question<'_>) -> Verdict,
         calls_in_progress_max: usize,
-        disk: Arc<dyn Disk>,
+        (disk, settings): (Arc<dyn Disk>, Settings),
         spans: Option<SpanSink>,
     ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
@@ -92,7 +98,7 @@ impl Bench {
             incarnation: 1,
             secret: Secret::new([7; 32]),
             clock: clock.clone(),
-            journal: JournalConfig { disk, ..folder.path().join("audit").into() },
+            journal: JournalConfig { disk, settings, ..folder.path().join("audit").into() },
             calls_in_progress_max,
             spans,
             more_metrics: None,

@@ -1277,6 +1277,22 @@ pub const AUDIT_SEGMENT_MINUTES: std::ops::RangeInclusive<u64> = 1..=10_080;
 /// fill with what is not sealed.
 pub const AUDIT_SEALING_MAX: usize = 4;
 
+/// Days for which audit records can be asked to be kept: not less than the six months of the EU AI Act (articles 19 and 26), so
+/// that a slip of the hand deletes no evidence that the law asks for. 0, the default, is for ever; HIPAA asks for six years.
+pub const RETENTION_DAYS: std::ops::RangeInclusive<u32> = 183..=36_500;
+
+/// Most legal holds of a tenant at once. More: refused.
+pub const LEGAL_HOLDS_MAX: usize = 100;
+
+/// Seconds between two looks for audit records whose retention is over: it is counted in days.
+pub const PRUNE_LOOK_SECONDS: u64 = 600;
+
+/// Age of the news, in seconds, beyond which a node deletes nothing: a legal hold may have been placed that it does not know.
+pub const PRUNE_NEWS_SECONDS: u64 = 10;
+
+/// Most deletions that one look records; the others are left to the next.
+pub const PRUNE_BATCH_MAX: usize = 1_000;
+
 /// Seconds between two looks for what of a node's audit logs the store lacks: a segment ends seldom.
 pub const ARCHIVE_LOOK_SECONDS: u64 = 5;
 

@@ -253,10 +253,13 @@ fn journal(path: &Path, control: &VerifiedControl, chain: Option<&Chain>) -> any
         )));
     }
     let scope = chain.cloned().map_or(Scope::Whole, Scope::Chain);
-    match journals::verify(&SystemDisk, path, &standing.key, standing.newest.as_ref(), &scope) {
+    // What retention deleted, a later log of the node says.
+    let later: Vec<_> = control.journals.values().map(|standing| standing.key.clone()).collect();
+    let newest = standing.newest.as_ref();
+    match journals::verify_pruned(&SystemDisk, path, &standing.key, &later, newest, &scope) {
         Ok(found) => Ok(json!({
             "folder": shown, "log": said.origin.as_str(), "verified": true, "size": found.size,
-            "records": found.records, "gaps": found.gaps.len(), "ended": found.ended,
+            "records": found.records, "gaps": found.gaps.len(), "pruned": super::verify::pruned_to_json(&found), "ended": found.ended,
             "complete_to": found.complete_to, "control_size": standing.newest.as_ref().map(|it| it.size),
             "control_closed": standing.closed,
         })),

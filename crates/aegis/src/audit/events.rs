@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use aegis_audit::pruned;
 use aegis_audit::record::Chain;
 use aegis_audit::segment;
 use aegis_audit::siem::{Format, Placed, event};
@@ -68,7 +69,7 @@ fn segments(options: &Options) -> anyhow::Result<BTreeMap<String, Vec<PathBuf>>>
     };
     let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for folder in folders {
-        for name in names(&folder)? {
+        for name in names(&folder)?.into_iter().filter(|name| name != pruned::NAME) {
             files.entry(name.clone()).or_default().push(folder.join(name));
         }
     }

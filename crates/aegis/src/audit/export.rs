@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use aegis_audit::export::export;
 use aegis_audit::journal::SystemDisk;
+use aegis_audit::keys::VerifyingKey;
 use aegis_audit::record::Chain;
 use aegis_audit::segment;
-use aegis_audit::verify::{Scope, verify};
+use aegis_audit::verify::{Scope, verify_pruned};
 use aegis_model::ids::TenantId;
 use anyhow::{Context, bail};
 use clap::Args;
@@ -40,13 +41,15 @@ pub(super) fn run(options: &Options, output: Output) -> anyhow::Result<Ended> {
         bail!("`{}` is there already: an export is made into a new folder", options.to.display());
     }
     let (mut exported, mut open) = (Vec::new(), Vec::new());
-    for log in options.place.logs()? {
+    let logs = options.place.logs()?;
+    let keys: Vec<VerifyingKey> = logs.iter().map(|log| log.own_key.clone()).collect();
+    for log in logs {
         if log.is_open() {
             open.push(log.name().to_owned());
         }
         // A tenant that has nothing in a log is not in it, and an export would show nothing.
         if log.folder.join("checkpoint").exists() && log.folder.join(segment::folder(&chain)).exists() {
-            exported.push(one(&log, &chain, &options.to, output)?);
+            exported.push(one(&log, &keys, &chain, &options.to, output)?);
         }
     }
     let told = json!({"tenant": options.tenant, "to": options.to, "logs": exported, "not_ended": open});
@@ -63,7 +66,7 @@ pub(super) fn run(options: &Options, output: Output) -> anyhow::Result<Ended> {
     Ok(if exported.is_empty() { Ended::Refused } else { Ended::Done })
 }
 
-fn one(log: &Log, chain: &Chain, to: &Path, output: Output) -> anyhow::Result<String> {
+fn one(log: &Log, keys: &[VerifyingKey], chain: &Chain, to: &Path, output: Output) -> anyhow::Result<String> {
     output.progress(format_args!("exporting {} …", log.name()));
     let name = log.name().rsplit('/').next().unwrap_or_default();
     std::fs::create_dir_all(to).with_context(|| format!("making `{}`", to.display()))?;
@@ -72,7 +75,7 @@ fn one(log: &Log, chain: &Chain, to: &Path, output: Output) -> anyhow::Result<St
         .with_context(|| format!("exporting {} to `{}`", log.name(), target.display()))?;
     // What is handed out is looked at first: a segment may have been sealed during the copy.
     let scope = Scope::Chain(chain.clone());
-    if let Err(problem) = verify(&SystemDisk, &target, &log.own_key, None, &scope) {
+    if let Err(problem) = verify_pruned(&SystemDisk, &target, &log.own_key, keys, None, &scope) {
         bail!("the export of {} does not hold: {problem}; if its node runs, try again", log.name());
     }
     Ok(log.name().to_owned())

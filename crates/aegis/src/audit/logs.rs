@@ -117,6 +117,11 @@ impl Trusted {
         !self.keys.is_empty()
     }
 
+    /// Every key.
+    pub(super) fn keys(&self) -> &[VerifyingKey] {
+        &self.keys
+    }
+
     /// The key of the log of this name.
     pub(super) fn key(&self, log: &str) -> Option<&VerifyingKey> {
         self.keys.iter().find(|key| key.name().as_str() == log)

@@ -38,7 +38,8 @@ pub(super) fn run(options: &Options, output: Output) -> anyhow::Result<Ended> {
         return Ok(Ended::Refused);
     };
     output.progress(format_args!("verifying {} …", log.name()));
-    let proved = match prove(&SystemDisk, &log.folder, &log.own_key, index) {
+    let later: Vec<_> = options.place.logs()?.into_iter().map(|log| log.own_key).collect();
+    let proved = match prove(&SystemDisk, &log.folder, &log.own_key, &later, index) {
         Ok(proved) => proved,
         Err(problem) => bail!("the log {} does not hold: {problem}", log.name()),
     };

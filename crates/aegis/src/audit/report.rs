@@ -136,6 +136,9 @@ fn sealed(folder: &Path) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
     for chain in std::fs::read_dir(folder.join("segments"))? {
         for file in std::fs::read_dir(chain?.path())? {
             let path = file?.path();
+            if path.ends_with(aegis_audit::pruned::NAME) {
+                continue;
+            }
             let bytes = read_bounded(&path, SEGMENT_BYTES_MAX)?;
             files.push((path, bytes));
         }
@@ -190,6 +193,17 @@ fn table(facts: &Facts, control: &VerifiedControl) -> Vec<Row> {
         facts.acts(&["VoteApproval", "Revoke", "Rollback"]) + facts.records(&["decision:approval_required"]),
         "votes, revocations, rollbacks and calls that waited for a person",
     );
+    let holds = some(
+        facts.acts(&["PlaceHold", "LiftHold"]) + facts.records(&["pruning"]),
+        "legal holds placed or lifted, and deletions by retention",
+    );
+    // How far back the records go that are complete.
+    let kept = match &facts.first {
+        Some(first) if !integrity.is_empty() => {
+            format!("records since {first}; {} deletions by retention", facts.records(&["pruning"]))
+        }
+        Some(_) | None => String::new(),
+    };
     let soc = "SOC 2";
     let iso = "ISO 27001:2022";
     let hipaa = "HIPAA";
@@ -201,16 +215,19 @@ fn table(facts: &Facts, control: &VerifiedControl) -> Vec<Row> {
         Row(soc, "CC8.1", "changes are authorized and tracked", changes.clone()),
         Row(iso, "A.5.15", "rules of access are enforced", decisions.clone()),
         Row(iso, "A.5.28", "evidence is collected and preserved", integrity.clone()),
+        Row(iso, "A.5.33", "records are kept as long as they have to be, and deleted then", holds),
         Row(iso, "A.8.12", "leakage of data is prevented", cleaned),
         Row(iso, "A.8.15", "activities are logged, logs are protected", logged.clone()),
         Row(iso, "A.8.32", "changes are managed", changes),
         Row(hipaa, "164.312(a)(1)", "access to systems with patient data is controlled", decisions),
         Row(hipaa, "164.312(b)", "activity is recorded and examined", logged.clone()),
         Row(hipaa, "164.312(c)(1)", "records are protected from improper alteration", integrity),
+        Row(hipaa, "164.316(b)(2)(i)", "documentation is kept for six years", kept.clone()),
         Row(hipaa, "164.312(d)", "who seeks access is who they claim", identified),
         Row(act, "Art. 12(1)", "events are recorded automatically over the lifetime", lives),
         Row(act, "Art. 12(2)(a)", "situations of risk can be identified", denied),
         Row(act, "Art. 12(2)(c)", "operation is monitored", alerts),
+        Row(act, "Art. 19(1)", "logs are kept for six months at least", kept),
         Row(act, "Art. 14", "people can oversee and intervene", oversight),
     ]
 }

@@ -64,6 +64,12 @@ impl Line {
                 it["after"],
                 text(it, "cause"),
             ),
+            "pruning" => format!(
+                "records of {} up to number {} deleted by retention of {} days",
+                text(it, "log"),
+                it["seq"],
+                it["retention_days"],
+            ),
             "segment_end" => format!(
                 "segment {} ends{}",
                 it["segment"],

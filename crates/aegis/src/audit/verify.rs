@@ -6,8 +6,9 @@ use aegis_audit::checkpoint::Checkpoint;
 use aegis_audit::journal::SystemDisk;
 use aegis_audit::keys::VerifyingKey;
 use aegis_audit::record::Chain;
-use aegis_audit::verify::{Problem, Scope, Verified, verify};
+use aegis_audit::verify::{Problem, PrunedTo, Scope, Verified, verify_pruned};
 use aegis_model::ids::TenantId;
+use aegis_model::utc::Utc;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -24,6 +25,9 @@ use crate::output::{Output, Tone};
 A log's key proves integrity: these are the records that its holder logged, in this order, none changed, none missing in between. Without
 `--key` the folder's own key is used, which whoever changed the records could have changed along with them. Only a checkpoint that
 came from somewhere else proves completeness: that nothing is missing at the end, and that others were shown the same log.
+
+Records that retention deleted are missing by a record of a later log of the node, which has to be under one of the keys given: it is shown
+as `pruned`, and proofs of what was deleted stay valid. Anything else that is missing is damage.
 
 Ends with 0 if everything holds, with 1 if anything does not; the first bad index is named where one can be told.")]
 pub(crate) struct Options {
@@ -56,8 +60,13 @@ pub(super) fn run(options: &Options, output: Output) -> anyhow::Result<Ended> {
     let trusted = Trusted::read(&options.key, &options.checkpoint)?;
     let scope =
         options.tenant.as_ref().map_or(Scope::Whole, |name| Scope::Chain(Chain::Tenant(name.clone())));
-    let judged: Vec<Judged> =
-        options.place.logs()?.iter().map(|log| judge(log, &trusted, &scope, output)).collect();
+    let logs = options.place.logs()?;
+    // What retention deleted, a later log of the same node says.
+    let later: Vec<VerifyingKey> = match trusted.has_keys() {
+        true => trusted.keys().to_vec(),
+        false => logs.iter().map(|log| log.own_key.clone()).collect(),
+    };
+    let judged: Vec<Judged> = logs.iter().map(|log| judge(log, (&trusted, &later), &scope, output)).collect();
     let sound = judged.iter().all(|judged| judged.result.is_ok());
     let logs: Vec<Value> = judged.iter().map(to_json).collect();
     let text = || judged.iter().map(|judged| to_text(judged, output)).collect::<Vec<_>>().join("\n");
@@ -65,7 +74,7 @@ pub(super) fn run(options: &Options, output: Output) -> anyhow::Result<Ended> {
     Ok(if sound { Ended::Done } else { Ended::Refused })
 }
 
-fn judge(log: &Log, trusted: &Trusted, scope: &Scope, output: Output) -> Judged {
+fn judge(log: &Log, (trusted, later): (&Trusted, &[VerifyingKey]), scope: &Scope, output: Output) -> Judged {
     output.progress(format_args!("verifying {} …", log.name()));
     let (name, trusted_key) = (log.name().to_owned(), trusted.has_keys());
     let key = if trusted_key { trusted.key(&name) } else { Some(&log.own_key) };
@@ -74,7 +83,7 @@ fn judge(log: &Log, trusted: &Trusted, scope: &Scope, output: Output) -> Judged 
         return Judged { log: name, trusted_key, result: Err(why), problem: None };
     };
     let checkpoint = trusted.checkpoint(key);
-    match tried(log, key, checkpoint.as_ref(), scope) {
+    match tried(log, (key, later), checkpoint.as_ref(), scope) {
         Ok(verified) => Judged { log: name, trusted_key, result: Ok(verified), problem: None },
         Err(problem) => {
             Judged { log: name, trusted_key, result: Err(problem.to_string()), problem: Some(problem) }
@@ -84,16 +93,16 @@ fn judge(log: &Log, trusted: &Trusted, scope: &Scope, output: Output) -> Judged 
 
 fn tried(
     log: &Log,
-    key: &VerifyingKey,
+    (key, later): (&VerifyingKey, &[VerifyingKey]),
     checkpoint: Option<&Checkpoint>,
     scope: &Scope,
 ) -> Result<Verified, Problem> {
-    let mut judged = verify(&SystemDisk, &log.folder, key, checkpoint, scope);
+    let mut judged = verify_pruned(&SystemDisk, &log.folder, key, later, checkpoint, scope);
     for _ in 1..TRIES {
         if judged.is_ok() || !log.is_open() {
             break;
         }
-        judged = verify(&SystemDisk, &log.folder, key, checkpoint, scope);
+        judged = verify_pruned(&SystemDisk, &log.folder, key, later, checkpoint, scope);
     }
     judged
 }
@@ -115,10 +124,22 @@ fn to_json(judged: &Judged) -> Value {
             json!({
                 "log": judged.log, "ok": true, "key": key, "integrity": true,
                 "complete_to": it.complete_to, "size": it.size, "root": it.root, "unsigned": it.unsigned,
-                "records": it.records, "chains": it.chains, "gaps": gaps.collect::<Vec<_>>(), "ended": it.ended,
+                "records": it.records, "chains": it.chains, "gaps": gaps.collect::<Vec<_>>(),
+                "pruned": pruned_to_json(it), "ended": it.ended,
             })
         }
     }
+}
+
+/// What retention deleted of each chain.
+pub(super) fn pruned_to_json(verified: &Verified) -> Vec<Value> {
+    let told = |(chain, it): (&Chain, &PrunedTo)| {
+        json!({
+            "chain": chain, "records": it.seq, "segment": it.segment, "retention_days": it.retention_days,
+            "at": Utc(it.at).to_string(), "by": it.by.0, "index": it.by.1,
+        })
+    };
+    verified.pruned.iter().map(told).collect()
 }
 
 fn to_text(judged: &Judged, output: Output) -> String {
@@ -148,8 +169,15 @@ fn to_text(judged: &Judged, output: Output) -> String {
     let chains: Vec<String> = it.chains.iter().map(|(chain, records)| format!("{chain} {records}")).collect();
     let gaps: Vec<String> = it.gaps.iter().map(|(chain, at)| format!("{chain} at {at}")).collect();
     let gaps = if gaps.is_empty() { "none".to_owned() } else { gaps.join(", ") };
+    let pruned = it.pruned.iter().map(|(chain, it)| {
+        format!(
+            "\n  pruned        {chain} up to record {} by retention of {} days, as {} says at {}",
+            it.seq, it.retention_days, it.by.0, it.by.1
+        )
+    });
+    let pruned: String = pruned.collect();
     format!(
-        "{log}: {}: {} entries signed, {} records read\n  integrity     {integrity}\n  completeness  {completeness}\n  end           {end}\n  chains        {}\n  gaps          {gaps}",
+        "{log}: {}: {} entries signed, {} records read\n  integrity     {integrity}\n  completeness  {completeness}\n  end           {end}\n  chains        {}\n  gaps          {gaps}{pruned}",
         output.paint("sound", Tone::Good),
         it.size,
         it.records,

@@ -68,6 +68,37 @@ fn versions_travel_from_their_author_to_every_data_node_and_back() {
     assert_eq!(versions["items"].as_array().map(Vec::len), Some(2), "{versions}");
 }
 
+/// How long records are kept, and what holds them, is said by people and stands in the control log.
+#[test]
+fn retention_and_legal_holds_are_acts() {
+    let cluster = Cluster::running(1, 0);
+    let shown = || cluster.done(&["tenant", "show", "acme"])["tenant"].take();
+    assert_eq!(
+        shown()["retention_days"].as_u64().unwrap_or(0),
+        0,
+        "for ever, unless somebody says otherwise"
+    );
+    let short = cluster.run(&["tenant", "set", "acme", "--retention-days", "30"]);
+    assert!(short.code == Some(1) && format!("{short:?}").contains("183"), "{short:?}");
+    cluster.done(&["tenant", "set", "acme", "--retention-days", "2190"]);
+    cluster.done(&["tenant", "hold", "acme", "case-7", "--reason", "a dispute"]);
+    cluster.done(&["tenant", "hold", "acme", "audit", "--reason", "the year's audit"]);
+    let held = shown();
+    let names: Vec<&str> =
+        held["holds"].as_array().into_iter().flatten().filter_map(|it| it["name"].as_str()).collect();
+    assert_eq!(
+        (held["retention_days"].as_u64(), &names[..]),
+        (Some(2190), &["audit", "case-7"][..]),
+        "{held}"
+    );
+    let twice = cluster.run(&["tenant", "hold", "acme", "audit", "--reason", "again"]);
+    assert!(twice.code == Some(1) && format!("{twice:?}").contains("already_exists"), "{twice:?}");
+    cluster.done(&["tenant", "lift", "acme", "case-7", "--reason", "settled"]);
+    let unknown = cluster.run(&["tenant", "lift", "acme", "case-7", "--reason", "settled"]);
+    assert!(unknown.code == Some(1) && format!("{unknown:?}").contains("unknown_hold"), "{unknown:?}");
+    assert_eq!(shown()["holds"].as_array().map(Vec::len), Some(1));
+}
+
 #[test]
 fn every_control_node_tells_its_state_and_they_are_equal() {
     let cluster = Cluster::running(3, 0);

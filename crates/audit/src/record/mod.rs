@@ -23,7 +23,7 @@ pub use scan::{Envelope, envelope};
 pub use sealed::Sealed;
 pub use what::{
     Approval, CallResult, Charged, Completion, Decision, Finding, Gap, GapCause, LimitUse, Link, Policy,
-    Reason, Refusals, SegmentEnd, Settled, Shadow, What,
+    Pruning, Reason, Refusals, SegmentEnd, Settled, Shadow, What,
 };
 
 use crate::hash::{BadHash, Hash, from_hex, to_hex};
@@ -264,6 +264,7 @@ fn check(what: &What) -> Result<(), RecordError> {
         What::Refusals(it) => numbers([it.count]),
         What::Gap(it) => numbers([it.after]),
         What::SegmentEnd(it) => numbers([it.at, it.heads, it.segment]),
+        What::Pruning(it) => numbers([it.retention_days, it.segment, it.seq]),
     }
 }
 

@@ -1,13 +1,20 @@
-//! Reads a moment in the one form that [`aegis_model::utc::Utc`] writes.
+//! A moment in the one form that [`aegis_model::utc::Utc`] writes.
 
 use aegis_model::clock::UnixNanos;
-use serde::{Deserialize, Deserializer};
+use aegis_model::utc::Utc;
+use serde::{Deserialize, Deserializer, Serializer};
 
 /// Reads `2026-11-23T05:16:00.000000001Z`. Days that the calendar lacks come out as others, and so are found when the
 /// record is written again and compared.
 pub(crate) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<UnixNanos, D::Error> {
     let text = String::deserialize(from)?;
     parse(&text).ok_or_else(|| serde::de::Error::custom("not a moment"))
+}
+
+/// Writes the same form.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+pub(crate) fn write<S: Serializer>(moment: &UnixNanos, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&Utc(*moment))
 }
 
 pub(crate) fn parse(text: &str) -> Option<UnixNanos> {
@@ -38,8 +45,6 @@ fn days(year: u64, month: u64, day: u64) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use aegis_model::utc::Utc;
-
     use super::*;
 
     #[test]

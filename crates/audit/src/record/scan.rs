@@ -23,7 +23,7 @@ pub struct Envelope<'b> {
 }
 
 /// The kinds of [`super::What`].
-const KINDS: [&str; 6] = ["decision", "completion", "shadow", "refusals", "gap", "segment_end"];
+const KINDS: [&str; 7] = ["decision", "completion", "shadow", "refusals", "gap", "segment_end", "pruning"];
 
 /// Deepest nesting within `what`.
 const DEPTH_MAX: usize = 8;

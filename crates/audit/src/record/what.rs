@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use aegis_model::clock::UnixNanos;
 use aegis_model::completion::Status;
 use aegis_model::decision::{Outcome, PolicyRef};
 use aegis_model::ids::{ActionName, AgentId, OrgId, PersonId, RequestId, ToolName};
@@ -10,7 +11,7 @@ use aegis_model::money::Micros;
 use aegis_model::reason::ReasonCode;
 use serde::{Deserialize, Serialize};
 
-use super::{RecordId, Sealed};
+use super::{RecordId, Sealed, moment};
 use crate::hash::{Hash, KeyedDigest};
 
 /// The kinds of records.
@@ -29,6 +30,8 @@ pub enum What {
     Gap(Gap),
     /// The last record of a segment.
     SegmentEnd(SegmentEnd),
+    /// Records of this chain were deleted by retention.
+    Pruning(Pruning),
 }
 
 /// A call of a proven principal, and what became of it. No token and no parameter in the clear stands in it, but for
@@ -370,6 +373,26 @@ pub struct SegmentEnd {
     pub last: bool,
     /// The number of the segment, from 0.
     pub segment: u64,
+}
+
+/// The first segments of this record's chain were deleted from a log of this node, since retention did not ask for them any
+/// longer. Written, and under a checkpoint, before they went (`pruned`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pruning {
+    /// The entry of the newest record that was deleted.
+    pub entry: Hash,
+    /// The log that held them.
+    pub log: String,
+    /// When, by the time of the control plane.
+    #[serde(serialize_with = "moment::write", deserialize_with = "moment::read")]
+    pub now: UnixNanos,
+    /// The days after which the tenant's records are deleted.
+    pub retention_days: u64,
+    /// The newest segment that was deleted.
+    pub segment: u64,
+    /// The number of the newest record that was deleted.
+    pub seq: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

@@ -68,7 +68,7 @@ fn kinds(read: &Read<'_>) -> Vec<&'static str> {
 
 fn outcome(read: &Read<'_>) -> &'static str {
     match (read.kind.as_str(), read.outcome()) {
-        ("segment_end", _) | (_, "allow" | "sanitize" | "succeeded" | "done") => "success",
+        ("segment_end" | "pruning", _) | (_, "allow" | "sanitize" | "succeeded" | "done") => "success",
         ("gap", _) | (_, "deny" | "failed" | "refused") => "failure",
         _ => "unknown",
     }

@@ -174,6 +174,7 @@ impl<'a> Read<'a> {
             }
             (None, "refusals") => "calls of nobody proven were refused".to_owned(),
             (None, "gap") => "acknowledged records may be missing here".to_owned(),
+            (None, "pruning") => "records were deleted by retention".to_owned(),
             (None, _) => "a part of the audit log ended".to_owned(),
         }
     }

@@ -113,6 +113,7 @@ fn activity(read: &Read<'_>) -> &'static str {
         "shadow" => "Judge in shadow",
         "refusals" => "Refuse",
         "gap" => "Note a gap",
+        "pruning" => "Delete records by retention",
         _ => "End a segment",
     }
 }
@@ -120,7 +121,7 @@ fn activity(read: &Read<'_>) -> &'static str {
 /// Success is an answer that lets the call go on, or a tool that did its work.
 fn status<'r>(read: &'r Read<'_>) -> (u64, &'r str) {
     match (read.kind.as_str(), read.outcome()) {
-        ("segment_end", _) | (_, "allow" | "sanitize" | "succeeded" | "done") => (1, "Success"),
+        ("segment_end" | "pruning", _) | (_, "allow" | "sanitize" | "succeeded" | "done") => (1, "Success"),
         ("gap", _) | (_, "deny" | "failed" | "refused") => (2, "Failure"),
         (_, other) => (99, other),
     }

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use aegis_model::clock::UnixNanos;
+
 use super::Scope;
 use super::problem::{Problem, ProblemKind};
 use crate::hash::Hash;
 use crate::heads::Opening;
 use crate::journal::Disk;
-use crate::keys::KeyName;
+use crate::keys::{KeyName, VerifyingKey};
+use crate::pruned::{self, PrunedTo, Stub, Unsound};
 use crate::record::{self, Chain, Record, SegmentEnd, What};
 use crate::segment::{self, Segment};
 
@@ -24,7 +27,9 @@ pub(super) struct Found {
     pub(super) last_end: Option<(u64, bool)>,
     /// Up to which end of a segment each chain is known to be whole.
     pub(super) openings: BTreeMap<Chain, u64>,
-    ends: BTreeMap<u64, SegmentEnd>,
+    /// What retention deleted of each chain.
+    pub(super) pruned: BTreeMap<Chain, PrunedTo>,
+    ends: BTreeMap<u64, (SegmentEnd, UnixNanos)>,
     log_is_broken: bool,
     seen: Vec<bool>,
 }
@@ -36,8 +41,8 @@ pub(super) fn verify(
     folder: &Path,
     origin: &KeyName,
     entries: &[Hash],
-    scope: &Scope,
-    growing: Option<u64>,
+    (scope, growing): (&Scope, Option<u64>),
+    keys: &[&VerifyingKey],
 ) -> Result<Found, Problem> {
     let mut found = Found { seen: vec![false; entries.len()], ..Found::default() };
     let folders = folders(disk, folder, scope)?;
@@ -46,15 +51,15 @@ pub(super) fn verify(
     let log = segment::folder(&Chain::Log).to_string_lossy().into_owned();
     for name in std::iter::once(&log).chain(folders.iter().filter(|name| **name != log)) {
         if folders.contains(name) {
-            let walk = Walk::new(disk, folder, origin, entries, &mut found);
+            let walk = Walk::new(disk, folder, (origin, keys), entries, &mut found);
             problems.extend(walk.chain(name, growing).err());
             found.log_is_broken |= *name == log && !problems.is_empty();
         }
     }
-    if *scope == Scope::Whole
-        && let Some(index) = found.seen.iter().position(|seen| !seen)
-    {
-        problems.push(Problem::at(ProblemKind::NotThere, index as u64));
+    // Where it is not proved what retention deleted, that is the problem, and not each record that is missing.
+    let unproved = |problem: &Problem| matches!(problem.kind, ProblemKind::Pruned | ProblemKind::PrunedBy);
+    if *scope == Scope::Whole && !problems.iter().any(unproved) {
+        problems.extend(found.missing());
     }
     if problems.is_empty() {
         problems.extend(found.unended(entries.len() as u64));
@@ -72,6 +77,19 @@ pub(super) fn verify(
 }
 
 impl Found {
+    /// Every record that is not there was deleted by retention: each of its chain's first ones, and so as many as that chain
+    /// had, before the end of the segment that went last.
+    fn missing(&self) -> Option<Problem> {
+        let mut missing = (0_u64..).zip(&self.seen).filter(|(_, seen)| !**seen).map(|(index, _)| index);
+        let deleted: u64 = self.pruned.values().map(|it| it.seq).sum();
+        let end = self.pruned.values().map(|it| it.end).max().unwrap_or(0);
+        let count = missing.clone().count() as u64;
+        if let Some(index) = missing.find(|index| deleted == 0 || *index > end) {
+            return Some(Problem::at(ProblemKind::NotThere, index));
+        }
+        (count != deleted).then_some(Problem { kind: ProblemKind::NotThere, index: None, file: None })
+    }
+
     /// What is sealed ends with the end of a segment; and where the log ends, so does every chain.
     fn unended(&self, size: u64) -> Option<Problem> {
         let Some((at, last)) = self.last_end else {
@@ -107,10 +125,14 @@ impl Found {
                     return problem(ProblemKind::Broken);
                 }
                 self.last_end = Some((index, end.last));
-                self.ends.insert(index, end);
+                self.ends.insert(index, (end, record.at));
                 Ok(())
             }
-            What::Decision(_) | What::Completion(_) | What::Shadow(_) | What::Refusals(_) => Ok(()),
+            What::Decision(_)
+            | What::Completion(_)
+            | What::Shadow(_)
+            | What::Refusals(_)
+            | What::Pruning(_) => Ok(()),
         }
     }
 }
@@ -133,6 +155,7 @@ struct Walk<'a> {
     disk: &'a dyn Disk,
     folder: &'a Path,
     origin: &'a KeyName,
+    keys: &'a [&'a VerifyingKey],
     entries: &'a [Hash],
     found: &'a mut Found,
     seq: u64,
@@ -144,18 +167,24 @@ impl<'a> Walk<'a> {
     fn new(
         disk: &'a dyn Disk,
         folder: &'a Path,
-        origin: &'a KeyName,
+        (origin, keys): (&'a KeyName, &'a [&'a VerifyingKey]),
         entries: &'a [Hash],
         found: &'a mut Found,
     ) -> Self {
-        Self { disk, folder, origin, entries, found, seq: 0, prev: None, next: 0 }
+        Self { disk, folder, origin, keys, entries, found, seq: 0, prev: None, next: 0 }
     }
 
     fn chain(mut self, name: &str, growing: Option<u64>) -> Result<(), Problem> {
         let files = self.disk.list(&self.folder.join(name));
+        let files = files.map_err(|_reported| Problem::of_file(ProblemKind::Missing, name))?;
         let unsealed = growing.map(segment::file_name);
-        for file in files.map_err(|_reported| Problem::of_file(ProblemKind::Missing, name))? {
-            if unsealed.as_ref().is_some_and(|first| file >= *first) {
+        let pruned = if files.iter().any(|file| file == pruned::NAME) { self.pruned(name)? } else { None };
+        for file in files.iter().filter(|file| *file != pruned::NAME) {
+            if unsealed.as_ref().is_some_and(|first| file >= first) {
+                continue;
+            }
+            // On its way out: its deletion was recorded, and is not over.
+            if pruned.is_some_and(|newest| segment::number(file).is_some_and(|number| number <= newest)) {
                 continue;
             }
             let path = format!("{name}/{file}");
@@ -171,6 +200,37 @@ impl<'a> Walk<'a> {
             self.segment(&segment).map_err(|problem| problem.in_file(&path))?;
         }
         Ok(())
+    }
+
+    /// Begins after what retention deleted, if the evidence holds: the newest segment that is gone.
+    fn pruned(&mut self, name: &str) -> Result<Option<u64>, Problem> {
+        let path = format!("{name}/{}", pruned::NAME);
+        let bad = |kind| Problem { kind, index: None, file: Some(path.clone()) };
+        let bytes = self.disk.read(&self.folder.join(&path));
+        let stub = bytes.ok().as_deref().and_then(Stub::read).filter(|stub| {
+            matches!(stub.chain, Chain::Tenant(_)) && segment::folder(&stub.chain) == Path::new(name)
+        });
+        let stub = stub.ok_or_else(|| bad(ProblemKind::Pruned))?;
+        let Some(end) = self.found.ends.get(&stub.opening.end) else {
+            // Where the ends of segments are broken, that is the problem, and not this chain.
+            return if self.found.log_is_broken { Ok(None) } else { Err(bad(ProblemKind::Pruned)) };
+        };
+        let to = stub.verify(self.origin.as_str(), end, self.keys).map_err(|unsound| match unsound {
+            Unsound::UnknownKey => bad(ProblemKind::PrunedBy),
+            Unsound::Wrong => bad(ProblemKind::Pruned),
+        })?;
+        // Recorded in this very log: then it stands there as well.
+        let here = to.by.0 == self.origin.as_str();
+        let place = usize::try_from(to.by.1).unwrap_or(usize::MAX);
+        if here && self.entries.get(place).is_some_and(|entry| *entry != Hash::of(&stub.record)) {
+            return Err(bad(ProblemKind::Pruned));
+        }
+        (self.seq, self.prev, self.next) = (stub.opening.seq, Some(stub.opening.entry), to.end + 1);
+        self.found.chains.insert(stub.chain.clone(), self.seq);
+        self.found.newest.insert(stub.chain.clone(), stub.opening.entry);
+        self.found.openings.insert(stub.chain.clone(), to.end);
+        self.found.pruned.insert(stub.chain, to);
+        Ok(Some(stub.segment))
     }
 
     fn segment(&mut self, segment: &Segment<'_>) -> Result<(), Problem> {
@@ -218,7 +278,7 @@ impl<'a> Walk<'a> {
     /// Whether the log says that the chain ended here, at the end of this segment.
     fn opening(&mut self, number: u64, chain: &Chain, opening: &Opening) -> Result<(), Problem> {
         let cut = Err(Problem::at(ProblemKind::Head, self.next));
-        let Some(end) = self.found.ends.get(&opening.end) else {
+        let Some((end, _)) = self.found.ends.get(&opening.end) else {
             // Where the ends of segments are broken, that is the problem, and not this chain.
             return if self.found.log_is_broken { Ok(()) } else { cut };
         };

@@ -19,6 +19,7 @@ use crate::checkpoint::Checkpoint;
 use crate::hash::Hash;
 use crate::journal::{Disk, Grown, Proof, Signed, grown};
 use crate::keys::VerifyingKey;
+pub use crate::pruned::PrunedTo;
 use crate::record::Chain;
 use crate::tree;
 
@@ -46,6 +47,8 @@ pub struct Verified {
     pub chains: BTreeMap<Chain, u64>,
     /// Where a chain says that acknowledged records may be missing: chain, index of the record that says so.
     pub gaps: Vec<(Chain, u64)>,
+    /// What retention deleted of each chain, by evidence that holds. Proofs of it stay valid; its records cannot be shown any more.
+    pub pruned: BTreeMap<Chain, PrunedTo>,
     /// Whether the log was ended by its node; a log that is not may go on after what is here.
     pub ended: bool,
     /// Records after those that are signed: of a log that runs or was cut off, the newest. Its key vouches for none of them.
@@ -68,7 +71,23 @@ pub fn verify(
     trusted: Option<&Checkpoint>,
     scope: &Scope,
 ) -> Result<Verified, Problem> {
-    judge(disk, folder, key, trusted, scope).map(|judged| judged.verified)
+    verify_pruned(disk, folder, key, &[], trusted, scope)
+}
+
+/// The same for a log of which a later life of its node deleted records by retention: `later` are the keys of its logs, as
+/// trusted as `key`.
+///
+/// # Errors
+/// As for [`verify`].
+pub fn verify_pruned(
+    disk: &dyn Disk,
+    folder: &Path,
+    key: &VerifyingKey,
+    later: &[VerifyingKey],
+    trusted: Option<&Checkpoint>,
+    scope: &Scope,
+) -> Result<Verified, Problem> {
+    judge(disk, folder, (key, later), trusted, scope).map(|judged| judged.verified)
 }
 
 /// Proves that the entry at `index` is in the log, from the files of the whole log, which are verified first. Nothing if no
@@ -80,9 +99,10 @@ pub fn prove(
     disk: &dyn Disk,
     folder: &Path,
     key: &VerifyingKey,
+    later: &[VerifyingKey],
     index: u64,
 ) -> Result<Option<(Hash, Proof)>, Problem> {
-    let Judged { signed, entries, .. } = judge(disk, folder, key, None, &Scope::Whole)?;
+    let Judged { signed, entries, .. } = judge(disk, folder, (key, later), None, &Scope::Whole)?;
     let size = signed.checkpoint.size;
     let leaves: Vec<Hash> = entries.iter().map(|entry| tree::leaf(&entry.0)).collect();
     let Some(leaf) = usize::try_from(index).ok().filter(|_| index < size).map(|at| leaves[at]) else {
@@ -103,7 +123,7 @@ struct Judged {
 fn judge(
     disk: &dyn Disk,
     folder: &Path,
-    key: &VerifyingKey,
+    (key, later): (&VerifyingKey, &[VerifyingKey]),
     trusted: Option<&Checkpoint>,
     scope: &Scope,
 ) -> Result<Judged, Problem> {
@@ -125,7 +145,8 @@ fn judge(
     let growing = grown.first().map(|segment| segment.number);
     let known = trusted.filter(|trusted| trusted.size <= size);
     let mut entries = tree_files::entries(disk, folder, &signed.checkpoint, known, growing.is_some())?;
-    let mut found = chains::verify(disk, folder, key.name(), &entries, scope, growing)?;
+    let keys: Vec<&VerifyingKey> = std::iter::once(key).chain(later).collect();
+    let mut found = chains::verify(disk, folder, key.name(), &entries, (scope, growing), &keys)?;
     let later = trusted.filter(|trusted| trusted.size > size);
     growing::verify(&grown, key, later, &mut signed, &mut entries, &mut found)?;
     let total = entries.len() as u64;
@@ -146,6 +167,7 @@ fn judge(
         records: found.records,
         chains: found.chains,
         gaps: found.gaps,
+        pruned: found.pruned,
         ended: found.last_end.is_some_and(|(at, last)| last && at + 1 == checkpoint.size),
         unsigned: total - checkpoint.size,
         complete_to,

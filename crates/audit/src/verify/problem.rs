@@ -64,6 +64,12 @@ pub enum ProblemKind {
     /// The end of a segment does not say that its chain ends here.
     #[error("the chain does not end where the log says")]
     Head,
+    /// The evidence that records were deleted by retention does not hold.
+    #[error("does not prove that retention deleted what is missing")]
+    Pruned,
+    /// The deletion is recorded in a log whose key is not among those given.
+    #[error("says that retention deleted records, by a log whose key was not given")]
+    PrunedBy,
 }
 
 impl ProblemKind {
@@ -86,6 +92,8 @@ impl ProblemKind {
             Self::NotThere => "record_missing",
             Self::Order => "record_order",
             Self::Head => "chain_cut",
+            Self::Pruned => "pruning_bad",
+            Self::PrunedBy => "pruning_key_unknown",
         }
     }
 

@@ -13,6 +13,7 @@ mod mutations;
 mod node;
 mod notes;
 mod ocsf;
+mod prunings;
 mod records;
 mod samples;
 mod searches;

@@ -67,6 +67,21 @@ pub(crate) fn channel_name(field: &'static str, text: &str) -> Result<String, Re
     Ok(text.to_owned())
 }
 
+/// The name of a legal hold within its tenant.
+pub(crate) fn hold_name(field: &'static str, text: &str) -> Result<String, Refused> {
+    let max = caps::NAME_BYTES_MAX;
+    if text.is_empty() || text.len() > max || !text.bytes().all(aegis_model::ids::is_name_byte) {
+        return Err(Refused::invalid(field, format!("1 to {max} of `A-Z a-z 0-9 _ . : / -`")));
+    }
+    Ok(text.to_owned())
+}
+
+/// Words of a person, and not none.
+pub(crate) fn reason(field: &'static str, text: &str) -> Result<String, Refused> {
+    let words = words(field, text)?;
+    if words.trim().is_empty() { Err(Refused::invalid(field, "a reason in words")) } else { Ok(words) }
+}
+
 /// Every channel that the policies of `version` tell is there: nobody is promised that people are told who are not.
 pub(crate) fn channels_of(
     state: &impl StateRead,

@@ -51,6 +51,7 @@ impl Kind for CreateTenant {
             created_by: asked.by(),
             retired_ms: 0,
             revision: 1,
+            holds: Vec::new(),
         };
         Ok(Checked { tenant, keys })
     }

@@ -44,6 +44,8 @@ into_command!(
     RotateTenantKey,
     RewrapTenantKeys,
     NoteReveal,
+    PlaceHold,
+    LiftHold,
     RegisterAgent,
     SetAgentKeys,
     DisableAgent,

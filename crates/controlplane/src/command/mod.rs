@@ -35,6 +35,8 @@ mod retire_member;
 mod set_member;
 
 mod create_tenant;
+mod lift_hold;
+mod place_hold;
 mod retire_tenant;
 pub(crate) mod rewrap_tenant_keys;
 mod rotate_tenant_key;
@@ -162,6 +164,8 @@ pub(crate) fn apply(
         Command::RotateTenantKey(it) => run::run(it, on),
         Command::RewrapTenantKeys(it) => run::run(it, on),
         Command::NoteReveal(it) => run::run(it, on),
+        Command::PlaceHold(it) => run::run(it, on),
+        Command::LiftHold(it) => run::run(it, on),
         Command::RegisterAgent(it) => run::run(it, on),
         Command::SetAgentKeys(it) => run::run(it, on),
         Command::DisableAgent(it) => run::run(it, on),

@@ -83,6 +83,8 @@ codes! {
     UnknownLabel = "unknown_label", false;
     /// The tenant has no channel of this name.
     UnknownChannel = "unknown_channel", false;
+    /// No legal hold of this name stands on the tenant.
+    UnknownHold = "unknown_hold", false;
     /// A policy that is in force tells this channel of requests for approval; `version` is its number.
     ChannelInUse = "channel_in_use", false;
     /// No person has this name.

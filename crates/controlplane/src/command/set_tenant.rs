@@ -1,4 +1,5 @@
-//! `SetTenant`: changes what a tenant chose: how stale its policy may be, whether four eyes are needed, and what answers wait for.
+//! `SetTenant`: changes what a tenant chose: how stale its policy may be, whether four eyes are needed, what answers wait for, and
+//! how long its audit records are kept.
 
 use aegis_model::caps;
 use aegis_proto::control::{Role, ServeStale, SetTenant, SyncWrite, Tenant, TenantSettings, done};
@@ -30,7 +31,8 @@ impl Kind for SetTenant {
         let sync_write = in_writing("sync_write", &self.sync_write);
         let signed = self.signed_receipts.map(|it| format!(", signed_receipts {it}"));
         let four_eyes = self.four_eyes.map(|it| format!(", four_eyes {it}"));
-        let all = [staleness, serve_stale, four_eyes, signed, sync_write];
+        let retention = self.retention_days.map(|it| format!(", retention_days {it}"));
+        let all = [staleness, serve_stale, four_eyes, signed, sync_write, retention];
         let changes: String = all.into_iter().flatten().collect();
         format!("tenant `{}`{changes}", self.tenant)
     }
@@ -44,6 +46,9 @@ impl Kind for SetTenant {
         }
         if let Some(four_eyes) = self.four_eyes {
             chosen.four_eyes = four_eyes;
+        }
+        if let Some(days) = self.retention_days {
+            chosen.retention_days = days;
         }
         match self.serve_stale.as_deref() {
             None => {}
@@ -92,6 +97,11 @@ fn check_form(settings: &TenantSettings) -> Result<(), Refused> {
     if seconds != 0 && !range.contains(&seconds) {
         let form = format!("0 (the default), or {} to {}", range.start(), range.end());
         return Err(Refused::invalid("staleness_seconds_max", form));
+    }
+    let (days, range) = (settings.retention_days, caps::RETENTION_DAYS);
+    if days != 0 && !range.contains(&days) {
+        let form = format!("0 (for ever), or {} to {}", range.start(), range.end());
+        return Err(Refused::invalid("retention_days", form));
     }
     if let Some(serve_stale) = &settings.serve_stale {
         check_statement("serve_stale", &serve_stale.statement)?;
@@ -187,5 +197,12 @@ mod tests {
         assert_eq!(world.refused(bad, &World::root()).code, Code::Invalid);
         let bad = SetTenant { serve_stale: Some(" ".to_owned()), ..command() };
         assert_eq!(world.refused(bad, &World::root()).code, Code::Invalid);
+        for days in [1, 182, 36_501, u32::MAX] {
+            let bad = SetTenant { retention_days: Some(days), ..command() };
+            assert_eq!(world.refused(bad, &World::root()).code, Code::Invalid, "{days}");
+        }
+        for days in [183, 2_190, 36_500, 0] {
+            world.done(SetTenant { retention_days: Some(days), ..command() }, &World::root());
+        }
     }
 }

@@ -7,13 +7,13 @@ use aegis_proto::control::grant_agent_token::Proof;
 use aegis_proto::control::{
     Activate, AddAgentKey, AddKey, AdjustBudget, AdvanceHistory, AgentBounds, AssertionProof, CancelApproval,
     ChannelKind, CreateTenant, DisableAgent, GiveBackApproval, GrantAgentToken, GrantRole, IssueAgentToken,
-    IssuePersonToken, KeepCosignatures, KeyKind, LabelVersion, Lend, NoteCheckpoints, NoteDelivery,
-    NoteMembership, NoteReveal, OpenApproval, OpenJournal, PutChunk, PutPerson, RaiseLevel, RedeemApproval,
-    RegisterAgent, RegisterDataNode, RemoveChannel, RetireAgentKey, RetireDataNode, RetireKey, RetireMember,
-    RetireTenant, RetireVersion, RevocationKind, Revoke, RevokePersonToken, RevokeRole, RewrapKey,
-    RewrapKeys, RewrapTenantKeys, Role, Rollback, RotateKey, RotateTenantKey, SetAgent, SetAgentKeys,
-    SetMember, SetOrganizationLimits, SetShardMap, SetTenant, SettleKeys, SweepApprovals, SweepChunks,
-    SweepExpired, SweepLimits, TakeLending, WrappedKey, done,
+    IssuePersonToken, KeepCosignatures, KeyKind, LabelVersion, Lend, LiftHold, NoteCheckpoints, NoteDelivery,
+    NoteMembership, NoteReveal, OpenApproval, OpenJournal, PlaceHold, PutChunk, PutPerson, RaiseLevel,
+    RedeemApproval, RegisterAgent, RegisterDataNode, RemoveChannel, RetireAgentKey, RetireDataNode,
+    RetireKey, RetireMember, RetireTenant, RetireVersion, RevocationKind, Revoke, RevokePersonToken,
+    RevokeRole, RewrapKey, RewrapKeys, RewrapTenantKeys, Role, Rollback, RotateKey, RotateTenantKey,
+    SetAgent, SetAgentKeys, SetMember, SetOrganizationLimits, SetShardMap, SetTenant, SettleKeys,
+    SweepApprovals, SweepChunks, SweepExpired, SweepLimits, TakeLending, WrappedKey, done,
 };
 use aegis_proto::v1::LimitKey;
 use aegis_raft_store::tables::StoreError;
@@ -68,6 +68,8 @@ fn furnished() -> World {
     world.done(World::add_key(KeyKind::Manifest, "second"), &World::node());
     world.done(TakeLending {}, &World::node());
     world.done(lend(&world, 1), &World::node());
+    let (name, reason) = ("case-7".to_owned(), "a dispute".to_owned());
+    world.done(PlaceHold { tenant: "acme".to_owned(), name, reason }, &World::root());
     for name in ["#payments", "unused"] {
         world.done(World::channel("acme", name, ChannelKind::Webhook), &World::root());
     }
@@ -205,6 +207,18 @@ fn samples(world: &World) -> Vec<Sample> {
             &[Admin],
             true,
             true,
+        ),
+        sample(
+            PlaceHold { tenant: acme(), name: "case-8".into(), reason: "a dispute".into() }.into(),
+            &[Admin],
+            true,
+            false,
+        ),
+        sample(
+            LiftHold { tenant: acme(), name: "case-7".into(), reason: "settled".into() }.into(),
+            &[Admin],
+            true,
+            false,
         ),
         sample(
             NoteReveal { tenant: acme(), token: "<us_ssn:v1:00>".into(), reason: "ticket 7".into() }.into(),

@@ -144,6 +144,8 @@ impl Rows {
             revoked_keys: Vec::new(),
             signed_receipts: settings.signed_receipts,
             sync_write: settings.sync_write.is_some(),
+            retention_days: settings.retention_days,
+            held: !tenant.holds.is_empty(),
         };
         let disabled =
             self.disabled.iter().map(|agent| v1::RevokedAgent { agent: agent.clone(), issued_until_ms: 0 });

@@ -5,7 +5,8 @@ use std::time::Duration;
 use aegis_controlplane::testing::World;
 use aegis_dataplane::snapshot::{Percent, is_in_canary};
 use aegis_proto::control::{
-    Activate, Canary, DisableAgent, RetireTenant, RevocationKind, Revoke, Rollback, done,
+    Activate, Canary, DisableAgent, LiftHold, PlaceHold, RetireTenant, RevocationKind, Revoke, Rollback,
+    SetTenant, done,
 };
 use futures_util::StreamExt;
 
@@ -260,4 +261,61 @@ async fn a_control_node_that_stops_sends_its_data_nodes_elsewhere() {
     first.enforced(&acme, activation, 1).await;
     first.stop().await;
     second.enforced(&acme, activation, 1).await;
+}
+
+/// A data node deletes what a tenant wants deleted, and nothing while a legal hold stands, or once it was retired.
+#[tokio::test]
+async fn retention_and_holds_reach_a_data_node() {
+    let world = World::new();
+    let (acme, other) = (tenant(&world, "acme", 1), tenant(&world, "other", 1));
+    let control = ControlNode::start(&world).await;
+    let folder = folder();
+    let node = DataNode::start(&world, folder.path(), "data-1", 11, &[&control]).await;
+    node.ready().await;
+    for tenant in [&acme, &other] {
+        let activation = world.activate(tenant, 1);
+        control.enforced(tenant, activation.number, 1).await;
+    }
+    let told = |wanted: &'static [(&str, u64)]| {
+        let decider = std::sync::Arc::clone(node.node.decider());
+        soon("retention", async move {
+            loop {
+                let told = decider.retentions();
+                let mut told: Vec<(&str, u64)> =
+                    told.iter().map(|(name, days)| (name.as_str(), *days)).collect();
+                told.sort_unstable();
+                if told == wanted {
+                    return;
+                }
+                // expect(sleep): the feed brings it
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+    };
+    told(&[]).await;
+    let set = |retention_days| SetTenant {
+        tenant: "acme".into(),
+        retention_days: Some(retention_days),
+        ..Default::default()
+    };
+    world.done(set(400), &World::root());
+    told(&[("acme", 400)]).await;
+    let hold =
+        |name: &str| PlaceHold { tenant: "acme".into(), name: name.into(), reason: "a dispute".into() };
+    let lift = |name: &str| LiftHold { tenant: "acme".into(), name: name.into(), reason: "settled".into() };
+    world.done(hold("one"), &World::root());
+    told(&[]).await;
+    world.done(hold("two"), &World::root());
+    world.done(lift("one"), &World::root());
+    world.done(
+        SetTenant { retention_days: Some(183), tenant: "other".into(), ..Default::default() },
+        &World::root(),
+    );
+    told(&[("other", 183)]).await;
+    world.done(lift("two"), &World::root());
+    told(&[("acme", 400), ("other", 183)]).await;
+    world.done(set(0), &World::root());
+    told(&[("other", 183)]).await;
+    world.done(RetireTenant { tenant: "other".into() }, &World::root());
+    told(&[]).await;
 }

@@ -8,11 +8,11 @@ use aegis_controlplane::testing::World;
 use aegis_proto::control::grant_agent_token::Proof;
 use aegis_proto::control::{
     Activate, AddAgentKey, AdjustBudget, AdvanceHistory, AgentBounds, AssertionProof, Canary, CreateTenant,
-    DisableAgent, GrantAgentToken, GrantRole, IssuePersonToken, KeyKind, LabelVersion, Lend, NodeAsk,
-    PublishVersion, PutChunk, PutPerson, Rate, RegisterAgent, RegisterDataNode, RetireAgentKey,
-    RetireDataNode, RetireKey, RetireTenant, RetireVersion, Revoke, RevokePersonToken, RevokeRole, Role,
-    Rollback, RotateKey, RotateTenantKey, SetAgent, SetTenant, SettleKeys, SweepChunks, SweepExpired,
-    SweepLimits, TakeLending, WrappedKey,
+    DisableAgent, GrantAgentToken, GrantRole, IssuePersonToken, KeyKind, LabelVersion, Lend, LiftHold,
+    NodeAsk, PlaceHold, PublishVersion, PutChunk, PutPerson, Rate, RegisterAgent, RegisterDataNode,
+    RetireAgentKey, RetireDataNode, RetireKey, RetireTenant, RetireVersion, Revoke, RevokePersonToken,
+    RevokeRole, Role, Rollback, RotateKey, RotateTenantKey, SetAgent, SetTenant, SettleKeys, SweepChunks,
+    SweepExpired, SweepLimits, TakeLending, WrappedKey,
 };
 use aegis_proto::v1::{CostBelow, CostBeyond, LeaseReturn, LendAsk, LimitKey, LimitLevel};
 use proptest::prelude::*;
@@ -250,6 +250,13 @@ fn tenants_and_agents() -> impl Strategy<Value = Request> {
     let set = (tenant(), any::<bool>()).prop_map(|(tenant, four_eyes)| {
         SetTenant { tenant, four_eyes: Some(four_eyes), ..Default::default() }.into()
     });
+    let keep = (tenant(), 0..400_u32).prop_map(|(tenant, days)| {
+        SetTenant { tenant, retention_days: Some(days), ..Default::default() }.into()
+    });
+    let hold = (tenant(), agent())
+        .prop_map(|(tenant, name)| PlaceHold { tenant, name, reason: "a".to_owned() }.into());
+    let lift = (tenant(), agent())
+        .prop_map(|(tenant, name)| LiftHold { tenant, name, reason: "b".to_owned() }.into());
     let retire = tenant().prop_map(|tenant| RetireTenant { tenant }.into());
     let register = (tenant(), agent())
         .prop_map(|(tenant, name)| RegisterAgent { tenant, name, ..Default::default() }.into());
@@ -283,7 +290,7 @@ fn tenants_and_agents() -> impl Strategy<Value = Request> {
     });
     prop_oneof![
         2 => create, 3 => set, 1 => retire, 6 => register, 6 => disable, 4 => revoke, 4 => sweep, 3 => expired,
-        3 => rotate, 4 => bound, 4 => add, 1 => end, 8 => grant
+        3 => rotate, 4 => bound, 4 => add, 1 => end, 8 => grant, 2 => keep, 3 => hold, 3 => lift
     ]
 }
 

@@ -11,9 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aegis_audit::journal::Disk;
+use aegis_audit::pruned;
 use aegis_audit::read::own_key;
+use aegis_audit::record::Chain;
+use aegis_audit::segment;
 use aegis_audit::upload::{self, CHECKPOINT, Plan};
 use aegis_model::caps;
+use aegis_model::ids::TenantId;
 use aegis_model::metric::Family;
 use bytes::Bytes;
 
@@ -49,13 +53,15 @@ pub(crate) struct Keeper {
     archive: Archive,
     /// Closed logs whose copies are whole.
     done: BTreeSet<u64>,
+    /// How many deletions of retention the store has followed, and whose records might go then; nothing before the first look.
+    followed: Option<(u64, Vec<(TenantId, u64)>)>,
     /// What was told last, so that a store that is down is told of once.
     told: Option<String>,
 }
 
 impl Keeper {
     pub(crate) fn new(decider: Arc<Decider>, archive: Archive) -> Self {
-        Self { decider, archive, done: BTreeSet::new(), told: None }
+        Self { decider, archive, done: BTreeSet::new(), followed: None, told: None }
     }
 
     /// Looks again and again, for as long as it is polled. It never fails: what goes wrong is told, and tried again.
@@ -99,12 +105,65 @@ impl Keeper {
                 }
             }
         }
+        if well {
+            well = self.follow_retention().await;
+        }
         self.counts().pending.store(pending, Ordering::Relaxed);
         self.counts().differing.store(differing, Ordering::Relaxed);
         if well && self.told.take().is_some() {
             tracing::info!(store = self.archive.place(), "audit logs are copied again");
         }
         well
+    }
+
+    /// Deletes from the store what retention deleted here. Whether nothing failed.
+    async fn follow_retention(&mut self) -> bool {
+        let prunings = self.decider.records.deleted.prunings.load(Ordering::Relaxed);
+        let state = (prunings, self.decider.retentions());
+        // A hold may have been placed that is not known yet, and then everything stays.
+        if self.followed.as_ref() == Some(&state) || self.decider.trusted_time().is_none() {
+            return true;
+        }
+        match self.delete_pruned().await {
+            Ok(()) => {
+                self.followed = Some(state);
+                true
+            }
+            Err(error) => {
+                self.tell(&error.to_string());
+                false
+            }
+        }
+    }
+
+    async fn delete_pruned(&self) -> Result<(), NotCopied> {
+        let decider = Arc::clone(&self.decider);
+        let stubs = blocking(move || {
+            let (disk, mut stubs) = (decider.records.disk(), Vec::new());
+            for (_, _, folder) in decider.records.lives() {
+                for chain in decider.retentions().into_iter().map(|(tenant, _)| Chain::Tenant(tenant)) {
+                    stubs.extend(pruned::find(&*disk, &folder, &chain)?);
+                }
+            }
+            Ok(stubs)
+        });
+        for stub in stubs.await? {
+            let below = segment::folder(&stub.chain);
+            let at = self.archive.at(&stub.origin, &name_of(&below));
+            let wanted = Bytes::from(stub.to_bytes());
+            let path = self.archive.at(&stub.origin, &name_of(&below.join(pruned::NAME)));
+            // First, so that a download always has the evidence for what is missing.
+            if self.archive.get(&path, wanted.len() as u64).await?.as_ref() != Some(&wanted) {
+                self.archive.replace(&path, wanted).await?;
+            }
+            for (path, _) in self.archive.list(&at).await? {
+                let number = path.filename().and_then(segment::number);
+                if number.is_some_and(|number| number <= stub.segment) {
+                    self.archive.delete(&path).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn tell(&mut self, error: &str) {

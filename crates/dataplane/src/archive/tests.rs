@@ -10,6 +10,7 @@ use aegis_audit::journal::SystemDisk;
 use aegis_audit::read::own_key;
 use aegis_audit::record::{Chain, Refusals, What};
 use aegis_audit::verify::{Scope, Verified, verify};
+use aegis_model::clock::UnixNanos;
 use aegis_model::reason::ReasonCode;
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -21,6 +22,8 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::decider::Decider;
+use crate::freshness::Freshness;
+use crate::retention::{Pruner, Retention};
 use crate::testing::{Bench, NOW, by_amount};
 
 const SECRET: &str = "s3cr3t-s3cr3t-s3cr3t";
@@ -185,4 +188,74 @@ async fn a_wrong_secret_is_refused_and_shown_nowhere() {
     let error = archive.put_new(&Path::from("x"), Bytes::from_static(b"x")).await.unwrap_err();
     assert!(error.retryable());
     assert!(!format!("{error} {error:?} {archive:?}").contains("hunter2"));
+}
+
+/// What retention deleted at the node, goes from the store as well, and the download says why it is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_follows_retention() {
+    const DAY: u64 = 86_400 * 1_000_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let s3 = S3::start(&folder.path().join("s3")).await;
+    let archive = s3.archive(SECRET);
+    let mut bench = Bench::with_segments(by_amount, 1);
+    let snapshot = bench.snapshot_with(7, |acme| acme.with_retention(Retention::new(183, false)));
+    bench.decider.swap(snapshot).unwrap();
+    bench.decider.freshness = Arc::new(Freshness::fed());
+    let held = bench.snapshot_with(8, |acme| acme.with_retention(Retention::new(183, true)));
+    let again = bench.snapshot_with(9, |acme| acme.with_retention(Retention::new(183, false)));
+    let Bench { decider, folder: _own, .. } = bench;
+    let decider = Arc::new(decider);
+    for count in 1..=6 {
+        record(&decider, count).await;
+    }
+    crate::retention::tests::sealed(&decider, 20).await;
+    let (mut keeper, pruner) = (
+        Keeper::new(Arc::clone(&decider), archive.clone()),
+        Pruner::new(Arc::clone(&decider), Some(&archive)),
+    );
+    pruner.look(NOW).await.unwrap();
+    let over = UnixNanos(NOW.0 + 184 * DAY);
+    pruner.look(over).await.unwrap();
+    let files = decider.records.lives().pop().unwrap().2.join(aegis_audit::segment::folder(&acme()));
+    let count = || std::fs::read_dir(&files).unwrap().count();
+    let before = count();
+    assert!(before > 3, "what the store lacks stays");
+    // Once it is there, it goes.
+    assert!(keeper.look().await);
+    pruner.look(over).await.unwrap();
+    assert!(count() < before);
+    let origin = decider.records.journal().unwrap().key().name().to_string();
+    let at = archive.at(&origin, &aegis_audit::segment::folder(&acme()).to_string_lossy());
+    let newest =
+        aegis_audit::pruned::find(&SystemDisk, &folder_of(&decider), &acme()).unwrap().unwrap().segment;
+    // What the store has of what is gone here.
+    let there = || async {
+        let files = archive.list(&at).await.unwrap();
+        let number = |path: &Path| path.filename().and_then(aegis_audit::segment::number);
+        files.iter().filter(|(path, _)| number(path).is_some_and(|number| number <= newest)).count()
+    };
+    let copied = there().await;
+    assert!(copied > 0);
+    // Without news, and while a hold stands, the store keeps what it has.
+    assert!(keeper.look().await);
+    assert_eq!(there().await, copied);
+    decider.confirm(over.0 / 1_000_000);
+    decider.swap(held).unwrap();
+    assert!(keeper.look().await);
+    assert_eq!(there().await, copied);
+    decider.swap(again).unwrap();
+    assert!(keeper.look().await);
+    assert_eq!(there().await, 0);
+    decider.records.close().unwrap();
+    assert!(keeper.look().await);
+    let verified = downloaded(&archive, &decider, &folder.path().join("one")).await;
+    assert!(verified.ended && verified.pruned[&acme()].seq >= 3);
+}
+
+fn acme() -> Chain {
+    "tenant/acme".parse().unwrap()
+}
+
+fn folder_of(decider: &Decider) -> std::path::PathBuf {
+    decider.records.folder_of_running().unwrap()
 }

@@ -18,6 +18,7 @@ use aegis_model::tenant_key::{TenantKey, TenantKeys};
 use aegis_proto::v1;
 use zeroize::Zeroizing;
 
+use crate::retention::Retention;
 use crate::snapshot::{
     OrganizationBudget, OrganizationLimits, Percent, RecordTerms, Revoked, ShardMap, ShardNode, Staleness,
 };
@@ -36,6 +37,8 @@ pub(super) struct Told {
     pub(super) organization_limits: Option<Arc<OrganizationLimits>>,
     /// Its secret keys; nothing if it has none yet.
     pub(super) keys: Option<Arc<TenantKeys>>,
+    /// For how long its records are kept.
+    pub(super) retention: Retention,
 }
 
 /// Which versions are in force.
@@ -103,6 +106,8 @@ impl Told {
             revoked_keys,
             signed_receipts,
             sync_write,
+            retention_days,
+            held,
         } = state;
         let keys = secret_keys_of(secret_keys)?;
         let staleness = match (serve_stale, staleness_max_seconds) {
@@ -128,6 +133,7 @@ impl Told {
                 .map(|limits| told_limits(&organization, limits).map(Arc::new))
                 .transpose()?,
             keys: keys.map(Arc::new),
+            retention: Retention::new(retention_days, held),
         })
     }
 

@@ -20,6 +20,7 @@ use super::canary::{Percent, is_in_canary};
 use super::organization::OrganizationLimits;
 use super::revoked::Revoked;
 use super::version::Version;
+use crate::retention::Retention;
 use crate::room::Room;
 use crate::sealing::Sealer;
 
@@ -44,6 +45,7 @@ pub struct Tenant {
     redaction_key: Option<Arc<RedactionKey>>,
     /// What seals values beside their tokens, of the newest of its keys.
     sealer: Option<Arc<Sealer>>,
+    retention: Retention,
     room: Room,
     /// Its name in metrics; nothing if it is summed up with others.
     label: Option<TenantId>,
@@ -119,6 +121,7 @@ impl Tenant {
             record_key: None,
             redaction_key: None,
             sealer: None,
+            retention: Retention::default(),
             room: Room::new(0),
             label: None,
         }
@@ -180,6 +183,12 @@ impl Tenant {
     #[must_use]
     pub fn with_organization_limits(self, limits: Option<Arc<OrganizationLimits>>) -> Self {
         Self { organization_limits: limits, ..self }
+    }
+
+    /// The same, with the time for which its records are kept.
+    #[must_use]
+    pub fn with_retention(self, retention: Retention) -> Self {
+        Self { retention, ..self }
     }
 
     /// The same, with its secret keys.
@@ -263,6 +272,10 @@ impl Tenant {
     /// What its answers wait for, and whether their receipts are signed.
     pub(crate) fn recording(&self) -> RecordTerms {
         self.recording
+    }
+
+    pub(crate) fn retention(&self) -> Retention {
+        self.retention
     }
 
     pub(crate) fn staleness(&self) -> Staleness {

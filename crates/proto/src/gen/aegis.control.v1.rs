@@ -105,7 +105,7 @@ pub struct Member {
     pub retired_ms: u64,
 }
 /// A tenant. Its row stays after it was retired: a name is never used twice.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Tenant {
     /// Its name.
     #[prost(string, tag = "1")]
@@ -125,9 +125,28 @@ pub struct Tenant {
     /// When it was retired. Zero: it is alive.
     #[prost(uint64, tag = "6")]
     pub retired_ms: u64,
-    /// Goes up by one with each change of its settings or its retirement; counts from 1.
+    /// Goes up by one with each change of its settings, its holds or its retirement; counts from 1.
     #[prost(uint64, tag = "7")]
     pub revision: u64,
+    /// While there is any, nothing of its audit records is deleted; by name.
+    #[prost(message, repeated, tag = "8")]
+    pub holds: ::prost::alloc::vec::Vec<LegalHold>,
+}
+/// Keeps a tenant's audit records beyond their retention, since somebody may ask for them.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LegalHold {
+    /// Its name within the tenant.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Why, in the words of who placed it. Never empty.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    /// Who placed it.
+    #[prost(string, tag = "3")]
+    pub by: ::prost::alloc::string::String,
+    /// When.
+    #[prost(uint64, tag = "4")]
+    pub at_ms: u64,
 }
 /// The secret keys of one tenant: what its tokens and keyed digests are made with.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -175,6 +194,9 @@ pub struct TenantSettings {
     /// Whether the author of a version may not activate it.
     #[prost(bool, tag = "3")]
     pub four_eyes: bool,
+    /// Days after which its audit records are deleted. Zero: never.
+    #[prost(uint32, tag = "6")]
+    pub retention_days: u32,
     /// Whether every receipt of its calls is signed. Never together with `sync_write`.
     #[prost(bool, tag = "4")]
     pub signed_receipts: bool,
@@ -1688,7 +1710,7 @@ pub struct Envelope {
     /// What is wanted.
     #[prost(
         oneof = "envelope::Command",
-        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 27, 28, 29, 32, 33, 34, 35, 36, 37, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 68, 72, 73, 74, 75, 76, 80, 81, 82, 88, 89, 96, 97, 98, 99, 104, 105, 112, 113, 114, 115, 116, 117, 128, 129, 130, 144, 145, 146"
+        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 68, 72, 73, 74, 75, 76, 80, 81, 82, 88, 89, 96, 97, 98, 99, 104, 105, 112, 113, 114, 115, 116, 117, 128, 129, 130, 144, 145, 146"
     )]
     pub command: ::core::option::Option<envelope::Command>,
 }
@@ -1721,6 +1743,10 @@ pub mod envelope {
         RewrapTenantKeys(super::RewrapTenantKeys),
         #[prost(message, tag = "29")]
         NoteReveal(super::NoteReveal),
+        #[prost(message, tag = "30")]
+        PlaceHold(super::PlaceHold),
+        #[prost(message, tag = "31")]
+        LiftHold(super::LiftHold),
         #[prost(message, tag = "32")]
         RegisterAgent(super::RegisterAgent),
         #[prost(message, tag = "33")]
@@ -2121,6 +2147,35 @@ pub struct SetTenant {
     /// The statement with which it wishes to be answered before records are synced. Empty: no longer.
     #[prost(string, optional, tag = "7")]
     pub sync_write: ::core::option::Option<::prost::alloc::string::String>,
+    /// Days after which its audit records are deleted. Zero: never.
+    #[prost(uint32, optional, tag = "8")]
+    pub retention_days: ::core::option::Option<u32>,
+}
+/// Keeps a tenant's audit records until it is lifted, whatever their retention.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlaceHold {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Its name within the tenant.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Why.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// Ends a legal hold: what retention asks for is deleted from then on, unless another hold stands.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LiftHold {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The hold.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Why.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// Retires a tenant: its calls are refused, and its name is never used again.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -179,7 +179,7 @@ impl ::prost::Name for TenantRequest {
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Tenant {
     /// Its name.
     #[prost(string, tag = "1")]
@@ -221,6 +221,14 @@ pub struct Tenant {
     #[prost(uint64, tag = "10")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub newest_version: u64,
+    /// Days after which its audit records are deleted. 0: never.
+    #[prost(uint32, tag = "13")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub retention_days: u32,
+    /// The legal holds that stand: while there is any, nothing of its audit records is deleted.
+    #[prost(message, repeated, tag = "14")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub holds: ::prost::alloc::vec::Vec<LegalHold>,
     /// Whether every receipt of its calls is signed by the log that holds the record.
     #[prost(bool, tag = "11")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
@@ -267,6 +275,93 @@ impl ::prost::Name for WrittenRecords {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/aegis.v1.WrittenRecords".into()
+    }
+}
+/// Keeps a tenant's audit records beyond their retention.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LegalHold {
+    /// Its name within the tenant.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub name: ::prost::alloc::string::String,
+    /// Why, in the words of who placed it.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub reason: ::prost::alloc::string::String,
+    /// Who placed it.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub by: ::prost::alloc::string::String,
+    /// When.
+    #[prost(string, tag = "4")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub at: ::prost::alloc::string::String,
+}
+impl ::prost::Name for LegalHold {
+    const NAME: &'static str = "LegalHold";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.LegalHold".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.LegalHold".into()
+    }
+}
+/// A legal hold that is to be placed.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlaceHoldRequest {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Its name within the tenant.
+    #[prost(string, tag = "2")]
+    pub hold: ::prost::alloc::string::String,
+    /// Why; kept in the control log.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+impl ::prost::Name for PlaceHoldRequest {
+    const NAME: &'static str = "PlaceHoldRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.PlaceHoldRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.PlaceHoldRequest".into()
+    }
+}
+/// A legal hold that is to be lifted.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LiftHoldRequest {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The hold.
+    #[prost(string, tag = "2")]
+    pub hold: ::prost::alloc::string::String,
+    /// Why; kept in the control log.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+impl ::prost::Name for LiftHoldRequest {
+    const NAME: &'static str = "LiftHoldRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.LiftHoldRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.LiftHoldRequest".into()
     }
 }
 /// A tenant's written wish to be served under a policy of unknown freshness.
@@ -414,6 +509,9 @@ pub struct CreateTenantRequest {
     /// The statement with which it wishes to be answered once a record is written, before it is synced. Empty: it does not.
     #[prost(string, tag = "7")]
     pub sync_write: ::prost::alloc::string::String,
+    /// Days after which its audit records are deleted. 0: never.
+    #[prost(uint32, tag = "8")]
+    pub retention_days: u32,
 }
 impl ::prost::Name for CreateTenantRequest {
     const NAME: &'static str = "CreateTenantRequest";
@@ -460,6 +558,10 @@ pub struct UpdateTenantRequest {
     #[prost(string, optional, tag = "7")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync_write: ::core::option::Option<::prost::alloc::string::String>,
+    /// Days after which its audit records are deleted. 0: never.
+    #[prost(uint32, optional, tag = "8")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention_days: ::core::option::Option<u32>,
 }
 impl ::prost::Name for UpdateTenantRequest {
     const NAME: &'static str = "UpdateTenantRequest";
@@ -4953,6 +5055,44 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("aegis.v1.Admin", "RetireTenant"));
             self.inner.unary(req, path, codec).await
         }
+        /// Places a legal hold: nothing of the tenant's audit records is deleted until it is lifted. Role `admin` in the tenant.
+        pub async fn place_hold(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PlaceHoldRequest>,
+        ) -> std::result::Result<tonic::Response<super::Tenant>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/aegis.v1.Admin/PlaceHold");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Admin", "PlaceHold"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lifts a legal hold. Role `admin` in the tenant.
+        pub async fn lift_hold(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LiftHoldRequest>,
+        ) -> std::result::Result<tonic::Response<super::Tenant>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/aegis.v1.Admin/LiftHold");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Admin", "LiftHold"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Shows the versions of a tenant's secret key, without the keys.
         pub async fn get_tenant_keys(
             &mut self,
@@ -6652,6 +6792,16 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::TenantRequest>,
         ) -> std::result::Result<tonic::Response<super::Tenant>, tonic::Status>;
+        /// Places a legal hold: nothing of the tenant's audit records is deleted until it is lifted. Role `admin` in the tenant.
+        async fn place_hold(
+            &self,
+            request: tonic::Request<super::PlaceHoldRequest>,
+        ) -> std::result::Result<tonic::Response<super::Tenant>, tonic::Status>;
+        /// Lifts a legal hold. Role `admin` in the tenant.
+        async fn lift_hold(
+            &self,
+            request: tonic::Request<super::LiftHoldRequest>,
+        ) -> std::result::Result<tonic::Response<super::Tenant>, tonic::Status>;
         /// Shows the versions of a tenant's secret key, without the keys.
         async fn get_tenant_keys(
             &self,
@@ -7411,6 +7561,92 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RetireTenantSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/PlaceHold" => {
+                    #[allow(non_camel_case_types)]
+                    struct PlaceHoldSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::PlaceHoldRequest>
+                    for PlaceHoldSvc<T> {
+                        type Response = super::Tenant;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PlaceHoldRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::place_hold(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PlaceHoldSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/LiftHold" => {
+                    #[allow(non_camel_case_types)]
+                    struct LiftHoldSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::LiftHoldRequest>
+                    for LiftHoldSvc<T> {
+                        type Response = super::Tenant;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LiftHoldRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::lift_hold(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LiftHoldSvc(inner);
                         let codec = crate::codec::ExactCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

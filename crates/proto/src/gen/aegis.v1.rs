@@ -2412,6 +2412,12 @@ pub struct TenantState {
     /// Whether the tenant asked, in writing, to be answered once a record is written, before it is synced.
     #[prost(bool, tag = "22")]
     pub sync_write: bool,
+    /// Days after which its audit records are deleted; 0: never.
+    #[prost(uint32, tag = "24")]
+    pub retention_days: u32,
+    /// Whether a legal hold stands: nothing of its audit records is deleted meanwhile.
+    #[prost(bool, tag = "25")]
+    pub held: bool,
 }
 /// One version of a tenant's secret key. It is on the wire between nodes, under mutual TLS, and in memory; never on a data
 /// node's disk.

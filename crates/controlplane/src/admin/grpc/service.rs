@@ -170,6 +170,8 @@ methods! {
     get_tenant: TenantRequest -> Tenant = tenants::get;
     update_tenant: UpdateTenantRequest -> Tenant = tenants::update;
     retire_tenant: TenantRequest -> Tenant = tenants::retire;
+    place_hold: PlaceHoldRequest -> Tenant = tenants::place_hold;
+    lift_hold: LiftHoldRequest -> Tenant = tenants::lift_hold;
     get_tenant_keys: TenantRequest -> TenantKeyList = tenants::list_keys;
     rotate_tenant_key: TenantRequest -> TenantKeyList = tenants::rotate_key;
     reveal_value: RevealValueRequest -> RevealedValue = reveal::reveal;

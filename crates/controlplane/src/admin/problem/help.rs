@@ -39,6 +39,7 @@ fn of_refused(code: Code) -> &'static str {
         Code::UnknownChannel => {
             "Look at the tenant's channels; make the one that the policy names, or take it out of the policy."
         }
+        Code::UnknownHold => "Look at the tenant's legal holds.",
         Code::ChannelInUse => "Put a version into force first whose policies do not name the channel.",
         Code::UnknownPerson => "Look at the list of people; make the person if they are new.",
         Code::UnknownRole => "Look at which roles the person has in which scope.",

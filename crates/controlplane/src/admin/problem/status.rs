@@ -40,6 +40,7 @@ fn of_refused(code: Code) -> (StatusCode, Grpc) {
         | Code::UnknownVersion
         | Code::UnknownLabel
         | Code::UnknownChannel
+        | Code::UnknownHold
         | Code::UnknownPerson
         | Code::UnknownRole
         | Code::UnknownToken

@@ -41,6 +41,8 @@ operations! {
     "GetTenant": tenants::get,
     "UpdateTenant": tenants::update,
     "RetireTenant": tenants::retire,
+    "PlaceHold": tenants::place_hold,
+    "LiftHold": tenants::lift_hold,
     "GetTenantKeys": tenants::list_keys,
     "RotateTenantKey": tenants::rotate_key,
     "RevealValue": tenants::reveal,

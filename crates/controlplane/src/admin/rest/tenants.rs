@@ -1,8 +1,8 @@
 //! `/tenants`, `/tenants/{tenant}`, `/tenants/{tenant}/keys` and `/tenants/{tenant}/reveal`.
 
 use aegis_proto::admin::{
-    CreateTenantRequest, ListRequest, RevealValueRequest, RevealedValue, Tenant, TenantKeyList, TenantList,
-    TenantRequest, UpdateTenantRequest,
+    CreateTenantRequest, LiftHoldRequest, ListRequest, PlaceHoldRequest, RevealValueRequest, RevealedValue,
+    Tenant, TenantKeyList, TenantList, TenantRequest, UpdateTenantRequest,
 };
 
 use super::call::Call;
@@ -75,6 +75,40 @@ pub(super) async fn retire(mut call: Call) -> Answer {
     call.plain().await?;
     let request = TenantRequest { tenant: call.path("tenant") };
     reply::done(&call.caller, &tenants::retire(&call.caller, request).await?)
+}
+
+/// Place a legal hold
+///
+/// Nothing of the tenant's audit records is deleted until it is lifted, whatever their retention. Data nodes know of it within
+/// moments. Several can stand at once. Role `admin` in the tenant.
+#[utoipa::path(put, path = "/tenants/{tenant}/holds/{hold}", tag = "tenants", operation_id = "PlaceHold",
+    params(
+        ("tenant" = String, Path, description = "The tenant"),
+        ("hold" = String, Path, description = "Its name within the tenant"),
+    ),
+    request_body = PlaceHoldRequest,
+    responses((status = 200, description = "The tenant as it is now", body = Tenant)))]
+pub(super) async fn place_hold(mut call: Call) -> Answer {
+    let mut request: PlaceHoldRequest = call.body().await?;
+    (request.tenant, request.hold) = (call.path("tenant"), call.path("hold"));
+    reply::done(&call.caller, &tenants::place_hold(&call.caller, request).await?)
+}
+
+/// Lift a legal hold
+///
+/// What retention asks for is deleted from then on, unless another hold stands. Why is kept in the control log. Role `admin` in the
+/// tenant.
+#[utoipa::path(post, path = "/tenants/{tenant}/holds/{hold}/lift", tag = "tenants", operation_id = "LiftHold",
+    params(
+        ("tenant" = String, Path, description = "The tenant"),
+        ("hold" = String, Path, description = "The hold"),
+    ),
+    request_body = LiftHoldRequest,
+    responses((status = 200, description = "The tenant as it is now", body = Tenant)))]
+pub(super) async fn lift_hold(mut call: Call) -> Answer {
+    let mut request: LiftHoldRequest = call.body().await?;
+    (request.tenant, request.hold) = (call.path("tenant"), call.path("hold"));
+    reply::done(&call.caller, &tenants::lift_hold(&call.caller, request).await?)
 }
 
 /// Show the versions of a tenant's secret key

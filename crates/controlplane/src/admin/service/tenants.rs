@@ -3,8 +3,8 @@
 use aegis_model::caps;
 use aegis_model::ids::TenantId;
 use aegis_proto::admin::{
-    CreateTenantRequest, ListRequest, StaleService, Tenant, TenantKeyList, TenantKeyVersion, TenantList,
-    TenantRequest, UpdateTenantRequest, WrittenRecords,
+    CreateTenantRequest, LegalHold, LiftHoldRequest, ListRequest, PlaceHoldRequest, StaleService, Tenant,
+    TenantKeyList, TenantKeyVersion, TenantList, TenantRequest, UpdateTenantRequest, WrittenRecords,
 };
 use aegis_proto::control as rows;
 use aegis_raft_store::tables::{StateRead, StoreError};
@@ -66,6 +66,7 @@ pub(crate) async fn create(caller: &Caller, request: CreateTenantRequest) -> Res
             four_eyes: request.four_eyes,
             signed_receipts: request.signed_receipts,
             sync_write,
+            retention_days: request.retention_days,
         }),
     };
     let tenant = row!(caller.write("CreateTenant", &request, command).await?, Tenant)?;
@@ -89,6 +90,7 @@ pub(crate) async fn update(caller: &Caller, request: UpdateTenantRequest) -> Res
         only_if_revision: request.only_if_revision,
         signed_receipts: request.signed_receipts,
         sync_write: request.sync_write.clone(),
+        retention_days: request.retention_days,
     };
     let tenant = row!(caller.write("UpdateTenant", &request, command).await?, Tenant)?;
     changed(caller, tenant)
@@ -98,6 +100,28 @@ pub(crate) async fn update(caller: &Caller, request: UpdateTenantRequest) -> Res
 pub(crate) async fn retire(caller: &Caller, request: TenantRequest) -> Result<Tenant, Problem> {
     let command = rows::RetireTenant { tenant: request.tenant.clone() };
     let tenant = row!(caller.write("RetireTenant", &request, command).await?, Tenant)?;
+    changed(caller, tenant)
+}
+
+/// Places a legal hold.
+pub(crate) async fn place_hold(caller: &Caller, request: PlaceHoldRequest) -> Result<Tenant, Problem> {
+    let command = rows::PlaceHold {
+        tenant: request.tenant.clone(),
+        name: request.hold.clone(),
+        reason: request.reason.clone(),
+    };
+    let tenant = row!(caller.write("PlaceHold", &request, command).await?, Tenant)?;
+    changed(caller, tenant)
+}
+
+/// Lifts a legal hold.
+pub(crate) async fn lift_hold(caller: &Caller, request: LiftHoldRequest) -> Result<Tenant, Problem> {
+    let command = rows::LiftHold {
+        tenant: request.tenant.clone(),
+        name: request.hold.clone(),
+        reason: request.reason.clone(),
+    };
+    let tenant = row!(caller.write("LiftHold", &request, command).await?, Tenant)?;
     changed(caller, tenant)
 }
 
@@ -158,6 +182,10 @@ fn with_newest(state: &impl StateRead, row: rows::Tenant) -> Result<Tenant, Stor
     Ok(shown(row, newest))
 }
 
+fn shown_hold(hold: rows::LegalHold) -> LegalHold {
+    LegalHold { name: hold.name, reason: hold.reason, by: hold.by, at: form::time(hold.at_ms) }
+}
+
 fn shown(row: rows::Tenant, newest_version: u64) -> Tenant {
     let settings = row.settings.unwrap_or_default();
     let serve_stale = settings.serve_stale.map(|it| StaleService {
@@ -183,5 +211,7 @@ fn shown(row: rows::Tenant, newest_version: u64) -> Tenant {
         newest_version,
         signed_receipts: settings.signed_receipts,
         sync_write,
+        retention_days: settings.retention_days,
+        holds: row.holds.into_iter().map(shown_hold).collect(),
     }
 }

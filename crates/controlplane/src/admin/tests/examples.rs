@@ -188,8 +188,12 @@ examples! {
         CreateTenantRequest { name: text("initech"), four_eyes: true, ..Default::default() };
     "GetTenant" "GET" "/tenants/acme" none tenant one get_tenant of_tenant();
     "UpdateTenant" "PATCH" "/tenants/acme" json tenant one update_tenant
-        UpdateTenantRequest { four_eyes: Some(true), only_if_revision: Some(1), ..Default::default() };
+        UpdateTenantRequest { four_eyes: Some(true), only_if_revision: Some(2), ..Default::default() };
     "RetireTenant" "DELETE" "/tenants/acme" none tenant one retire_tenant of_tenant();
+    "PlaceHold" "PUT" "/tenants/acme/holds/case-8" json tenant one place_hold
+        PlaceHoldRequest { hold: text("case-8"), reason: text("a dispute"), ..Default::default() };
+    "LiftHold" "POST" "/tenants/acme/holds/case-7/lift" json tenant one lift_hold
+        LiftHoldRequest { hold: text("case-7"), reason: text("settled"), ..Default::default() };
     "ListAgents" "GET" "/tenants/acme/agents" none tenant one list_agents listed();
     "RegisterAgent" "POST" "/tenants/acme/agents" json tenant one register_agent
         RegisterAgentRequest { name: text("team/other"), public_keys: vec![public_key()], ..Default::default() };

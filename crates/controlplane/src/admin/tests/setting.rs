@@ -352,6 +352,8 @@ impl Setting {
         let node = world.data_node(17);
         for tenant in ["acme", "globex"] {
             let name: TenantId = tenant.parse().expect("a name");
+            let (hold, reason) = ("case-7".to_owned(), "a dispute".to_owned());
+            world.done(proto::PlaceHold { tenant: tenant.to_owned(), name: hold, reason }, &World::root());
             world.done(
                 crate::deliveries::tests::webhook(&world, &name, "http://127.0.0.1:1/"),
                 &World::root(),

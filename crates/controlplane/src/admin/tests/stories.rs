@@ -64,7 +64,7 @@ async fn a_stale_precondition_says_what_is_current() {
     for (method, path, body, current) in [
         ("PUT", "/tenants/acme/activation", json!({"enforced": 1}), "2"),
         ("POST", "/tenants/acme/rollback", json!({}), "2"),
-        ("PATCH", "/tenants/acme", json!({"four_eyes": true}), "1"),
+        ("PATCH", "/tenants/acme", json!({"four_eyes": true}), "2"),
         ("PUT", "/tenants/acme/agents/payer/keys", json!({"public_keys": []}), "1"),
         ("PUT", "/tenants/acme/labels/good", json!({"version": 2}), "1"),
         ("POST", "/tenants/acme/versions", json!({"sources": [{"path": "p.yaml", "text": policy(7)}]}), "3"),

@@ -237,7 +237,8 @@ impl Followed {
             .with_staleness(staleness)
             .with_recording(self.told.recording)
             .with_organization_limits(self.told.organization_limits.clone())
-            .with_keys(self.told.keys.clone());
+            .with_keys(self.told.keys.clone())
+            .with_retention(self.told.retention);
         Some(match &in_force.canary {
             Some((share, canary)) => tenant.with_canary(*share, Arc::clone(canary)),
             None => tenant,
