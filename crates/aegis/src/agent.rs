@@ -59,6 +59,12 @@ struct Bounds {
     /// The SPIFFE id of the certificates that prove it
     #[arg(long, env = "AEGIS_SPIFFE_ID", value_name = "ID")]
     spiffe_id: Option<String>,
+    /// The issuer outside whose tokens prove it, as `aegis issuer set` named it
+    #[arg(long, env = "AEGIS_ISSUER_NAME", value_name = "ISSUER")]
+    issuer: Option<String>,
+    /// Whom those tokens are about
+    #[arg(long, env = "AEGIS_ISSUER_SUBJECT", value_name = "TEXT")]
+    issuer_subject: Option<String>,
 }
 
 /// A claim that is fixed where an agent is registered.
@@ -79,6 +85,8 @@ impl Bounds {
         put(body, "scope", self.scope.clone());
         put(body, "life_seconds_max", self.life_seconds);
         put(body, "spiffe_id", self.spiffe_id.clone());
+        put(body, "issuer", self.issuer.clone());
+        put(body, "issuer_subject", self.issuer_subject.clone());
         if !self.claims.is_empty() {
             let claim = |claim: &Claim| json!({"name": claim.name, "value": claim.value});
             put(body, "claims", Some(self.claims.iter().map(claim).collect::<Vec<_>>()));
@@ -89,7 +97,8 @@ impl Bounds {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   aegis agent set finance-agent --tenant acme --scope 'stripe-payments:*' --life-seconds 300
-  aegis agent set finance-agent --tenant acme --claim purpose=billing,environment=prod")]
+  aegis agent set finance-agent --tenant acme --claim purpose=billing,environment=prod
+  aegis agent set deployer --tenant acme --issuer ci --issuer-subject 'repo:acme/shop:ref:refs/heads/main'")]
 pub(crate) struct SetOptions {
     /// Its name
     #[arg(value_name = "AGENT")]
@@ -229,6 +238,8 @@ fn in_lines(agent: &Value) -> String {
         line("claim", format!("{}={}", text(claim, "name"), text(claim, "value")));
     }
     line("SPIFFE id", text(agent, "spiffe_id"));
+    line("issuer", text(agent, "issuer"));
+    line("subject", text(agent, "issuer_subject"));
     for key in agent["keys"].as_array().into_iter().flatten() {
         let until = text(key, "ends_at");
         let until = if until.is_empty() { until } else { format!(" until {until}") };

@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::output::Format;
 use crate::{
     agent, approvals, audit, budget, channels, cluster, completions, config, control, data, decide, dev, dlp,
-    explain, organization, person, policy, ready, role, tenant, token, witness,
+    explain, issuer, organization, person, policy, ready, role, tenant, token, witness,
 };
 
 /// Decides what AI agents may do, call by call.
@@ -69,6 +69,9 @@ pub(crate) enum Command {
     /// Register and bar agents
     #[command(subcommand)]
     Agent(agent::Command),
+    /// Pin issuers outside whose tokens prove agents
+    #[command(subcommand)]
+    Issuer(issuer::Command),
     /// Show what is left of budgets, and change one until its day ends
     #[command(subcommand)]
     Budget(budget::Command),

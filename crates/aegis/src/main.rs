@@ -37,6 +37,7 @@ mod dev;
 mod dlp;
 mod enforced;
 mod explain;
+mod issuer;
 mod organization;
 mod person;
 mod policy;
@@ -81,6 +82,7 @@ fn run(cli: Cli, matches: &ArgMatches, output: Output, tap: &LogTap) -> anyhow::
         Command::Cluster(command) => cluster::run(command, output),
         Command::Tenant(command) => tenant::run(command, output),
         Command::Agent(command) => agent::run(command, output),
+        Command::Issuer(command) => issuer::run(command, output),
         Command::Approvals(command) => approvals::run(command, output),
         Command::Channels(command) => channels::run(command, output),
         Command::Budget(command) => budget::run(command, output),

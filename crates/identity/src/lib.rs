@@ -7,7 +7,7 @@
 //! [`token::parse`] → [`token::Unverified`] → [`token::Authentic`] → claims → `Principal`; each value proves
 //! that the step before was taken. [`person::verify_person`] is the same way at the door for people,
 //! [`approved::verify_override`] at the one for approvals,
-//! [`assertion`] what an agent signs itself to get a token,
+//! [`assertion`] what an agent signs itself to get a token, [`foreign`] what an issuer outside says of it,
 //! [`mint::Minter`] the way back, and [`inspect::inspect`] shows a token without trusting it.
 //! [`manifest`] says what a policy version consists of, signed; [`tls`] turns PEM files into rustls settings.
 
@@ -15,6 +15,7 @@ pub mod verify;
 
 pub mod approved;
 pub mod assertion;
+pub mod foreign;
 pub mod person;
 
 pub mod cache;

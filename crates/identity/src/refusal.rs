@@ -52,6 +52,18 @@ pub enum TokenRefusal {
     /// `exp` of an assertion is not after `iat`, or more than [`caps::ASSERTION_LIFE_SECONDS_MAX`] after it.
     #[error("the assertion's life is not between 1 and {} seconds", caps::ASSERTION_LIFE_SECONDS_MAX)]
     AssertionLife,
+    /// `alg` of a token of an issuer outside is not the one that is pinned for it.
+    #[error("the token's `alg` is not the one that is pinned for its issuer")]
+    ForeignAlgorithm,
+    /// `aud` of a token of an issuer outside is not, alone, the one that is pinned for it.
+    #[error("the token's `aud` is not, alone, the one that is pinned for its issuer")]
+    ForeignAudience,
+    /// `exp` of a token of an issuer outside is more than [`caps::FOREIGN_TOKEN_SECONDS_MAX`] after its `iat`.
+    #[error("the token's life is longer than {} seconds", caps::FOREIGN_TOKEN_SECONDS_MAX)]
+    ForeignLife,
+    /// A token of an issuer outside does not say, in the claim that is pinned, who it is about.
+    #[error("the token does not say who it is about")]
+    ForeignSubject,
     /// A claim is absent or cannot be used.
     #[error("the token's `{claim}` {problem}")]
     Claim {
@@ -106,6 +118,10 @@ impl TokenRefusal {
             | Self::Audience(_)
             | Self::AssertionAudience
             | Self::AssertionLife
+            | Self::ForeignAlgorithm
+            | Self::ForeignAudience
+            | Self::ForeignLife
+            | Self::ForeignSubject
             | Self::Claim { .. }
             | Self::Bound
             | Self::TooManyClaims

@@ -156,7 +156,7 @@ fn read_json(bytes: &[u8], part: TokenPart) -> Result<JsonObject, TokenRefusal> 
     read_object(bytes, Limits::default()).map_err(|_withheld| TokenRefusal::Json(part))
 }
 
-fn decode(text: &str, part: TokenPart) -> Result<Vec<u8>, TokenRefusal> {
+pub(crate) fn decode(text: &str, part: TokenPart) -> Result<Vec<u8>, TokenRefusal> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_withheld| TokenRefusal::Encoding(part))
 }
 

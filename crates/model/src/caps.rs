@@ -75,6 +75,21 @@ pub const FIXED_CLAIM_BYTES_MAX: usize = 256;
 /// Most claims that are fixed where an agent is registered: a token has room for them and for its `basis`. More: `invalid`.
 pub const FIXED_CLAIMS_MAX: usize = 16;
 
+/// Longest name of an issuer outside within a tenant, in bytes. Longer: `invalid`.
+pub const ISSUER_NAME_BYTES_MAX: usize = 64;
+
+/// Most issuers outside whose tokens prove agents of one tenant. More: `too_many`.
+pub const ISSUERS_MAX: u64 = 32;
+
+/// Largest key set of an issuer outside, in bytes: issuers add certificates to each key. Larger: `invalid`.
+pub const JWKS_BYTES_MAX: usize = 64 << 10;
+
+/// Most keys in the key set of an issuer outside, of whatever kind. More: `invalid`.
+pub const ISSUER_KEYS_MAX: usize = 32;
+
+/// Longest life of a token of an issuer outside, in seconds from `iat` to `exp`: a day. Longer: refused.
+pub const FOREIGN_TOKEN_SECONDS_MAX: u64 = 24 * 3_600;
+
 /// Longest life of a person's token, in seconds: a working day. Longer: not minted, and refused.
 pub const PERSON_TOKEN_LIFE_SECONDS_MAX: u64 = 12 * 3_600;
 

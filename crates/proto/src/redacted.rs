@@ -5,8 +5,8 @@ use std::fmt::{Debug, Formatter, Result};
 use crate::control::{AddKey, ApprovalCall, Key, PutChunk, RewrapKey, SealedSecrets, WrappedKey};
 use crate::v1::{
     ApprovalOpening, ApprovalStanding, CompleteRequest, CompleteResponse, DecideRequest, DecideResponse,
-    DecideStreamRequest, GetApprovalResponse, IssueTokenRequest, IssuedToken, OwnToken, SearchHit,
-    SignedAssertion, TenantSecretKey,
+    DecideStreamRequest, GetApprovalResponse, IssueTokenRequest, IssuedToken, IssuerToken, OwnToken,
+    SearchHit, SignedAssertion, TenantSecretKey,
 };
 
 impl Debug for DecideRequest {
@@ -141,6 +141,16 @@ impl Debug for SignedAssertion {
 impl Debug for OwnToken {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         f.debug_struct("OwnToken").field("bytes", &self.token.len()).finish()
+    }
+}
+
+impl Debug for IssuerToken {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_struct("IssuerToken")
+            .field("tenant", &self.tenant)
+            .field("agent", &self.agent)
+            .field("bytes", &self.token.len())
+            .finish()
     }
 }
 

@@ -46,7 +46,7 @@ const BYTES_FIELDS: [&str; 9] = [
     ".aegis.v1.RaftInstallSnapshotRequest.chunk",
 ];
 /// Messages that hold tokens, keys, bundles or values of a call: `src/redacted.rs` writes their `Debug`.
-const WITHOUT_DEBUG: [&str; 21] = [
+const WITHOUT_DEBUG: [&str; 22] = [
     ".aegis.v1.SearchHit",
     ".aegis.control.v1.SealedSecrets",
     ".aegis.v1.GetApprovalResponse",
@@ -61,6 +61,7 @@ const WITHOUT_DEBUG: [&str; 21] = [
     ".aegis.v1.IssueTokenRequest",
     ".aegis.v1.SignedAssertion",
     ".aegis.v1.OwnToken",
+    ".aegis.v1.IssuerToken",
     ".aegis.v1.IssuedToken",
     ".aegis.control.v1.PutChunk",
     ".aegis.control.v1.AddKey",

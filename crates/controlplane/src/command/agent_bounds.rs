@@ -1,4 +1,4 @@
-//! What tokens an agent may get by itself: their scope, their life, their claims, and the certificate that proves it.
+//! What tokens an agent may get by itself: their scope, their life, their claims, and what else than a key proves it.
 
 use aegis_identity::claims::{BASIS, REGISTERED};
 use aegis_model::caps;
@@ -6,6 +6,7 @@ use aegis_model::scope::Scope;
 use aegis_proto::control::{Agent, AgentBounds, FixedClaim};
 
 use super::refused::Refused;
+use super::set_issuer;
 
 /// `agent` with these bounds.
 pub(super) fn within(agent: Agent, bounds: &AgentBounds) -> Result<Agent, Refused> {
@@ -18,6 +19,8 @@ pub(super) fn within(agent: Agent, bounds: &AgentBounds) -> Result<Agent, Refuse
         life_seconds_max: bounds.life_seconds_max,
         claims: read_claims(&bounds.claims)?,
         spiffe_id: read_spiffe_id(&bounds.spiffe_id)?,
+        issuer: read_issuer(bounds)?,
+        issuer_subject: bounds.issuer_subject.clone(),
         ..agent
     })
 }
@@ -54,6 +57,22 @@ fn read_claims(claims: &[FixedClaim]) -> Result<Vec<FixedClaim>, Refused> {
         }
     }
     Ok(claims.to_vec())
+}
+
+/// An issuer and whom it speaks of, or neither. The issuer need not be there yet: until then it proves nobody.
+fn read_issuer(bounds: &AgentBounds) -> Result<String, Refused> {
+    let subject = &bounds.issuer_subject;
+    if bounds.issuer.is_empty() != subject.is_empty() {
+        return Err(Refused::invalid("issuer_subject", "given with `issuer`, and not without it"));
+    }
+    if subject.is_empty() {
+        return Ok(String::new());
+    }
+    if subject.len() > caps::ISSUER_BYTES_MAX || subject.contains(char::is_control) {
+        let form = format!("at most {} bytes without control characters", caps::ISSUER_BYTES_MAX);
+        return Err(Refused::invalid("issuer_subject", form));
+    }
+    set_issuer::name("issuer", &bounds.issuer)
 }
 
 /// `spiffe://TRUST-DOMAIN/PATH`, in the one spelling that the standard permits; or none.
@@ -112,6 +131,20 @@ mod tests {
             assert!(!is_spiffe_id(bad), "{bad}");
         }
         assert!(!is_spiffe_id(&format!("spiffe://a/{}", "x".repeat(caps::SPIFFE_ID_BYTES_MAX))));
+    }
+
+    #[test]
+    fn an_issuer_speaks_of_somebody() {
+        let read = |issuer: &str, issuer_subject: &str| {
+            let (issuer, issuer_subject) = (issuer.to_owned(), issuer_subject.to_owned());
+            read_issuer(&AgentBounds { issuer, issuer_subject, ..AgentBounds::default() })
+        };
+        assert_eq!(read("", "").as_deref(), Ok(""));
+        assert_eq!(read("ci", "repo:acme/shop").as_deref(), Ok("ci"));
+        for (issuer, subject) in [("ci", ""), ("", "x"), ("CI", "x"), ("ci", "a\nb")] {
+            assert!(read(issuer, subject).is_err(), "{issuer} {subject}");
+        }
+        assert!(read("ci", &"x".repeat(caps::ISSUER_BYTES_MAX + 1)).is_err());
     }
 
     #[test]

@@ -52,6 +52,8 @@ into_command!(
     SetAgent,
     AddAgentKey,
     RetireAgentKey,
+    SetIssuer,
+    RemoveIssuer,
     PutChunk,
     PublishVersion,
     LabelVersion,

@@ -46,9 +46,11 @@ mod add_agent_key;
 pub(crate) mod agent_bounds;
 mod disable_agent;
 mod register_agent;
+mod remove_issuer;
 mod retire_agent_key;
 mod set_agent;
 mod set_agent_keys;
+mod set_issuer;
 
 mod label_version;
 mod publish_version;
@@ -172,6 +174,8 @@ pub(crate) fn apply(
         Command::SetAgent(it) => run::run(it, on),
         Command::AddAgentKey(it) => run::run(it, on),
         Command::RetireAgentKey(it) => run::run(it, on),
+        Command::SetIssuer(it) => run::run(it, on),
+        Command::RemoveIssuer(it) => run::run(it, on),
         Command::PutChunk(it) => run::run(it, on),
         Command::PublishVersion(it) => run::run(it, on),
         Command::LabelVersion(it) => run::run(it, on),

@@ -73,6 +73,8 @@ codes! {
     ChainTooDeep = "chain_too_deep", false;
     /// The agent asks for tokens too often; `retry_after_ms` says when there is room again.
     TooFast = "too_fast", true;
+    /// The tenant has no issuer of this name.
+    UnknownIssuer = "unknown_issuer", false;
     /// The tenant has no version of this number; `newest` is its newest.
     UnknownVersion = "unknown_version", false;
     /// The version's bundle was given up.

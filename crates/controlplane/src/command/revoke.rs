@@ -1,4 +1,5 @@
-//! `Revoke`: a token, an agent's earlier tokens, or a key of an agent is no longer accepted by the tenant's nodes.
+//! `Revoke`: a token, an agent's earlier tokens, a key of an agent, or what an issuer outside proved before is no longer accepted by the
+//! tenant's nodes.
 
 use aegis_identity::keys::KeyId;
 use aegis_model::caps;
@@ -6,10 +7,10 @@ use aegis_model::ids::{AgentId, TenantId};
 use aegis_proto::control::{Revocation, RevocationKind, Revoke, Role, done};
 use aegis_raft_store::tables::{StateRead, StoreError};
 
-use super::checks;
 use super::kind::{Asked, Failure, Kind};
 use super::refused::Refused;
 use super::who::Who;
+use super::{checks, set_issuer};
 use crate::state::writer::Writer;
 use crate::state::{revocations, tenants};
 
@@ -75,21 +76,25 @@ fn read_subject(kind: RevocationKind, subject: &str) -> Result<String, Refused> 
             .parse::<KeyId>()
             .map(|id| id.to_string())
             .map_err(|error| Refused::invalid("subject", error)),
+        // Also of one that was removed: its tokens may go on.
+        RevocationKind::Issuer => set_issuer::name("subject", subject),
     }
 }
 
 /// When the revocation may be forgotten.
 ///
 /// An agent token ends after [`caps::TOKEN_LIFE_SECONDS_MAX`] at the latest, so that what was minted before now is
-/// history then, with room for clocks that differ. A key can sign anew at any time: its revocation is never forgotten.
+/// history then, with room for clocks that differ. So it is with tokens of issuers outside, which go on for longer. A key can sign anew at any time: its revocation is never forgotten.
 /// A repetition never shortens what is known.
 fn end(command: &Revoke, known: Option<&Revocation>, asked: &Asked<'_>) -> Result<u64, Refused> {
     let margin_ms = 2 * caps::CLOCK_SKEW_SECONDS_MAX * 1_000;
-    let latest =
-        asked.now_ms().saturating_add(caps::TOKEN_LIFE_SECONDS_MAX * 1_000).saturating_add(margin_ms);
+    let after =
+        |seconds: u64| asked.now_ms().saturating_add(seconds.saturating_mul(1_000)).saturating_add(margin_ms);
+    let latest = after(caps::TOKEN_LIFE_SECONDS_MAX);
     let end = match command.kind() {
         RevocationKind::Key | RevocationKind::Unspecified => 0,
         RevocationKind::Agent => latest,
+        RevocationKind::Issuer => after(caps::FOREIGN_TOKEN_SECONDS_MAX),
         RevocationKind::Token if command.expires_ms == 0 => latest,
         RevocationKind::Token => command.expires_ms.saturating_add(margin_ms).min(latest),
     };
@@ -125,6 +130,7 @@ mod tests {
         world.done(revoke(RevocationKind::Token, "t-1", now_ms + 60_000), &World::root());
         world.done(revoke(RevocationKind::Token, "t-2", 0), &World::root());
         world.done(revoke(RevocationKind::Agent, "crawler", 0), &World::root());
+        world.done(revoke(RevocationKind::Issuer, "ci", 0), &World::root());
         world.done(revoke(RevocationKind::Key, &key, now_ms + 1_000), &World::root());
         let sweep = || world.done(SweepExpired { tenant: "acme".to_owned() }, &World::node());
         let left = || {
@@ -134,11 +140,14 @@ mod tests {
         };
         world.pass_seconds(60 + 2 * caps::CLOCK_SKEW_SECONDS_MAX - 1);
         sweep();
-        assert_eq!(left(), ["t-1", "t-2", "crawler", key.as_str()]);
+        assert_eq!(left(), ["t-1", "t-2", "crawler", key.as_str(), "ci"]);
         world.pass_seconds(1);
         sweep();
-        assert_eq!(left(), ["t-2", "crawler", key.as_str()]);
+        assert_eq!(left(), ["t-2", "crawler", key.as_str(), "ci"]);
         world.pass_seconds(caps::TOKEN_LIFE_SECONDS_MAX);
+        sweep();
+        assert_eq!(left(), [key.as_str(), "ci"], "tokens of issuers go on for a day");
+        world.pass_seconds(caps::FOREIGN_TOKEN_SECONDS_MAX);
         sweep();
         assert_eq!(left(), [key.as_str()], "a key is never forgotten");
         assert_eq!(tenants::counters(&world.view(), &acme).expect("memory").revocations, 1);

@@ -23,11 +23,13 @@ impl Kind for SetAgent {
         let mut summary = format!("agent `{}`", self.name);
         if let Some(bounds) = &self.bounds {
             summary.push_str(&format!(
-                ", scope `{}`, {} seconds, {} claims, SPIFFE id `{}`",
+                ", scope `{}`, {} seconds, {} claims, SPIFFE id `{}`, issuer `{}` for `{}`",
                 bounds.scope,
                 bounds.life_seconds_max,
                 bounds.claims.len(),
-                bounds.spiffe_id
+                bounds.spiffe_id,
+                bounds.issuer,
+                bounds.issuer_subject
             ));
         }
         if let Some(disabled) = self.disabled {
@@ -69,7 +71,13 @@ mod tests {
         world.agent(&acme, "payer");
         let claims = vec![FixedClaim { name: "purpose".to_owned(), value: "care".to_owned() }];
         let spiffe_id = "spiffe://acme.example/payer".to_owned();
-        let bounds = AgentBounds { scope: "stripe:pay".to_owned(), life_seconds_max: 60, claims, spiffe_id };
+        let bounds = AgentBounds {
+            scope: "stripe:pay".to_owned(),
+            life_seconds_max: 60,
+            claims,
+            spiffe_id,
+            ..AgentBounds::default()
+        };
         let set = |bounds: Option<AgentBounds>, only_if_revision| SetAgent {
             tenant: "acme".to_owned(),
             name: "payer".to_owned(),

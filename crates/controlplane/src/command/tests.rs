@@ -9,11 +9,12 @@ use aegis_proto::control::{
     ChannelKind, CreateTenant, DisableAgent, GiveBackApproval, GrantAgentToken, GrantRole, IssueAgentToken,
     IssuePersonToken, KeepCosignatures, KeyKind, LabelVersion, Lend, LiftHold, NoteCheckpoints, NoteDelivery,
     NoteMembership, NoteReveal, OpenApproval, OpenJournal, PlaceHold, PutChunk, PutPerson, RaiseLevel,
-    RedeemApproval, RegisterAgent, RegisterDataNode, RemoveChannel, RetireAgentKey, RetireDataNode,
-    RetireKey, RetireMember, RetireTenant, RetireVersion, RevocationKind, Revoke, RevokePersonToken,
-    RevokeRole, RewrapKey, RewrapKeys, RewrapTenantKeys, Role, Rollback, RotateKey, RotateTenantKey,
-    SetAgent, SetAgentKeys, SetMember, SetOrganizationLimits, SetShardMap, SetTenant, SettleKeys,
-    SweepApprovals, SweepChunks, SweepExpired, SweepLimits, TakeLending, WrappedKey, done,
+    RedeemApproval, RegisterAgent, RegisterDataNode, RemoveChannel, RemoveIssuer, RetireAgentKey,
+    RetireDataNode, RetireKey, RetireMember, RetireTenant, RetireVersion, RevocationKind, Revoke,
+    RevokePersonToken, RevokeRole, RewrapKey, RewrapKeys, RewrapTenantKeys, Role, Rollback, RotateKey,
+    RotateTenantKey, SetAgent, SetAgentKeys, SetIssuer, SetMember, SetOrganizationLimits, SetShardMap,
+    SetTenant, SettleKeys, SweepApprovals, SweepChunks, SweepExpired, SweepLimits, TakeLending, WrappedKey,
+    done,
 };
 use aegis_proto::v1::LimitKey;
 use aegis_raft_store::tables::StoreError;
@@ -23,7 +24,7 @@ use sha2::{Digest, Sha256};
 use super::actor::Actor;
 use super::envelope::Once;
 use super::kind::Kind;
-use super::{Code, Command, LEVEL, Request, response, rewrap_tenant_keys};
+use super::{Code, Command, LEVEL, Request, response, rewrap_tenant_keys, set_issuer};
 use crate::keys::keyring;
 use crate::state::page::PageQuery;
 use crate::state::{control_log, control_tree, data_nodes, idempotency, keys, meta, tenant_keys};
@@ -50,6 +51,8 @@ fn furnished() -> World {
     let bounds = Some(AgentBounds { scope: "web:*".to_owned(), ..Default::default() });
     let (tenant, name) = (acme.to_string(), "crawler".to_owned());
     world.done(SetAgent { tenant, name, bounds, ..Default::default() }, &World::root());
+    let other = SetIssuer { name: "other".to_owned(), ..set_issuer::tests::ci("k-1") };
+    world.done(other, &World::root());
     for bundle in [b"one".as_slice(), b"two", b"three"] {
         world.publish(&acme, &World::root(), bundle);
     }
@@ -164,6 +167,8 @@ fn samples(world: &World) -> Vec<Sample> {
             true,
             false,
         ),
+        sample(set_issuer::tests::ci("new").into(), &[Operator, Admin], true, false),
+        sample(RemoveIssuer { tenant: acme(), name: "other".into() }.into(), &[Operator, Admin], true, false),
         sample(
             AddAgentKey {
                 tenant: acme(),

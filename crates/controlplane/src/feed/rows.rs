@@ -146,6 +146,7 @@ impl Rows {
             sync_write: settings.sync_write.is_some(),
             retention_days: settings.retention_days,
             held: !tenant.holds.is_empty(),
+            revoked_issuers: Vec::new(),
         };
         let disabled =
             self.disabled.iter().map(|agent| v1::RevokedAgent { agent: agent.clone(), issued_until_ms: 0 });
@@ -162,6 +163,10 @@ impl Rows {
                     issued_until_ms: revocation.at_ms.max(1),
                 }),
                 RevocationKind::Key => state.revoked_keys.push(revocation.subject.clone()),
+                RevocationKind::Issuer => state.revoked_issuers.push(v1::RevokedIssuer {
+                    issuer: revocation.subject.clone(),
+                    issued_until_ms: revocation.at_ms,
+                }),
                 RevocationKind::Unspecified => {}
             }
         }

@@ -56,6 +56,7 @@ pub mod changes;
 pub mod control_log;
 pub mod control_tree;
 pub mod idempotency;
+pub mod issuers;
 pub mod journals;
 
 use aegis_raft_store::tables::Table;
@@ -121,4 +122,5 @@ pub const TABLES: &[Table] = &[
     deliveries::DELIVERIES_DUE,
     deliveries::DELIVERIES_BEHIND,
     deliveries::DELIVERY_WINDOWS,
+    issuers::ISSUERS,
 ];

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use aegis_identity::assertion;
 use aegis_identity::cache::TokenCache;
 use aegis_identity::claims::BASIS;
+use aegis_identity::foreign::{self, KeySet, Pinned};
 use aegis_identity::keys::VerifyingKey;
 use aegis_identity::verify::Verifier;
 use aegis_model::clock::UnixNanos;
 use aegis_model::ids::{AgentId, TenantId};
 use aegis_model::principal::Principal;
 use aegis_proto::control::grant_agent_token::Proof;
-use aegis_proto::control::{AssertionProof, CertificateProof, FixedClaim, TokenProof};
+use aegis_proto::control::{AssertionProof, CertificateProof, FixedClaim, IssuerProof, TokenProof};
 use aegis_proto::v1;
 use aegis_proto::v1::issue_token_request::Proof as Shown;
 use aegis_raft_store::tables::StateRead;
@@ -21,7 +22,7 @@ use sha2::{Digest, Sha256};
 use super::Shared;
 use super::refusal::{NotIssued, Refusal};
 use crate::keys::{KeyKind, keyring};
-use crate::state::agents;
+use crate::state::{agents, issuers};
 
 /// Whose token is wanted, and by what that is proven.
 pub(super) struct Proven {
@@ -49,6 +50,7 @@ pub(super) fn agent(
             let proof = Proof::Certificate(CertificateProof { spiffe_id: spiffe_id.clone() });
             Ok(Proven { tenant: tenant.parse().map_err(bad)?, agent: agent.parse().map_err(bad)?, proof })
         }
+        Shown::IssuerToken(shown) => by_issuer(state, shown, now),
     }
 }
 
@@ -71,6 +73,35 @@ fn by_assertion(
         ends_ms: assertion.expires_at.0 / 1_000_000,
     });
     Ok(Proven { tenant: assertion.tenant, agent: assertion.agent, proof })
+}
+
+/// The registration says whose word counts, and what is pinned there says how it is verified; the token says neither.
+fn by_issuer(state: &impl StateRead, shown: &v1::IssuerToken, now: UnixNanos) -> Result<Proven, NotIssued> {
+    let bad = |_withheld| Refusal::request("`tenant` or `client_id` is no name");
+    let tenant: TenantId = shown.tenant.parse().map_err(bad)?;
+    let agent: AgentId = shown.agent.parse().map_err(bad)?;
+    let row = agents::agent(state, &tenant, &agent)?.ok_or_else(Refusal::unknown)?;
+    let issuer = issuers::issuer(state, &tenant, &row.issuer)?.ok_or_else(Refusal::unknown)?;
+    let keys = issuer.algorithm.parse().and_then(|algorithm| KeySet::read(&issuer.key_set, algorithm));
+    let keys = keys.map_err(|error| {
+        tracing::error!(%tenant, issuer = %issuer.name, %error, "the keys of an issuer cannot be read");
+        Refusal::unknown()
+    })?;
+    let pinned = Pinned {
+        issuer: &issuer.issuer,
+        audience: &issuer.audience,
+        claim: &issuer.subject_claim,
+        keys: &keys,
+    };
+    let verified = foreign::verify(&shown.token, pinned, now)?;
+    let proof = Proof::Issuer(IssuerProof {
+        issuer: issuer.name,
+        subject: verified.subject,
+        revision: issuer.revision,
+        issued_seconds: verified.issued_at.seconds(),
+        expires_seconds: verified.expires_at.seconds(),
+    });
+    Ok(Proven { tenant, agent, proof })
 }
 
 /// The token of the agent that calls.

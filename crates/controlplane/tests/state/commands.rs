@@ -10,9 +10,9 @@ use aegis_proto::control::{
     Activate, AddAgentKey, AdjustBudget, AdvanceHistory, AgentBounds, AssertionProof, Canary, CreateTenant,
     DisableAgent, GrantAgentToken, GrantRole, IssuePersonToken, KeyKind, LabelVersion, Lend, LiftHold,
     NodeAsk, PlaceHold, PublishVersion, PutChunk, PutPerson, Rate, RegisterAgent, RegisterDataNode,
-    RetireAgentKey, RetireDataNode, RetireKey, RetireTenant, RetireVersion, Revoke, RevokePersonToken,
-    RevokeRole, Role, Rollback, RotateKey, RotateTenantKey, SetAgent, SetTenant, SettleKeys, SweepChunks,
-    SweepExpired, SweepLimits, TakeLending, WrappedKey,
+    RemoveIssuer, RetireAgentKey, RetireDataNode, RetireKey, RetireTenant, RetireVersion, Revoke,
+    RevokePersonToken, RevokeRole, Role, Rollback, RotateKey, RotateTenantKey, SetAgent, SetIssuer,
+    SetTenant, SettleKeys, SweepChunks, SweepExpired, SweepLimits, TakeLending, WrappedKey,
 };
 use aegis_proto::v1::{CostBelow, CostBeyond, LeaseReturn, LendAsk, LimitKey, LimitLevel};
 use proptest::prelude::*;
@@ -288,10 +288,29 @@ fn tenants_and_agents() -> impl Strategy<Value = Request> {
         let (token_id, proof) = (format!("t-{once}"), Some(Proof::Assertion(proof)));
         GrantAgentToken { tenant, agent, token_id, proof, ..Default::default() }.into()
     });
+    let pin = (tenant(), 0..3_u8).prop_map(|(tenant, number)| issuer(&tenant, number).into());
+    let unpin = (tenant(), 0..3_u8).prop_map(|(tenant, number)| {
+        let name = issuer(&tenant, number).name;
+        RemoveIssuer { tenant, name }.into()
+    });
     prop_oneof![
         2 => create, 3 => set, 1 => retire, 6 => register, 6 => disable, 4 => revoke, 4 => sweep, 3 => expired,
-        3 => rotate, 4 => bound, 4 => add, 1 => end, 8 => grant, 2 => keep, 3 => hold, 3 => lift
+        3 => rotate, 4 => bound, 4 => add, 1 => end, 8 => grant, 2 => keep, 3 => hold, 3 => lift, 4 => pin, 2 => unpin
     ]
+}
+
+/// An issuer outside that a tenant pins.
+pub(crate) fn issuer(tenant: &str, number: u8) -> SetIssuer {
+    let key = World::signing_key("an issuer's").verifying_key().to_jwk();
+    SetIssuer {
+        tenant: tenant.to_owned(),
+        name: format!("issuer-{number}"),
+        issuer: "https://ci.example".to_owned(),
+        audience: "aegis".to_owned(),
+        algorithm: "EdDSA".to_owned(),
+        key_set: serde_json::json!({ "keys": [key] }).to_string().into_bytes(),
+        ..Default::default()
+    }
 }
 
 fn cluster() -> impl Strategy<Value = Request> {

@@ -2,8 +2,8 @@
 
 use aegis_controlplane::state::page::{Cursor, Page, PageQuery};
 use aegis_controlplane::state::{
-    activations, agents, approvals, budgets, channels, chunks, control_log, deliveries, key::Scope, labels,
-    rates, revocations, roles, tokens, versions,
+    activations, agents, approvals, budgets, channels, chunks, control_log, deliveries, issuers, key::Scope,
+    labels, rates, revocations, roles, tokens, versions,
 };
 use aegis_controlplane::testing::World;
 use aegis_model::ids::{AgentId, TenantId};
@@ -13,7 +13,7 @@ use aegis_raft_store::tables::{StateView, StoreError};
 use proptest::prelude::*;
 use sha2::Digest as _;
 
-use crate::commands::{TENANTS, piece_of, steps, world};
+use crate::commands::{TENANTS, issuer, piece_of, steps, world};
 
 /// A read of a tenant's rows: to whom each row belongs.
 type Read = fn(&StateView, &TenantId, &PageQuery) -> Result<Page<String>, StoreError>;
@@ -29,6 +29,7 @@ const READS: &[(&str, Read)] = &[
     ("revocations", |view, tenant, query| {
         Ok(revocations::revocations(view, tenant, query)?.map(|it| it.tenant))
     }),
+    ("issuers", |view, tenant, query| Ok(issuers::issuers(view, tenant, query)?.map(|it| it.tenant))),
     ("tokens", |view, tenant, query| Ok(tokens::tokens(view, tenant, query)?.map(|it| it.tenant))),
     (
         "control log",
@@ -117,6 +118,9 @@ fn rich() -> World {
         let tenant: TenantId = name.parse().expect("a name");
         world.agent(&tenant, "agent-0");
         world.agent(&tenant, "agent-1");
+        for number in 0..2 {
+            world.done(issuer(name, number), &World::root());
+        }
         for piece in 0..2 {
             world.publish(&tenant, &World::root(), &piece_of(name, piece));
             world.activate(&tenant, 1);

@@ -108,6 +108,7 @@ impl Told {
             sync_write,
             retention_days,
             held,
+            revoked_issuers,
         } = state;
         let keys = secret_keys_of(secret_keys)?;
         let staleness = match (serve_stale, staleness_max_seconds) {
@@ -127,6 +128,7 @@ impl Told {
                 &revoked_tokens,
                 revoked_agents,
                 &revoked_keys,
+                revoked_issuers,
                 tokens_void_before_ms,
             )?),
             organization_limits: organization_limits
@@ -286,6 +288,7 @@ fn revoked(
     tokens: &[v1::RevokedToken],
     agents: Vec<v1::RevokedAgent>,
     keys: &[String],
+    issuers: Vec<v1::RevokedIssuer>,
     void_before_ms: u64,
 ) -> Result<Revoked, Malformed> {
     let mut revoked = Revoked::new();
@@ -296,6 +299,9 @@ fn revoked(
     }
     for key in keys {
         revoked.key(key);
+    }
+    for v1::RevokedIssuer { issuer, issued_until_ms } in issuers {
+        revoked.issuer(&issuer, UnixNanos(issued_until_ms.saturating_mul(1_000_000)));
     }
     for v1::RevokedAgent { agent, issued_until_ms } in agents {
         let agent: AgentId = agent.parse().map_err(|_withheld| Malformed("agent"))?;

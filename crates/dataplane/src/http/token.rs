@@ -1,7 +1,8 @@
 //! `POST /v1/token`: what an agent shows, in the form of RFC 6749; and what comes of it, in the words of RFC 6749.
 //!
-//! The form is read here and judged by the control plane, which alone can sign. Three grants are known: an assertion that the agent
-//! has signed (RFC 7523), a certificate (RFC 8705), and the exchange of a caller's token for a delegated one (RFC 8693).
+//! The form is read here and judged by the control plane, which alone can sign. These grants are known: an assertion that the agent
+//! has signed (RFC 7523), a certificate (RFC 8705), and the exchange (RFC 8693) of a token of an issuer outside for one of the agent's,
+//! or of a caller's token for a delegated one.
 
 mod form;
 
@@ -13,7 +14,7 @@ use aegis_model::reason::ReasonCode;
 use aegis_proto::v1;
 use aegis_proto::v1::issue_token_request::Proof;
 use aegis_proto::v1::issue_token_response::Outcome;
-use aegis_proto::v1::{ClientCertificate, OwnToken, SignedAssertion};
+use aegis_proto::v1::{ClientCertificate, IssuerToken, OwnToken, SignedAssertion};
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -40,6 +41,8 @@ const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const CLIENT_CREDENTIALS: &str = "client_credentials";
 const CLIENT_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// A token of an issuer outside (OpenID Connect).
+const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
 /// The answer of RFC 6749 (5.1), with what RFC 8693 adds.
@@ -194,14 +197,21 @@ fn exchange(head: &Parts, form: &Form) -> Result<(Proof, String), NotIssued> {
     if form.get("resource").is_some() || form.get("audience").is_some_and(|audience| audience != "aegis") {
         return Err(NotIssued::new("invalid_target", "tokens are given out for `aegis` only"));
     }
-    if form.required("subject_token_type")? != ACCESS_TOKEN {
-        return Err(NotIssued::request("the subject's token has to be an access token"));
+    match form.required("subject_token_type")? {
+        ACCESS_TOKEN => {}
+        // Nobody calls: the agent itself is the subject.
+        ID_TOKEN if form.get("actor_token").is_none() && form.get("client_assertion").is_none() => {
+            return Ok((of_issuer(form.required("subject_token")?, form)?, String::new()));
+        }
+        ID_TOKEN => return Err(NotIssued::request("a token of an issuer outside is handed on to nobody")),
+        _ => return Err(NotIssued::request("the subject's token is an access token or an ID token")),
     }
     let caller = form.required("subject_token")?.to_owned();
     let actor = (form.get("actor_token"), form.get("actor_token_type"), form.get("client_assertion"));
     let proof = match actor {
         (Some(token), Some(ACCESS_TOKEN), None) => Proof::OwnToken(OwnToken { token: token.to_owned() }),
         (Some(token), Some(JWT), None) => assertion(token),
+        (Some(token), Some(ID_TOKEN), None) => of_issuer(token, form)?,
         (None, None, Some(token)) if form.get("client_assertion_type") == Some(CLIENT_ASSERTION) => {
             assertion(token)
         }
@@ -217,6 +227,12 @@ fn exchange(head: &Parts, form: &Form) -> Result<(Proof, String), NotIssued> {
 
 fn assertion(text: &str) -> Proof {
     Proof::Assertion(SignedAssertion { assertion: text.to_owned() })
+}
+
+/// A token of an issuer outside. It says nothing about tenants, so the client says whom it means.
+fn of_issuer(token: &str, form: &Form) -> Result<Proof, NotIssued> {
+    let (tenant, agent) = (form.required("tenant")?.to_owned(), form.required("client_id")?.to_owned());
+    Ok(Proof::IssuerToken(IssuerToken { tenant, agent, token: token.to_owned() }))
 }
 
 /// RFC 8705: the certificate of this connection, which was verified when it came about.

@@ -15,6 +15,8 @@ pub struct Revoked {
     tokens: HashSet<Box<str>>,
     /// Ids of keys of agents.
     keys: HashSet<Box<str>>,
+    /// Issuers outside: what was given out on their strength up to that moment counts no more.
+    issuers: HashMap<Box<str>, UnixNanos>,
     /// Tokens issued up to that moment count no more; nothing: no token does.
     agents: HashMap<AgentId, Option<UnixNanos>>,
     /// Tokens issued before that moment count no more, whoever's they are.
@@ -35,6 +37,12 @@ impl Revoked {
     /// With the key `key_id` of an agent, and so with everything that was given out on its strength.
     pub fn key(&mut self, key_id: &str) {
         self.keys.insert(key_id.into());
+    }
+
+    /// With everything that was given out up to a moment on the strength of an issuer outside.
+    pub fn issuer(&mut self, name: &str, issued_until: UnixNanos) {
+        let kept = self.issuers.entry(name.into()).or_insert(issued_until);
+        *kept = (*kept).max(issued_until);
     }
 
     /// With the tokens of `agent` that were issued up to a moment; nothing: with all of them.
@@ -66,8 +74,7 @@ impl Revoked {
         if self.agents.is_empty() {
             return false;
         }
-        let skew = UnixNanos::from_seconds(caps::CLOCK_SKEW_SECONDS_MAX);
-        let before = |until: UnixNanos| principal.issued_at.0 <= until.0.saturating_add(skew.0);
+        let before = |until: UnixNanos| was_issued_until(principal, until);
         std::iter::once(&principal.agent)
             .chain(&principal.callers)
             .filter_map(|agent| self.agents.get(agent))
@@ -83,9 +90,18 @@ impl Revoked {
         {
             Some(("key", id)) => self.keys.contains(id),
             Some(("token", id)) => self.tokens.contains(id),
+            Some(("issuer", name)) => {
+                self.issuers.get(name).is_some_and(|until| was_issued_until(principal, *until))
+            }
             Some(_) | None => true,
         })
     }
+}
+
+/// Whether a token may have been issued up to `until`, by whatever clock.
+fn was_issued_until(principal: &Principal, until: UnixNanos) -> bool {
+    let skew = UnixNanos::from_seconds(caps::CLOCK_SKEW_SECONDS_MAX);
+    principal.issued_at.0 <= until.0.saturating_add(skew.0)
 }
 
 #[cfg(test)]
@@ -150,6 +166,22 @@ mod tests {
         revoked.token("t-1");
         assert!(revoked.covers(&resting(&["token:t-1"])));
         assert!(revoked.covers(&resting(&["moon:full"])), "nobody here can say whether it was revoked");
+    }
+
+    #[test]
+    fn an_issuer_ends_what_it_proved_before() {
+        let at = |seconds| {
+            let mut principal = principal("a", &[], seconds);
+            principal.claims.insert(BASIS.to_owned(), serde_json::json!(["issuer:ci", "token:t"]));
+            principal
+        };
+        let mut revoked = Revoked::new();
+        assert!(!revoked.covers(&at(1_000)));
+        revoked.issuer("ci", UnixNanos::from_seconds(1_000));
+        revoked.issuer("ci", UnixNanos::from_seconds(10));
+        revoked.issuer("other", UnixNanos::from_seconds(9_000));
+        assert!(revoked.covers(&at(999)) && revoked.covers(&at(1_030)), "by whatever clock");
+        assert!(!revoked.covers(&at(1_031)) && !revoked.covers(&principal("a", &[], 999)));
     }
 
     #[test]

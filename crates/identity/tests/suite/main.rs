@@ -6,6 +6,7 @@ mod forge;
 
 mod assertions;
 mod cache;
+mod foreign;
 mod hostile_tokens;
 mod inspection;
 mod manifests;

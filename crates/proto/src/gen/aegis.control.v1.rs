@@ -278,6 +278,9 @@ pub struct TenantCounters {
     /// Its channels.
     #[prost(uint64, tag = "14")]
     pub channels: u64,
+    /// Issuers outside whose tokens prove its agents.
+    #[prost(uint64, tag = "21")]
+    pub issuers: u64,
 }
 /// An agent of a tenant.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -318,6 +321,53 @@ pub struct Agent {
     /// The SPIFFE id of the certificates that prove it. Empty: none does.
     #[prost(string, tag = "12")]
     pub spiffe_id: ::prost::alloc::string::String,
+    /// The issuer outside whose tokens prove it, by its name within the tenant. Empty: none does.
+    #[prost(string, tag = "13")]
+    pub issuer: ::prost::alloc::string::String,
+    /// Whom those tokens are about.
+    #[prost(string, tag = "14")]
+    pub issuer_subject: ::prost::alloc::string::String,
+}
+/// An issuer outside the cluster whose tokens prove agents of a tenant (OpenID Connect). Nothing that a token says changes how it
+/// is verified.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TokenIssuer {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Its name within the tenant.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// The one `iss` of its tokens.
+    #[prost(string, tag = "3")]
+    pub issuer: ::prost::alloc::string::String,
+    /// The one `aud` of its tokens.
+    #[prost(string, tag = "4")]
+    pub audience: ::prost::alloc::string::String,
+    /// The one algorithm: `RS256`, `ES256` or `EdDSA`.
+    #[prost(string, tag = "5")]
+    pub algorithm: ::prost::alloc::string::String,
+    /// The claim that says who a token is about.
+    #[prost(string, tag = "6")]
+    pub subject_claim: ::prost::alloc::string::String,
+    /// Its public keys for that algorithm: a JSON Web Key Set with nothing else in it.
+    #[prost(bytes = "vec", tag = "7")]
+    pub key_set: ::prost::alloc::vec::Vec<u8>,
+    /// When it was made.
+    #[prost(uint64, tag = "8")]
+    pub created_ms: u64,
+    /// Who made it.
+    #[prost(string, tag = "9")]
+    pub created_by: ::prost::alloc::string::String,
+    /// When it was changed last.
+    #[prost(uint64, tag = "10")]
+    pub changed_ms: u64,
+    /// Who changed it last.
+    #[prost(string, tag = "11")]
+    pub changed_by: ::prost::alloc::string::String,
+    /// The log index of its last change: never the same twice.
+    #[prost(uint64, tag = "12")]
+    pub revision: u64,
 }
 /// A claim that is fixed where an agent is registered.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -369,10 +419,10 @@ pub struct TokenRecord {
     /// When it ends.
     #[prost(uint64, tag = "8")]
     pub expires_ms: u64,
-    /// By what the agent proved itself: `assertion`, `certificate`, `token`; `operator` if a person asked for it.
+    /// By what the agent proved itself: `assertion`, `certificate`, `issuer`, `token`; `operator` if a person asked for it.
     #[prost(string, tag = "9")]
     pub by: ::prost::alloc::string::String,
-    /// The key, the SPIFFE id, the token's `jti` or the person that it was.
+    /// The key, the SPIFFE id, the issuer and whom it spoke of, the token's `jti` or the person that it was.
     #[prost(string, tag = "10")]
     pub proof: ::prost::alloc::string::String,
     /// The data node at which it was asked for; empty: none.
@@ -1478,6 +1528,8 @@ pub enum RevocationKind {
     Agent = 2,
     /// All that was signed by a registered key of an agent, by the key's id.
     Key = 3,
+    /// All that was given out before on the strength of an issuer outside, by its name within the tenant.
+    Issuer = 4,
 }
 impl RevocationKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1490,6 +1542,7 @@ impl RevocationKind {
             Self::Token => "REVOCATION_KIND_TOKEN",
             Self::Agent => "REVOCATION_KIND_AGENT",
             Self::Key => "REVOCATION_KIND_KEY",
+            Self::Issuer => "REVOCATION_KIND_ISSUER",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1499,6 +1552,7 @@ impl RevocationKind {
             "REVOCATION_KIND_TOKEN" => Some(Self::Token),
             "REVOCATION_KIND_AGENT" => Some(Self::Agent),
             "REVOCATION_KIND_KEY" => Some(Self::Key),
+            "REVOCATION_KIND_ISSUER" => Some(Self::Issuer),
             _ => None,
         }
     }
@@ -1710,7 +1764,7 @@ pub struct Envelope {
     /// What is wanted.
     #[prost(
         oneof = "envelope::Command",
-        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 68, 72, 73, 74, 75, 76, 80, 81, 82, 88, 89, 96, 97, 98, 99, 104, 105, 112, 113, 114, 115, 116, 117, 128, 129, 130, 144, 145, 146"
+        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 68, 72, 73, 74, 75, 76, 80, 81, 82, 88, 89, 96, 97, 98, 99, 104, 105, 112, 113, 114, 115, 116, 117, 128, 129, 130, 144, 145, 146"
     )]
     pub command: ::core::option::Option<envelope::Command>,
 }
@@ -1759,6 +1813,10 @@ pub mod envelope {
         AddAgentKey(super::AddAgentKey),
         #[prost(message, tag = "37")]
         RetireAgentKey(super::RetireAgentKey),
+        #[prost(message, tag = "38")]
+        SetIssuer(super::SetIssuer),
+        #[prost(message, tag = "39")]
+        RemoveIssuer(super::RemoveIssuer),
         #[prost(message, tag = "40")]
         PutChunk(super::PutChunk),
         #[prost(message, tag = "41")]
@@ -1907,7 +1965,7 @@ pub struct Done {
     /// The row that the command made or changed, as it is now.
     #[prost(
         oneof = "done::Result",
-        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 40, 41, 42, 48, 49, 50, 56, 57, 58, 64, 65, 66, 80, 81"
+        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 40, 41, 42, 48, 49, 50, 51, 56, 57, 58, 64, 65, 66, 80, 81"
     )]
     pub result: ::core::option::Option<done::Result>,
 }
@@ -1965,6 +2023,8 @@ pub mod done {
         /// Without their wrappings.
         #[prost(message, tag = "50")]
         TenantKeys(super::TenantKeys),
+        #[prost(message, tag = "51")]
+        TokenIssuer(super::TokenIssuer),
         #[prost(message, tag = "56")]
         Approval(super::Approval),
         #[prost(message, tag = "57")]
@@ -2259,6 +2319,50 @@ pub struct AgentBounds {
     /// The SPIFFE id of the certificates that prove it. Empty: none does.
     #[prost(string, tag = "4")]
     pub spiffe_id: ::prost::alloc::string::String,
+    /// The issuer outside whose tokens prove it, by its name within the tenant. Empty: none does.
+    #[prost(string, tag = "5")]
+    pub issuer: ::prost::alloc::string::String,
+    /// Whom those tokens are about.
+    #[prost(string, tag = "6")]
+    pub issuer_subject: ::prost::alloc::string::String,
+}
+/// Makes an issuer outside whose tokens prove agents of a tenant, or replaces all that is pinned for it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetIssuer {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Its name within the tenant.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// The one `iss` of its tokens.
+    #[prost(string, tag = "3")]
+    pub issuer: ::prost::alloc::string::String,
+    /// The one `aud` of its tokens.
+    #[prost(string, tag = "4")]
+    pub audience: ::prost::alloc::string::String,
+    /// The one algorithm: `RS256`, `ES256` or `EdDSA`.
+    #[prost(string, tag = "5")]
+    pub algorithm: ::prost::alloc::string::String,
+    /// The claim that says who a token is about. Empty: `sub`.
+    #[prost(string, tag = "6")]
+    pub subject_claim: ::prost::alloc::string::String,
+    /// Its public keys: a JSON Web Key Set.
+    #[prost(bytes = "vec", tag = "7")]
+    pub key_set: ::prost::alloc::vec::Vec<u8>,
+    /// Only if this is its revision; 0: only if there is none.
+    #[prost(uint64, optional, tag = "8")]
+    pub only_if_revision: ::core::option::Option<u64>,
+}
+/// Removes an issuer outside, and ends what was given out on its strength.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveIssuer {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Its name within the tenant.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
 }
 /// Changes what tokens an agent may get by itself. An absent field stays as it is.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2665,7 +2769,7 @@ pub struct GrantAgentToken {
     #[prost(string, tag = "11")]
     pub data_node: ::prost::alloc::string::String,
     /// By what the agent proved itself.
-    #[prost(oneof = "grant_agent_token::Proof", tags = "6, 7, 9")]
+    #[prost(oneof = "grant_agent_token::Proof", tags = "6, 7, 8, 9")]
     pub proof: ::core::option::Option<grant_agent_token::Proof>,
 }
 /// Nested message and enum types in `GrantAgentToken`.
@@ -2677,6 +2781,9 @@ pub mod grant_agent_token {
         Assertion(super::AssertionProof),
         #[prost(message, tag = "7")]
         Certificate(super::CertificateProof),
+        /// A token of an issuer outside.
+        #[prost(message, tag = "8")]
+        Issuer(super::IssuerProof),
         /// A token of its own.
         #[prost(message, tag = "9")]
         Token(super::TokenProof),
@@ -2702,6 +2809,25 @@ pub struct CertificateProof {
     #[prost(string, tag = "1")]
     pub spiffe_id: ::prost::alloc::string::String,
 }
+/// A token of an issuer outside, verified by a control node.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IssuerProof {
+    /// The issuer's name within the tenant.
+    #[prost(string, tag = "1")]
+    pub issuer: ::prost::alloc::string::String,
+    /// Whom the token is about.
+    #[prost(string, tag = "2")]
+    pub subject: ::prost::alloc::string::String,
+    /// The issuer's revision by which it was verified.
+    #[prost(uint64, tag = "3")]
+    pub revision: u64,
+    /// When it ends, in seconds since 1970.
+    #[prost(uint64, tag = "4")]
+    pub expires_seconds: u64,
+    /// When it was made.
+    #[prost(uint64, tag = "5")]
+    pub issued_seconds: u64,
+}
 /// A token of an agent, verified by a control node.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TokenProof {
@@ -2714,7 +2840,7 @@ pub struct TokenProof {
     /// Who called that agent, nearest first.
     #[prost(string, repeated, tag = "3")]
     pub callers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// What it rests on: `key:…` and `token:…`.
+    /// What it rests on: `key:…`, `issuer:…` and `token:…`.
     #[prost(string, repeated, tag = "4")]
     pub basis: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// What it may be used for.
@@ -2760,7 +2886,7 @@ pub struct AgentToken {
     /// Further claims.
     #[prost(message, repeated, tag = "9")]
     pub claims: ::prost::alloc::vec::Vec<FixedClaim>,
-    /// What it rests on, so that it ends with it: `key:…` and `token:…`.
+    /// What it rests on, so that it ends with it: `key:…`, `issuer:…` and `token:…`.
     #[prost(string, repeated, tag = "10")]
     pub basis: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }

@@ -651,6 +651,14 @@ pub struct Agent {
     #[prost(string, tag = "12")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub spiffe_id: ::prost::alloc::string::String,
+    /// The issuer outside whose tokens prove it, by its name within the tenant. Empty: none does.
+    #[prost(string, tag = "13")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub issuer: ::prost::alloc::string::String,
+    /// Whom those tokens are about.
+    #[prost(string, tag = "14")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub issuer_subject: ::prost::alloc::string::String,
 }
 impl ::prost::Name for Agent {
     const NAME: &'static str = "Agent";
@@ -749,6 +757,12 @@ pub struct RegisterAgentRequest {
     /// The SPIFFE id of the certificates that prove it. Empty: none does.
     #[prost(string, tag = "8")]
     pub spiffe_id: ::prost::alloc::string::String,
+    /// The issuer outside whose tokens prove it, by its name within the tenant. Empty: none does.
+    #[prost(string, tag = "9")]
+    pub issuer: ::prost::alloc::string::String,
+    /// Whom those tokens are about.
+    #[prost(string, tag = "10")]
+    pub issuer_subject: ::prost::alloc::string::String,
 }
 impl ::prost::Name for RegisterAgentRequest {
     const NAME: &'static str = "RegisterAgentRequest";
@@ -801,6 +815,14 @@ pub struct UpdateAgentRequest {
     #[prost(uint64, optional, tag = "9")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only_if_revision: ::core::option::Option<u64>,
+    /// The issuer outside whose tokens prove it, by its name within the tenant. Empty: none does.
+    #[prost(string, optional, tag = "10")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: ::core::option::Option<::prost::alloc::string::String>,
+    /// Whom those tokens are about.
+    #[prost(string, optional, tag = "11")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer_subject: ::core::option::Option<::prost::alloc::string::String>,
 }
 impl ::prost::Name for UpdateAgentRequest {
     const NAME: &'static str = "UpdateAgentRequest";
@@ -810,6 +832,169 @@ impl ::prost::Name for UpdateAgentRequest {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/aegis.v1.UpdateAgentRequest".into()
+    }
+}
+/// Names an issuer.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IssuerRequest {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The issuer, by its name within the tenant.
+    #[prost(string, tag = "2")]
+    pub issuer: ::prost::alloc::string::String,
+}
+impl ::prost::Name for IssuerRequest {
+    const NAME: &'static str = "IssuerRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.IssuerRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.IssuerRequest".into()
+    }
+}
+/// What is to be pinned for an issuer: all of it.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetIssuerRequest {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    #[serde(skip)]
+    pub tenant: ::prost::alloc::string::String,
+    /// The issuer, by its name within the tenant.
+    #[prost(string, tag = "2")]
+    #[serde(skip)]
+    pub issuer: ::prost::alloc::string::String,
+    /// What its tokens say in `iss`.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub iss: ::prost::alloc::string::String,
+    /// What they say in `aud`.
+    #[prost(string, tag = "4")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub aud: ::prost::alloc::string::String,
+    /// What they are signed with: `RS256`, `ES256` or `EdDSA`.
+    #[prost(string, tag = "5")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub algorithm: ::prost::alloc::string::String,
+    /// Its public keys: the text of a JSON Web Key Set.
+    #[prost(string, tag = "6")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub key_set: ::prost::alloc::string::String,
+    /// The claim that says who a token is about. Empty: `sub`.
+    #[prost(string, tag = "7")]
+    pub subject_claim: ::prost::alloc::string::String,
+    /// Only if this is its revision; 0: only if there is none.
+    #[prost(uint64, optional, tag = "8")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only_if_revision: ::core::option::Option<u64>,
+}
+impl ::prost::Name for SetIssuerRequest {
+    const NAME: &'static str = "SetIssuerRequest";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.SetIssuerRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.SetIssuerRequest".into()
+    }
+}
+/// An issuer outside whose tokens prove agents of a tenant.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TokenIssuer {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub tenant: ::prost::alloc::string::String,
+    /// Its name within the tenant.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub name: ::prost::alloc::string::String,
+    /// What its tokens say in `iss`.
+    #[prost(string, tag = "3")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub iss: ::prost::alloc::string::String,
+    /// What they say in `aud`.
+    #[prost(string, tag = "4")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub aud: ::prost::alloc::string::String,
+    /// What they are signed with.
+    #[prost(string, tag = "5")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub algorithm: ::prost::alloc::string::String,
+    /// The claim that says who a token is about.
+    #[prost(string, tag = "6")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub subject_claim: ::prost::alloc::string::String,
+    /// Its public keys: the text of a JSON Web Key Set.
+    #[prost(string, tag = "7")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub key_set: ::prost::alloc::string::String,
+    /// When it was made.
+    #[prost(string, tag = "8")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub created_at: ::prost::alloc::string::String,
+    /// Who made it.
+    #[prost(string, tag = "9")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub created_by: ::prost::alloc::string::String,
+    /// When it was changed last.
+    #[prost(string, tag = "10")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub changed_at: ::prost::alloc::string::String,
+    /// Who changed it last.
+    #[prost(string, tag = "11")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub changed_by: ::prost::alloc::string::String,
+    /// Goes up with each change.
+    #[prost(uint64, tag = "12")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub revision: u64,
+}
+impl ::prost::Name for TokenIssuer {
+    const NAME: &'static str = "TokenIssuer";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.TokenIssuer".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.TokenIssuer".into()
+    }
+}
+/// A page of issuers.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct IssuerList {
+    /// The issuers, by name.
+    #[prost(message, repeated, tag = "1")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub items: ::prost::alloc::vec::Vec<TokenIssuer>,
+    /// Leads to the next page. Empty: this was the last one.
+    #[prost(string, tag = "2")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub next: ::prost::alloc::string::String,
+}
+impl ::prost::Name for IssuerList {
+    const NAME: &'static str = "IssuerList";
+    const PACKAGE: &'static str = "aegis.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "aegis.v1.IssuerList".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/aegis.v1.IssuerList".into()
     }
 }
 /// A key that is to prove an agent as well.
@@ -939,11 +1124,11 @@ pub struct TokenRecord {
     #[prost(string, tag = "8")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub expires_at: ::prost::alloc::string::String,
-    /// By what the agent proved itself: `assertion`, `certificate` or `token`; `operator` if a person asked for it.
+    /// By what the agent proved itself: `assertion`, `certificate`, `issuer` or `token`; `operator` if a person asked for it.
     #[prost(string, tag = "9")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub by: ::prost::alloc::string::String,
-    /// The key, the SPIFFE id, the token's `jti` or the person that it was.
+    /// The key, the SPIFFE id, the issuer and whom it spoke of, the token's `jti` or the person that it was.
     #[prost(string, tag = "10")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub proof: ::prost::alloc::string::String,
@@ -1202,11 +1387,12 @@ pub struct RevokeRequest {
     #[prost(string, tag = "1")]
     #[serde(skip)]
     pub tenant: ::prost::alloc::string::String,
-    /// `token`, `agent` (all tokens that it was given before) or `key` (all that it signs).
+    /// `token`, `agent` (all tokens that it was given before), `key` (all that it signs) or `issuer` (all that was given out before on
+    /// its strength).
     #[prost(string, tag = "2")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub kind: ::prost::alloc::string::String,
-    /// The token's `jti`, the agent's name or the key's id.
+    /// The token's `jti`, the agent's name, the key's id or the issuer's name.
     #[prost(string, tag = "3")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub subject: ::prost::alloc::string::String,
@@ -1234,11 +1420,11 @@ pub struct Revocation {
     #[prost(string, tag = "1")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub tenant: ::prost::alloc::string::String,
-    /// `token`, `agent` or `key`.
+    /// `token`, `agent`, `key` or `issuer`.
     #[prost(string, tag = "2")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub kind: ::prost::alloc::string::String,
-    /// The token's `jti`, the agent's name or the key's id.
+    /// The token's `jti`, the agent's name, the key's id or the issuer's name.
     #[prost(string, tag = "3")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub subject: ::prost::alloc::string::String,
@@ -5309,6 +5495,88 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("aegis.v1.Admin", "RetireAgentKey"));
             self.inner.unary(req, path, codec).await
         }
+        /// The issuers outside whose tokens prove agents of a tenant. Any role in the tenant.
+        pub async fn list_issuers(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TenantListRequest>,
+        ) -> std::result::Result<tonic::Response<super::IssuerList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/ListIssuers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "ListIssuers"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One of them. Any role in the tenant.
+        pub async fn get_issuer(
+            &mut self,
+            request: impl tonic::IntoRequest<super::IssuerRequest>,
+        ) -> std::result::Result<tonic::Response<super::TokenIssuer>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/aegis.v1.Admin/GetIssuer");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Admin", "GetIssuer"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes one, or replaces all that is pinned for it. Role `operator` or `admin` in the tenant.
+        pub async fn set_issuer(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetIssuerRequest>,
+        ) -> std::result::Result<tonic::Response<super::TokenIssuer>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/aegis.v1.Admin/SetIssuer");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Admin", "SetIssuer"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Removes one, and ends what was given out on its strength. Role `operator` or `admin` in the tenant.
+        pub async fn remove_issuer(
+            &mut self,
+            request: impl tonic::IntoRequest<super::IssuerRequest>,
+        ) -> std::result::Result<tonic::Response<super::TokenIssuer>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::ExactCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Admin/RemoveIssuer",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Admin", "RemoveIssuer"));
+            self.inner.unary(req, path, codec).await
+        }
         /// The tokens that were given out to a tenant's agents, the newest first. Any role in the tenant.
         pub async fn list_tokens(
             &mut self,
@@ -6852,6 +7120,26 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::RetireAgentKeyRequest>,
         ) -> std::result::Result<tonic::Response<super::Agent>, tonic::Status>;
+        /// The issuers outside whose tokens prove agents of a tenant. Any role in the tenant.
+        async fn list_issuers(
+            &self,
+            request: tonic::Request<super::TenantListRequest>,
+        ) -> std::result::Result<tonic::Response<super::IssuerList>, tonic::Status>;
+        /// One of them. Any role in the tenant.
+        async fn get_issuer(
+            &self,
+            request: tonic::Request<super::IssuerRequest>,
+        ) -> std::result::Result<tonic::Response<super::TokenIssuer>, tonic::Status>;
+        /// Makes one, or replaces all that is pinned for it. Role `operator` or `admin` in the tenant.
+        async fn set_issuer(
+            &self,
+            request: tonic::Request<super::SetIssuerRequest>,
+        ) -> std::result::Result<tonic::Response<super::TokenIssuer>, tonic::Status>;
+        /// Removes one, and ends what was given out on its strength. Role `operator` or `admin` in the tenant.
+        async fn remove_issuer(
+            &self,
+            request: tonic::Request<super::IssuerRequest>,
+        ) -> std::result::Result<tonic::Response<super::TokenIssuer>, tonic::Status>;
         /// The tokens that were given out to a tenant's agents, the newest first. Any role in the tenant.
         async fn list_tokens(
             &self,
@@ -8083,6 +8371,178 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RetireAgentKeySvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/ListIssuers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListIssuersSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::TenantListRequest>
+                    for ListIssuersSvc<T> {
+                        type Response = super::IssuerList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TenantListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::list_issuers(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListIssuersSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/GetIssuer" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetIssuerSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::IssuerRequest>
+                    for GetIssuerSvc<T> {
+                        type Response = super::TokenIssuer;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::IssuerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::get_issuer(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetIssuerSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/SetIssuer" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetIssuerSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::SetIssuerRequest>
+                    for SetIssuerSvc<T> {
+                        type Response = super::TokenIssuer;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetIssuerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::set_issuer(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetIssuerSvc(inner);
+                        let codec = crate::codec::ExactCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Admin/RemoveIssuer" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveIssuerSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::IssuerRequest>
+                    for RemoveIssuerSvc<T> {
+                        type Response = super::TokenIssuer;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::IssuerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::remove_issuer(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveIssuerSvc(inner);
                         let codec = crate::codec::ExactCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -2418,6 +2418,19 @@ pub struct TenantState {
     /// Whether a legal hold stands: nothing of its audit records is deleted meanwhile.
     #[prost(bool, tag = "25")]
     pub held: bool,
+    /// Issuers outside: what was given out on their strength up to a moment counts no more.
+    #[prost(message, repeated, tag = "23")]
+    pub revoked_issuers: ::prost::alloc::vec::Vec<RevokedIssuer>,
+}
+/// An issuer outside whose word counted for agents.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokedIssuer {
+    /// Its name within the tenant.
+    #[prost(string, tag = "1")]
+    pub issuer: ::prost::alloc::string::String,
+    /// Until when, in milliseconds since 1970.
+    #[prost(uint64, tag = "2")]
+    pub issued_until_ms: u64,
 }
 /// One version of a tenant's secret key. It is on the wire between nodes, under mutual TLS, and in memory; never on a data
 /// node's disk.
@@ -5916,7 +5929,7 @@ pub struct IssueTokenRequest {
     #[prost(string, tag = "9")]
     pub caller_token: ::prost::alloc::string::String,
     /// By what the agent proves itself.
-    #[prost(oneof = "issue_token_request::Proof", tags = "5, 6, 7")]
+    #[prost(oneof = "issue_token_request::Proof", tags = "5, 6, 7, 8")]
     pub proof: ::core::option::Option<issue_token_request::Proof>,
 }
 /// Nested message and enum types in `IssueTokenRequest`.
@@ -5934,6 +5947,9 @@ pub mod issue_token_request {
         /// A certificate, which the data node has verified.
         #[prost(message, tag = "7")]
         Certificate(super::ClientCertificate),
+        /// A token of an issuer outside.
+        #[prost(message, tag = "8")]
+        IssuerToken(super::IssuerToken),
     }
 }
 /// An assertion as it came.
@@ -5964,6 +5980,20 @@ pub struct ClientCertificate {
     /// The SPIFFE id in the certificate's subject alternative names: exactly one.
     #[prost(string, tag = "3")]
     pub spiffe_id: ::prost::alloc::string::String,
+}
+/// A token of an issuer outside as it came.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct IssuerToken {
+    /// The tenant that the client says it belongs to.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The agent that it says it is.
+    #[prost(string, tag = "2")]
+    pub agent: ::prost::alloc::string::String,
+    /// The token.
+    #[prost(string, tag = "3")]
+    pub token: ::prost::alloc::string::String,
 }
 /// What came of it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -27,7 +27,7 @@ const NOT_JSON: [&str; 1] = ["BundlePiece"];
 const PARTS: [&str; 5] = ["PolicySource", "TokenClaim", "CanaryShare", "ChannelMember", "SealedValues"];
 
 /// What stands in the path of a REST operation, or is its body as it is, and so not in the JSON document.
-const OUTSIDE: [&str; 26] = [
+const OUTSIDE: [&str; 28] = [
     "UpdateTenantRequest.tenant",
     "RegisterAgentRequest.tenant",
     "UpdateAgentRequest.tenant",
@@ -36,6 +36,8 @@ const OUTSIDE: [&str; 26] = [
     "SetAgentKeysRequest.agent",
     "AddAgentKeyRequest.tenant",
     "AddAgentKeyRequest.agent",
+    "SetIssuerRequest.tenant",
+    "SetIssuerRequest.issuer",
     "MintTokenRequest.tenant",
     "RevealValueRequest.tenant",
     "RevokeRequest.tenant",
@@ -57,11 +59,15 @@ const OUTSIDE: [&str; 26] = [
 ];
 
 /// What a request cannot do without.
-const REQUIRED: [&str; 17] = [
+const REQUIRED: [&str; 21] = [
     "CreateTenantRequest.name",
     "RegisterAgentRequest.name",
     "SetAgentKeysRequest.public_keys",
     "AddAgentKeyRequest.public_key",
+    "SetIssuerRequest.iss",
+    "SetIssuerRequest.aud",
+    "SetIssuerRequest.algorithm",
+    "SetIssuerRequest.key_set",
     "MintTokenRequest.agent",
     "MintTokenRequest.scope",
     "RevokeRequest.kind",

@@ -8,6 +8,7 @@
 
 mod certificates;
 mod delegation;
+mod foreign;
 mod getting;
 mod revocation;
 mod rotation;

@@ -16,7 +16,7 @@ fn key_set(cluster: &Cluster, data: usize) -> Vec<String> {
 }
 
 /// The key that a token names.
-fn key_of(token: &str) -> String {
+pub(super) fn key_of(token: &str) -> String {
     let inspected = crate::support::run_with_input(&["token", "inspect", "--output", "json"], token);
     inspected.json()["header"]["kid"].as_str().expect("a key").to_owned()
 }

@@ -15,9 +15,9 @@ use crate::admin::caller::{self, Caller};
 use crate::admin::problem::ApiCode;
 use crate::admin::room::Place;
 use crate::admin::service::{
-    activation, agents, approvals, budgets, channels, cluster, data_nodes, decisions, evidence, keys, labels,
-    object_store, organizations, people, person_tokens, records, reveal, revocations, roles, shards,
-    snapshot, tenants, tokens, versions, watch, whoami,
+    activation, agents, approvals, budgets, channels, cluster, data_nodes, decisions, evidence, issuers,
+    keys, labels, object_store, organizations, people, person_tokens, records, reveal, revocations, roles,
+    shards, snapshot, tenants, tokens, versions, watch, whoami,
 };
 use crate::admin::{Admin, Problem};
 
@@ -182,6 +182,10 @@ methods! {
     set_agent_keys: SetAgentKeysRequest -> Agent = agents::set_keys;
     add_agent_key: AddAgentKeyRequest -> Agent = agents::add_key;
     retire_agent_key: RetireAgentKeyRequest -> Agent = agents::retire_key;
+    list_issuers: TenantListRequest -> IssuerList = issuers::list;
+    get_issuer: IssuerRequest -> TokenIssuer = issuers::get;
+    set_issuer: SetIssuerRequest -> TokenIssuer = issuers::set;
+    remove_issuer: IssuerRequest -> TokenIssuer = issuers::remove;
     list_tokens: TenantListRequest -> TokenRecordList = tokens::list;
     mint_token: MintTokenRequest -> MintedToken = tokens::mint;
     list_revocations: TenantListRequest -> RevocationList = revocations::list;

@@ -32,6 +32,7 @@ fn of_refused(code: Code) -> &'static str {
         Code::ScopeExceeded => "Ask for less, or let an operator register the agent for more.",
         Code::ChainTooDeep => "Let the agents call each other less deeply.",
         Code::TooFast => "Use a token until shortly before it ends, and wait as long as the problem says.",
+        Code::UnknownIssuer => "Look at the tenant's issuers.",
         Code::UnknownVersion => "Look at the tenant's versions.",
         Code::VersionRetired => "Take another version, or publish the same sources again.",
         Code::VersionInForce => "Put another version into force first.",

@@ -37,6 +37,7 @@ fn of_refused(code: Code) -> (StatusCode, Grpc) {
         Code::Invalid => (StatusCode::BAD_REQUEST, Grpc::InvalidArgument),
         Code::UnknownTenant
         | Code::UnknownAgent
+        | Code::UnknownIssuer
         | Code::UnknownVersion
         | Code::UnknownLabel
         | Code::UnknownChannel

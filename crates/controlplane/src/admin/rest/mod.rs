@@ -26,6 +26,7 @@ mod cluster;
 mod data_nodes;
 mod decisions;
 mod evidence;
+mod issuers;
 mod jwks;
 mod keys;
 mod labels;

@@ -8,9 +8,9 @@ use utoipa::OpenApi;
 use utoipa::openapi::path::{HttpMethod, Operation};
 
 use super::{
-    activation, agents, approvals, budgets, channels, cluster, data_nodes, decisions, evidence, keys, labels,
-    openapi, organizations, people, person_tokens, records, revocations, roles, tenants, tokens, versions,
-    whoami,
+    activation, agents, approvals, budgets, channels, cluster, data_nodes, decisions, evidence, issuers,
+    keys, labels, openapi, organizations, people, person_tokens, records, revocations, roles, tenants,
+    tokens, versions, whoami,
 };
 use crate::admin::Admin;
 
@@ -53,6 +53,10 @@ operations! {
     "SetAgentKeys": agents::set_keys,
     "AddAgentKey": agents::add_key,
     "RetireAgentKey": agents::retire_key,
+    "ListIssuers": issuers::list,
+    "GetIssuer": issuers::get,
+    "SetIssuer": issuers::set,
+    "RemoveIssuer": issuers::remove,
     "ListTokens": tokens::list,
     "MintToken": tokens::mint,
     "ListRevocations": revocations::list,

@@ -35,6 +35,8 @@ pub(crate) async fn register(caller: &Caller, request: RegisterAgentRequest) -> 
             life_seconds_max: request.life_seconds_max,
             claims: fixed(&request.claims),
             spiffe_id: request.spiffe_id.clone(),
+            issuer: request.issuer.clone(),
+            issuer_subject: request.issuer_subject.clone(),
         }),
     };
     row!(caller.write("RegisterAgent", &request, command).await?, Agent).map(shown)
@@ -82,6 +84,8 @@ pub(crate) async fn update(caller: &Caller, request: UpdateAgentRequest) -> Resu
         life_seconds_max: request.life_seconds_max.unwrap_or(before.life_seconds_max),
         claims,
         spiffe_id: request.spiffe_id.clone().unwrap_or(before.spiffe_id),
+        issuer: request.issuer.clone().unwrap_or(before.issuer),
+        issuer_subject: request.issuer_subject.clone().unwrap_or(before.issuer_subject),
     };
     let only_if_revision = Some(only_if_revision.unwrap_or(before.revision));
     let command = rows::SetAgent { tenant, name: agent, bounds: Some(bounds), disabled, only_if_revision };
@@ -89,10 +93,21 @@ pub(crate) async fn update(caller: &Caller, request: UpdateAgentRequest) -> Resu
 }
 
 fn changes_bounds(request: &UpdateAgentRequest) -> bool {
-    let UpdateAgentRequest { scope, life_seconds_max, claims, without_claims, spiffe_id, .. } = request;
+    let UpdateAgentRequest {
+        scope,
+        life_seconds_max,
+        claims,
+        without_claims,
+        spiffe_id,
+        issuer,
+        issuer_subject,
+        ..
+    } = request;
     scope.is_some()
         || life_seconds_max.is_some()
         || spiffe_id.is_some()
+        || issuer.is_some()
+        || issuer_subject.is_some()
         || !claims.is_empty()
         || *without_claims
 }
@@ -156,5 +171,7 @@ fn shown(row: rows::Agent) -> Agent {
         life_seconds_max: row.life_seconds_max,
         claims: row.claims.into_iter().map(claim).collect(),
         spiffe_id: row.spiffe_id,
+        issuer: row.issuer,
+        issuer_subject: row.issuer_subject,
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod cluster;
 pub(crate) mod data_nodes;
 pub(crate) mod decisions;
 pub(crate) mod evidence;
+pub(crate) mod issuers;
 pub(crate) mod keys;
 pub(crate) mod labels;
 pub(crate) mod object_store;

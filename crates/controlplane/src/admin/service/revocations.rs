@@ -19,7 +19,7 @@ pub(crate) async fn list(caller: &Caller, request: TenantListRequest) -> Result<
     Ok(RevocationList { items, next })
 }
 
-/// Revokes a token, an agent's earlier tokens, or a key of an agent.
+/// Revokes a token, an agent's earlier tokens, a key of an agent, or what an issuer outside proved before.
 pub(crate) async fn revoke(caller: &Caller, request: RevokeRequest) -> Result<Revocation, Problem> {
     let command = rows::Revoke {
         tenant: request.tenant.clone(),
@@ -37,7 +37,8 @@ fn read_kind(text: &str) -> Result<RevocationKind, Problem> {
         "token" => Ok(RevocationKind::Token),
         "agent" => Ok(RevocationKind::Agent),
         "key" => Ok(RevocationKind::Key),
-        _ => Err(Problem::invalid("kind", "`token`, `agent` or `key`")),
+        "issuer" => Ok(RevocationKind::Issuer),
+        _ => Err(Problem::invalid("kind", "`token`, `agent`, `key` or `issuer`")),
     }
 }
 
@@ -47,6 +48,7 @@ fn kind(kind: RevocationKind) -> &'static str {
         RevocationKind::Token => "token",
         RevocationKind::Agent => "agent",
         RevocationKind::Key => "key",
+        RevocationKind::Issuer => "issuer",
     }
 }
 

@@ -122,6 +122,12 @@ fn public_key() -> String {
     crate::admin::form::public_key(key.verifying_key().as_bytes())
 }
 
+/// The key set of an issuer.
+pub(crate) fn key_set() -> String {
+    let key = crate::testing::World::signing_key("an issuer's").verifying_key().to_jwk();
+    serde_json::json!({ "keys": [key] }).to_string()
+}
+
 /// The id of the key of the agent `payer`.
 fn payer_key() -> String {
     crate::testing::World::signing_key("payer").id().to_string()
@@ -162,6 +168,10 @@ fn of_person() -> PersonListRequest {
 
 fn version(version: u64) -> VersionRequest {
     VersionRequest { tenant: text("acme"), version }
+}
+
+fn issuer() -> IssuerRequest {
+    IssuerRequest { tenant: text("acme"), issuer: text("ci") }
 }
 
 fn label() -> LabelRequest {
@@ -207,6 +217,12 @@ examples! {
         AddAgentKeyRequest { agent: text("payer"), public_key: public_key(), ..Default::default() };
     "RetireAgentKey" "DELETE" "/tenants/acme/agents/payer/keys/PAYER?overlap_seconds=60" none tenant one retire_agent_key
         RetireAgentKeyRequest { agent: text("payer"), id: payer_key(), overlap_seconds: 60, ..Default::default() };
+    "ListIssuers" "GET" "/tenants/acme/issuers" none tenant one list_issuers listed();
+    "GetIssuer" "GET" "/tenants/acme/issuers/ci" none tenant one get_issuer issuer();
+    "SetIssuer" "PUT" "/tenants/acme/issuers/ci" json tenant one set_issuer
+        SetIssuerRequest { issuer: text("ci"), iss: text("https://ci.example"), aud: text("aegis"), algorithm: text("EdDSA"),
+            key_set: key_set(), ..Default::default() };
+    "RemoveIssuer" "DELETE" "/tenants/acme/issuers/ci" none tenant one remove_issuer issuer();
     "ListTokens" "GET" "/tenants/acme/tokens" none tenant one list_tokens listed();
     "MintToken" "POST" "/tenants/acme/tokens" json tenant one mint_token
         MintTokenRequest { agent: text("payer"), scope: text("stripe:pay"), life_seconds: 60,

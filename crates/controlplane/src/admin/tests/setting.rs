@@ -343,6 +343,16 @@ impl Setting {
                 ..Default::default()
             };
             world.done(revoke, &World::root());
+            let issuer = proto::SetIssuer {
+                tenant: name.into(),
+                name: "ci".into(),
+                issuer: "https://ci.example".into(),
+                audience: "aegis".into(),
+                algorithm: "EdDSA".into(),
+                key_set: super::examples::key_set().into_bytes(),
+                ..Default::default()
+            };
+            world.done(issuer, &World::root());
         }
         for role in [Role::Viewer, Role::Auditor, Role::Author, Role::Approver, Role::Operator, Role::Admin] {
             world.with_role("all@globex", "globex", role);

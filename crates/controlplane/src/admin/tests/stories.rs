@@ -439,3 +439,20 @@ async fn the_shard_map_shows_every_slot_once() {
 fn times_are_those_of_the_calendar() {
     assert_eq!(crate::admin::form::time(1_800_000_000_123), "2027-01-15T08:00:00.123000000Z");
 }
+
+#[tokio::test]
+async fn a_private_key_that_is_pinned_by_mistake_does_not_get_into_the_log() {
+    let setting = Setting::new();
+    let token = setting.token("root");
+    let mut keys: Value = serde_json::from_str(&super::examples::key_set()).unwrap();
+    let body = |keys: &Value| json!({"iss": "https://ci.example", "aud": "aegis", "algorithm": "EdDSA", "key_set": keys.to_string()});
+    let digest = || setting.world.direct.digest();
+    keys["keys"][0]["d"] = json!("c2VjcmV0");
+    let before = digest();
+    let refused = setting.call("PUT", "/tenants/acme/issuers/other", &token, Some(body(&keys))).await;
+    assert_eq!((refused.status, refused.code()), (400, "invalid".to_owned()));
+    assert_eq!(digest(), before, "no refusal was written down, so no command came that far");
+    keys["keys"][0].as_object_mut().unwrap().remove("d");
+    setting.call("PUT", "/tenants/acme/issuers/other", &token, Some(body(&keys))).await.done();
+    assert_ne!(digest(), before);
+}

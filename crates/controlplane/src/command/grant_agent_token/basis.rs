@@ -1,4 +1,4 @@
-//! What a token rests on: the keys and tokens whose revocation ends it.
+//! What a token rests on: the keys, issuers and tokens whose revocation ends it.
 
 use aegis_model::caps;
 use aegis_proto::control::TokenProof;
@@ -13,6 +13,11 @@ impl Basis {
     /// The key of an agent.
     pub(super) fn of_key(key_id: &str) -> Self {
         Self(vec![format!("key:{key_id}")])
+    }
+
+    /// An issuer outside.
+    pub(super) fn of_issuer(name: &str) -> Self {
+        Self(vec![format!("issuer:{name}")])
     }
 
     /// With a token that was handed on, and all that it rests on.

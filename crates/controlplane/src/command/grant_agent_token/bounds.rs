@@ -3,6 +3,7 @@
 use aegis_model::caps;
 use aegis_model::ids::AgentId;
 use aegis_model::scope::Scope;
+use aegis_proto::control::grant_agent_token::Proof;
 use aegis_proto::control::{Agent, FixedClaim, GrantAgentToken};
 
 use super::super::refused::{Code, Refused};
@@ -32,7 +33,8 @@ pub(super) fn scope(wanted: &GrantAgentToken, agent: &Agent) -> Result<Scope, Re
     agent_bounds::read_scope("scope", &scope.to_string())
 }
 
-/// When it ends, in seconds: a wish is shortened to what is permitted, and a delegated token never outlives the caller's.
+/// When it ends, in seconds: a wish is shortened to what is permitted, and a token never outlives what it
+/// rests on.
 pub(super) fn expires(wanted: &GrantAgentToken, agent: &Agent, issued_seconds: u64) -> Result<u64, Refused> {
     let registered = match agent.life_seconds_max {
         0 => caps::TOKEN_LIFE_SECONDS_MAX,
@@ -43,9 +45,14 @@ pub(super) fn expires(wanted: &GrantAgentToken, agent: &Agent, issued_seconds: u
         seconds => u64::from(seconds).min(registered),
     };
     let until = issued_seconds.saturating_add(life);
+    // Nor what an issuer outside said of it.
+    let until = match &wanted.proof {
+        Some(Proof::Issuer(shown)) => until.min(shown.expires_seconds),
+        Some(_) | None => until,
+    };
     let until = wanted.caller.iter().fold(until, |until, caller| until.min(caller.expires_seconds));
     if until <= issued_seconds {
-        return Err(Refused::new(Code::ProofRefused, "the caller's token has ended"));
+        return Err(Refused::new(Code::ProofRefused, "what the token would rest on has ended"));
     }
     Ok(until)
 }

@@ -3,14 +3,14 @@
 use aegis_model::caps;
 use aegis_model::ids::{AgentId, TenantId};
 use aegis_proto::control::grant_agent_token::Proof;
-use aegis_proto::control::{Agent, GrantAgentToken, RevocationKind, TokenProof};
+use aegis_proto::control::{Agent, GrantAgentToken, IssuerProof, RevocationKind, TokenProof};
 use aegis_raft_store::tables::StateRead;
 
 use super::super::checks;
 use super::super::kind::{Asked, Failure};
 use super::super::refused::{Code, Refused};
 use super::basis::Basis;
-use crate::state::{agents, assertions, revocations};
+use crate::state::{agents, assertions, issuers, revocations};
 
 /// By what an agent has proved itself.
 pub(super) struct Proven {
@@ -56,6 +56,11 @@ pub(super) fn judge(
             }
             let (proof, basis) = (shown.spiffe_id.clone(), Basis::default());
             Ok(Proven { by: "certificate", proof, basis, used: None })
+        }
+        Proof::Issuer(shown) => {
+            look.check_issuer(agent, shown)?;
+            let proof = format!("{}:{}", shown.issuer, shown.subject);
+            Ok(Proven { by: "issuer", proof, basis: Basis::of_issuer(&shown.issuer), used: None })
         }
         Proof::Token(own) => {
             if wanted.caller.is_none() {
@@ -103,6 +108,24 @@ impl<S: StateRead> Look<'_, S> {
         Ok(())
     }
 
+    /// Whether what an issuer outside said proves the agent now.
+    fn check_issuer(&self, agent: &Agent, shown: &IssuerProof) -> Result<(), Failure> {
+        if agent.issuer.is_empty() || agent.issuer != shown.issuer || agent.issuer_subject != shown.subject {
+            return Err(refused("the agent is registered with another issuer or subject, or none").into());
+        }
+        let issuer = issuers::issuer(self.state, self.tenant, &shown.issuer)?;
+        // What was verified by other keys, or for another audience, is void.
+        if issuer.is_none_or(|issuer| issuer.revision != shown.revision) {
+            return Err(refused("the issuer was changed or removed meanwhile").into());
+        }
+        // Otherwise what a revocation ends could be had anew with the same token.
+        let issued_ms = shown.issued_seconds.saturating_mul(1_000);
+        if self.was_revoked_after(RevocationKind::Issuer, &shown.issuer, issued_ms)? {
+            return Err(refused("what the issuer said before it was revoked counts no more").into());
+        }
+        Ok(())
+    }
+
     /// Whether a token, all that it rests on, and every agent that it names still count.
     fn check_token(&self, token: &TokenProof, whose: &str) -> Result<(), Failure> {
         let ended = |what: &str| Failure::from(refused(format!("the {whose} token {what}")));
@@ -122,6 +145,7 @@ impl<S: StateRead> Look<'_, S> {
             let revoked = match member.split_once(':') {
                 Some(("key", id)) => self.is_revoked(RevocationKind::Key, id)?,
                 Some(("token", id)) => self.is_revoked(RevocationKind::Token, id)?,
+                Some(("issuer", name)) => self.was_revoked_after(RevocationKind::Issuer, name, issued_ms)?,
                 // Of newer software: nobody here can say what ends it.
                 Some(_) | None => true,
             };
@@ -143,9 +167,19 @@ impl<S: StateRead> Look<'_, S> {
         if agents::agent(self.state, self.tenant, &id)?.is_none_or(|agent| agent.disabled) {
             return Ok(false);
         }
-        let revoked = revocations::revocation(self.state, self.tenant, RevocationKind::Agent, name)?;
+        Ok(!self.was_revoked_after(RevocationKind::Agent, name, issued_ms)?)
+    }
+
+    /// Whether a revocation ends what was given out at `issued_ms`, by whatever clock.
+    fn was_revoked_after(
+        &self,
+        kind: RevocationKind,
+        subject: &str,
+        issued_ms: u64,
+    ) -> Result<bool, Failure> {
+        let revoked = revocations::revocation(self.state, self.tenant, kind, subject)?;
         let skew_ms = caps::CLOCK_SKEW_SECONDS_MAX * 1_000;
-        Ok(revoked.is_none_or(|revocation| issued_ms > revocation.at_ms.saturating_add(skew_ms)))
+        Ok(revoked.is_some_and(|revocation| issued_ms <= revocation.at_ms.saturating_add(skew_ms)))
     }
 
     fn is_revoked(&self, kind: RevocationKind, subject: &str) -> Result<bool, Failure> {

@@ -3,12 +3,14 @@
 use aegis_model::ids::TenantId;
 use aegis_proto::control::grant_agent_token::Proof;
 use aegis_proto::control::{
-    AgentBounds, AssertionProof, CertificateProof, DisableAgent, FixedClaim, RetireAgentKey, RetireTenant,
-    RevocationKind, Revoke, SetAgent, TokenProof,
+    AgentBounds, AssertionProof, CertificateProof, DisableAgent, FixedClaim, IssuerProof, RemoveIssuer,
+    RetireAgentKey, RetireTenant, RevocationKind, Revoke, SetAgent, TokenProof,
 };
 use sha2::{Digest, Sha256};
 
 use super::*;
+use crate::command::set_issuer::tests::ci;
+use crate::state::issuers;
 use crate::state::page::PageQuery;
 use crate::testing::World;
 
@@ -33,6 +35,8 @@ fn bound(world: &World, name: &str, scope: &str, claims: &[(&str, &str)]) {
         life_seconds_max: 0,
         claims: claims.iter().map(claim).collect(),
         spiffe_id: format!("spiffe://acme.example/{name}"),
+        issuer: "ci".to_owned(),
+        issuer_subject: format!("repo:{name}"),
     };
     let (tenant, name) = ("acme".to_owned(), name.to_owned());
     world.done(SetAgent { tenant, name, bounds: Some(bounds), ..Default::default() }, &World::root());
@@ -269,6 +273,76 @@ fn whatever_is_revoked_in_a_chain_ends_it() {
         end(&world, &parent);
         assert_eq!(refused(&world, ask("2")), Code::ProofRefused, "{what}");
     }
+}
+
+/// What the issuer `ci` said of an agent, as it is pinned now.
+fn by_issuer(world: &World, agent: &str) -> IssuerProof {
+    let acme: TenantId = "acme".parse().expect("a name");
+    let pinned = issuers::issuer(&world.view(), &acme, "ci").expect("memory").expect("an issuer");
+    IssuerProof {
+        issuer: "ci".to_owned(),
+        subject: format!("repo:{agent}"),
+        revision: pinned.revision,
+        issued_seconds: world.now_ms() / 1_000,
+        expires_seconds: world.now_ms() / 1_000 + 120,
+    }
+}
+
+#[test]
+fn an_issuer_proves_whom_it_is_registered_for_until_it_is_changed() {
+    let world = furnished();
+    world.done(ci("k-1"), &World::root());
+    let ask = |proof: IssuerProof, id: &str| GrantAgentToken {
+        proof: Some(Proof::Issuer(proof)),
+        ..wanted(&world, "payer", id)
+    };
+    let shown = by_issuer(&world, "payer");
+    let token = granted(&world, ask(shown.clone(), "1"));
+    assert_eq!(token.basis, ["issuer:ci"]);
+    assert_eq!(token.expires_seconds, shown.expires_seconds, "never longer than what it rests on");
+    let late = IssuerProof { expires_seconds: world.now_ms() / 1_000, ..shown.clone() };
+    for bad in [
+        by_issuer(&world, "clerk"),
+        IssuerProof { issuer: "other".to_owned(), ..shown.clone() },
+        IssuerProof { issuer: String::new(), subject: String::new(), ..shown.clone() },
+        late,
+    ] {
+        assert_eq!(refused(&world, ask(bad.clone(), "2")), Code::ProofRefused, "{bad:?}");
+    }
+    // Verified by keys that are not pinned any more, also where the same ones are pinned anew.
+    world.done(ci("k-1"), &World::root());
+    assert_eq!(refused(&world, ask(shown.clone(), "3")), Code::ProofRefused);
+    granted(&world, ask(by_issuer(&world, "payer"), "4"));
+    let gone = by_issuer(&world, "payer");
+    world.done(RemoveIssuer { tenant: "acme".to_owned(), name: "ci".to_owned() }, &World::root());
+    assert_eq!(refused(&world, ask(gone.clone(), "5")), Code::ProofRefused);
+    world.done(ci("k-1"), &World::root());
+    assert_eq!(refused(&world, ask(gone, "6")), Code::ProofRefused, "it is another one of the same name");
+}
+
+#[test]
+fn a_revoked_issuer_ends_what_it_proved_before_and_no_more() {
+    let world = furnished();
+    world.done(ci("k-1"), &World::root());
+    let ask = |agent: &str, id: &str| GrantAgentToken {
+        proof: Some(Proof::Issuer(by_issuer(&world, agent))),
+        ..wanted(&world, agent, id)
+    };
+    let parent = granted(&world, ask("planner", "1"));
+    let child = |id: &str, parent: &AgentToken| GrantAgentToken {
+        caller: Some(self::shown(parent)),
+        ..wanted(&world, "payer", id)
+    };
+    granted(&world, child("2", &parent));
+    let before = by_issuer(&world, "planner");
+    revoke(&world, RevocationKind::Issuer, "ci");
+    assert_eq!(refused(&world, child("3", &parent)), Code::ProofRefused);
+    world.pass_seconds(caps::CLOCK_SKEW_SECONDS_MAX + 1);
+    // The same token of the issuer does not bring back what was ended.
+    let again = GrantAgentToken { proof: Some(Proof::Issuer(before)), ..wanted(&world, "planner", "4") };
+    assert_eq!(refused(&world, again), Code::ProofRefused);
+    let later = granted(&world, ask("planner", "4"));
+    granted(&world, child("5", &later));
 }
 
 #[test]
