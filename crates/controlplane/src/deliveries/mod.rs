@@ -180,6 +180,8 @@ fn pause_ms(failed_before: u64, randomness: &mut impl Rng) -> u64 {
 
 #[cfg(test)]
 mod answers;
+#[cfg(test)]
+mod goldens;
 
 #[cfg(test)]
 pub(crate) mod tests {

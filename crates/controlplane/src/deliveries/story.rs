@@ -282,6 +282,59 @@ pub(super) mod tests {
         Story::of(&row, now, "https://aegis.example.com/", 2)
     }
 
+    /// A request as they mostly are.
+    pub(in crate::deliveries) fn everyday(state: ApprovalState) -> Story {
+        let call = ApprovalCall {
+            agent: "finance-agent".to_owned(),
+            callers: vec!["planner".to_owned()],
+            tool: "stripe-payments".to_owned(),
+            action: "create_payment".to_owned(),
+            params: br#"{"amount":50000,"currency":"EUR","invoice":"2026-1041","note":"second half, as agreed","vendor":"acme"}"#
+                .to_vec(),
+            context: b"{}".to_vec(),
+            cost: "0.25".to_owned(),
+            version: 12,
+            reasons: vec![ApprovalReason {
+                code: "ParameterOutOfRange".to_owned(),
+                message: "`50000` is more than `5000`".to_owned(),
+                path: "/params/amount".to_owned(),
+                rule: "finance-agent/allowed_tools[0]".to_owned(),
+            }],
+            ..ApprovalCall::default()
+        };
+        let terms = ApprovalTerms {
+            rule: "finance-agent/allowed_tools[0]".to_owned(),
+            by: vec!["finance-lead".to_owned()],
+            of: 1,
+            ..ApprovalTerms::default()
+        };
+        let vote = ApprovalVote {
+            person: "ann@acme.example".to_owned(),
+            approve: state != ApprovalState::Rejected,
+            reason: "the invoice is right".to_owned(),
+            at_ms: 1_795_780_900_000,
+        };
+        let row = Approval {
+            tenant: "acme".to_owned(),
+            id: "Zr5C4lYqk0vZJ1c7m2Hn9A".to_owned(),
+            number: 1,
+            history: 1,
+            state: state.into(),
+            call: Some(call),
+            terms: vec![terms],
+            opened_ms: 1_795_780_800_000,
+            expires_ms: 1_795_784_400_000,
+            votes: if matches!(state, ApprovalState::Pending | ApprovalState::Expired) {
+                vec![]
+            } else {
+                vec![vote]
+            },
+            ..Approval::default()
+        };
+        let now = Applied { history: 1, log_time_ms: 1_795_781_000_000, ..Applied::default() };
+        Story::of(&row, now, "https://aegis.example.com/", 0)
+    }
+
     #[test]
     fn what_hides_is_spelled_out() {
         assert_eq!(visible("a\u{202e}b\u{200b}\u{1}\né"), "a\\u{202e}b\\u{200b}\\u{1}\né");

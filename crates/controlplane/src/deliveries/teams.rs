@@ -16,6 +16,11 @@ const PARAMS_CHARS: usize = 3_000;
 const TEXT_CHARS: usize = 900;
 const FACT_CHARS: usize = 300;
 
+/// How many characters may stand together without a place where a line can be broken: cards are narrow on a telephone.
+const UNBROKEN_CHARS: usize = 24;
+/// Such a place, which is not seen (zero width space). An agent's own are spelled out before.
+const BREAK: char = '\u{200b}';
+
 /// Whether there is something to say that was not said before: not that an approved call was made, or not made, as asked.
 pub(super) fn is_news(told: ApprovalState, standing: ApprovalState) -> bool {
     told != standing && !matches!(told, ApprovalState::Approved | ApprovalState::Redeemed)
@@ -28,8 +33,13 @@ pub(super) async fn send(out: &Out, secrets: &Secrets, story: &Story) -> Result<
 
 /// Says something that asks nobody for anything.
 pub(super) async fn test(out: &Out, secrets: &Secrets) -> Result<(), Undelivered> {
-    let body = vec![run("Aegis can write here. Requests for approval will follow.", TEXT_CHARS, false)];
-    post(out, secrets, envelope(&body, &[])).await
+    post(out, secrets, greeting()).await
+}
+
+/// See [`test`].
+pub(super) fn greeting() -> Value {
+    let body = [run("Aegis can write here. Requests for approval will follow.", TEXT_CHARS, false)];
+    envelope(&body, &[])
 }
 
 async fn post(out: &Out, secrets: &Secrets, message: Value) -> Result<(), Undelivered> {
@@ -56,10 +66,10 @@ fn envelope(body: &[Value], actions: &[Value]) -> Value {
     })
 }
 
-fn card(story: &Story) -> Value {
+pub(super) fn card(story: &Story) -> Value {
     let mut body = vec![json!({
         "type": "RichTextBlock",
-        "inlines": [{"type": "TextRun", "text": cut(&story.headline(), TEXT_CHARS).0, "size": "Large", "weight": "Bolder"}],
+        "inlines": [{"type": "TextRun", "text": breakable(&cut(&story.headline(), TEXT_CHARS).0), "size": "Large", "weight": "Bolder"}],
     })];
     for warning in story.warnings() {
         body.push(json!({
@@ -68,7 +78,7 @@ fn card(story: &Story) -> Value {
         }));
     }
     for (name, value) in story.facts() {
-        let value = cut(&value, FACT_CHARS).0;
+        let value = breakable(&cut(&value, FACT_CHARS).0);
         body.push(json!({
             "type": "RichTextBlock",
             "spacing": "Small",
@@ -100,8 +110,25 @@ fn card(story: &Story) -> Value {
 
 fn run(text: &str, chars_max: usize, is_code: bool) -> Value {
     let font = if is_code { "Monospace" } else { "Default" };
-    let run = json!({"type": "TextRun", "text": cut(text, chars_max).0, "fontType": font});
+    let run = json!({"type": "TextRun", "text": breakable(&cut(text, chars_max).0), "fontType": font});
     json!({"type": "RichTextBlock", "inlines": [run]})
+}
+
+/// A text that a line can be broken in everywhere it has to be: what is written without spaces, as JSON is, would run out of the card, and what
+/// stands at its end would not be seen. Nor can it be read as a link, should a client read Markdown in text runs.
+fn breakable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let (mut unbroken, mut before) = (0, ' ');
+    for it in text.chars() {
+        if unbroken == UNBROKEN_CHARS || (before == ']' && it == '(') {
+            shown.push(BREAK);
+            unbroken = 0;
+        }
+        shown.push(it);
+        unbroken = if it.is_whitespace() { 0 } else { unbroken + 1 };
+        before = it;
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -179,6 +206,30 @@ mod tests {
                 members(action, &["type", "title", "url"]);
                 assert!(action["type"] == "Action.OpenUrl" && action["title"].is_string());
                 assert!(action["url"].as_str().is_some_and(|url| url.starts_with("https://")));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_runs_out_of_a_card_and_nothing_reads_as_a_link() {
+        let json = format!("{{\"memo\":\"{}\",\"amount\":50000}}", "x".repeat(100));
+        let shown = breakable(&json);
+        assert!(shown.split([BREAK, ' ']).all(|part| part.chars().count() <= UNBROKEN_CHARS), "{shown}");
+        assert_eq!(shown.replace(BREAK, ""), json, "nothing else is changed");
+        assert_eq!(breakable("a few words"), "a few words");
+        assert_eq!(breakable("[c](https://evil)"), "[c]\u{200b}(https://evil)");
+        for state in STATES {
+            let card = card(&story(state));
+            for block in card["attachments"][0]["content"]["body"].as_array().expect("a body") {
+                for run in block["inlines"].as_array().expect("inlines") {
+                    let text = run["text"].as_str().expect("a text");
+                    let long = text.split(|it: char| it == BREAK || it.is_whitespace());
+                    assert!(
+                        long.map(|part| part.chars().count()).all(|part| part <= UNBROKEN_CHARS),
+                        "{text}"
+                    );
+                    assert!(!text.contains("]("), "{text}");
+                }
             }
         }
     }
