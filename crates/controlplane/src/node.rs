@@ -38,7 +38,7 @@ use crate::admin::Admin;
 use crate::admin::rest::listen as http_port;
 use crate::approvals::ApprovalsNode;
 use crate::control::Control;
-use crate::deliveries::NoWayOut;
+use crate::deliveries::{Counters, NoWayOut};
 use crate::evidence::EvidenceNode;
 use crate::feed::FeedNode;
 use crate::keys::ClusterKeys;
@@ -185,6 +185,7 @@ pub struct ControlNode {
     tokens: TokensNode,
     search: SearchNode,
     admin: Admin,
+    deliveries: Arc<Counters>,
     store: StoreHandle,
     addresses: Addresses,
     more_metrics: Option<metric::Source>,
@@ -271,6 +272,7 @@ impl ControlNode {
         pages::keep_approvals(&mut tasks, &parts, leads.clone(), stop.clone());
         let approvals = pages::approvals(&config, &parts, public_url(&config, &addresses), stop.clone());
         let sender = pages::sender(&config, public_url(&config, &addresses))?;
+        let deliveries = sender.counters();
         pages::keep_deliveries(&mut tasks, &parts, sender.clone(), leads.clone(), stop.clone());
         pages::ask_witnesses(&mut tasks, &config, &parts, leads.clone(), stop.clone())?;
         house::keep(&mut tasks, parts.clone(), leads, stop.clone());
@@ -287,6 +289,7 @@ impl ControlNode {
             tokens,
             search,
             admin,
+            deliveries,
             store,
             addresses,
             more_metrics: config.more_metrics.clone(),
@@ -333,6 +336,7 @@ impl ControlNode {
             acks: self.feed.acks().clone(),
             store: self.store.clone(),
             readiness: self.readiness.clone(),
+            deliveries: Arc::clone(&self.deliveries),
             more: self.more_metrics.clone(),
         }
     }

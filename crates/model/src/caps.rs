@@ -499,6 +499,8 @@ pub const DELIVERIES_OF_CHANNEL_MAX: usize = 2;
 pub const DELIVERIES_OF_TENANT_MAX: usize = 4;
 /// See [`DELIVERIES_OF_CHANNEL_MAX`].
 pub const DELIVERIES_MAX: usize = 32;
+/// Most messages about approvals that wait and are counted each time the metrics of a control node are read. More: counted as so many.
+pub const DELIVERIES_COUNTED_MAX: usize = 10_000;
 /// How long a receiver may take to take a message, in seconds. Beyond it the attempt failed.
 pub const DELIVERY_SECONDS: u64 = 10;
 /// Longest answer of a receiver that is read, in bytes. Beyond it the attempt failed.

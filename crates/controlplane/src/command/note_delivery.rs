@@ -68,7 +68,7 @@ fn told(delivery: &mut Delivery, noted: &NoteDelivery, now_ms: u64) {
     delivery.set_state(DeliveryState::Told);
     delivery.set_told(noted.told());
     delivery.told_ms = now_ms;
-    (delivery.attempts, delivery.next_ms) = (0, 0);
+    (delivery.attempts, delivery.next_ms, delivery.waiting_since_ms) = (0, 0, 0);
     delivery.error.clear();
     delivery.behind_told = noted.behind;
     let is_short = |text: &String| !text.is_empty() && text.len() <= caps::FOREIGN_ID_BYTES_MAX;
@@ -86,7 +86,7 @@ fn failed(delivery: &mut Delivery, noted: &NoteDelivery, now_ms: u64, is_there: 
     delivery.attempts += 1;
     if delivery.attempts >= caps::DELIVERY_ATTEMPTS_MAX || !is_there {
         delivery.set_state(DeliveryState::GivenUp);
-        delivery.next_ms = 0;
+        (delivery.next_ms, delivery.waiting_since_ms) = (0, 0);
         return;
     }
     delivery.set_state(DeliveryState::Waiting);

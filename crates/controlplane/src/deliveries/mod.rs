@@ -27,6 +27,7 @@ pub(crate) mod page;
 pub(crate) mod setting;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aegis_model::caps;
@@ -41,7 +42,7 @@ use crate::control::{Control, ProposeError};
 use crate::state::deliveries;
 
 pub use out::NoWayOut;
-pub use sender::Sender;
+pub use sender::{Counters, Sender};
 pub(crate) use story::page as page_address;
 
 /// How often it is looked for what is due, when nothing happens.
@@ -141,7 +142,11 @@ async fn attempt(control: &Control, me: &Actor, sender: &Sender, delivery: Deliv
         channel: delivery.channel.clone(),
         ..NoteDelivery::default()
     };
-    let noted = match sender.deliver(control, &delivery).await {
+    let came = sender.deliver(control, &delivery).await;
+    let counters = sender.counters();
+    let counter = if came.is_ok() { &counters.sent } else { &counters.failed };
+    counter.fetch_add(1, Ordering::Relaxed);
+    let noted = match came {
         Ok(sent) => NoteDelivery {
             told: sent.told.into(),
             message: sent.message,

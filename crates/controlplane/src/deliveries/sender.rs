@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use aegis_model::clock::Clock;
 use aegis_model::ids::TenantId;
@@ -27,6 +28,16 @@ pub struct Sender {
     clock: Clock,
     public_url: Arc<str>,
     mask: Mask,
+    counters: Arc<Counters>,
+}
+
+/// What came of the attempts of this node to tell channels.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// A receiver took the message.
+    pub sent: AtomicU64,
+    /// It could not be reached, or refused it.
+    pub failed: AtomicU64,
 }
 
 /// What was told.
@@ -50,12 +61,24 @@ impl Sender {
         private: bool,
     ) -> Result<Self, NoWayOut> {
         let mask = Mask::new().expect("detectors that are built in");
-        Ok(Self { out: Out::new(private)?, cluster_keys, clock, public_url: public_url.into(), mask })
+        Ok(Self {
+            out: Out::new(private)?,
+            cluster_keys,
+            clock,
+            public_url: public_url.into(),
+            mask,
+            counters: Arc::default(),
+        })
     }
 
     /// How people reach control nodes.
     pub(crate) fn public_url(&self) -> &str {
         &self.public_url
+    }
+
+    /// What came of its attempts so far.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
     }
 
     pub(super) fn out(&self) -> &Out {

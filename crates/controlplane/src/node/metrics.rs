@@ -2,6 +2,7 @@
 
 mod state;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aegis_model::metric::{Family, Source};
@@ -12,6 +13,7 @@ use axum::http::{HeaderMap, header};
 use axum::routing::get;
 
 use super::{Parts, state_page};
+use crate::deliveries::Counters;
 use crate::feed::Acks;
 use crate::lending::LendingNode;
 use crate::readiness::Readiness;
@@ -24,6 +26,7 @@ pub struct Metrics {
     pub(super) acks: Acks,
     pub(super) store: StoreHandle,
     pub(super) readiness: Readiness,
+    pub(super) deliveries: Arc<Counters>,
     pub(super) more: Option<Source>,
 }
 
@@ -52,6 +55,7 @@ impl Metrics {
         lending_part(&mut page, &self.lending);
         feed_part(&mut page, &self.acks);
         store_part(&mut page, &self.parts);
+        deliveries_part(&mut page, &self.deliveries);
         if self.parts.raft.leads() {
             state::families(&mut page, &self.parts);
         }
@@ -186,6 +190,21 @@ fn store_part(page: &mut Page, parts: &Parts) {
         let problems = shelving.problems.len() as u64 + shelving.more_problems;
         page.gauge("object_store_problems", "Things that are not as they should be.", problems);
     }
+}
+
+/// What came of telling channels of approvals, at this node.
+fn deliveries_part(page: &mut Page, counters: &Counters) {
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    page.counter(
+        "deliveries_sent_total",
+        "Messages about approvals that a channel took from this node.",
+        count(&counters.sent),
+    );
+    page.counter(
+        "deliveries_failed_total",
+        "Attempts of this node to tell a channel of an approval that failed.",
+        count(&counters.failed),
+    );
 }
 
 fn lending_part(page: &mut Page, lending: &LendingNode) {

@@ -71,6 +71,37 @@ pub fn due(state: &impl StateRead, now_ms: u64, of_channel: usize) -> Result<Vec
     }
 }
 
+/// What channels have not heard yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unheard {
+    /// How many messages wait.
+    pub waiting: u64,
+    /// How many of them were refused, or did not arrive, at least once.
+    pub failing: u64,
+    /// Since when the oldest waits; zero: nothing waits.
+    pub since_ms: u64,
+}
+
+/// What channels of all tenants have not heard yet: at most `max` messages are looked at.
+///
+/// # Errors
+/// The storage failed.
+pub fn unheard(state: &impl StateRead, max: usize) -> Result<Unheard, StoreError> {
+    let mut unheard = Unheard::default();
+    for (key, _) in state.scan_prefix(DELIVERIES_DUE, &[], None, max)? {
+        let (channel, _, number) = split(&key)?;
+        let (tenant, name) = names(channel)?;
+        let delivery: Delivery =
+            row::read(state, DELIVERIES, &row_key(tenant, number, name))?.ok_or_else(damaged)?;
+        unheard.waiting += 1;
+        unheard.failing += u64::from(delivery.attempts > 0);
+        if unheard.since_ms == 0 || delivery.waiting_since_ms < unheard.since_ms {
+            unheard.since_ms = delivery.waiting_since_ms;
+        }
+    }
+    Ok(unheard)
+}
+
 /// How many requests of `agent` wait behind those that are shown through a channel.
 ///
 /// # Errors
@@ -177,6 +208,9 @@ pub(crate) fn put(
 
 /// There is something to tell, from `at_ms` on.
 pub(crate) fn is_due(delivery: &mut Delivery, at_ms: u64) {
+    if delivery.state() != DeliveryState::Waiting {
+        delivery.waiting_since_ms = at_ms.max(1);
+    }
     delivery.set_state(DeliveryState::Waiting);
     delivery.next_ms = at_ms.max(1);
     delivery.attempts = 0;

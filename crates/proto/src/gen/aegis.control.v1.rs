@@ -1412,6 +1412,9 @@ pub struct Delivery {
     /// Whether it is counted among those that are shown.
     #[prost(bool, tag = "14")]
     pub shown: bool,
+    /// Since when there is something to tell that was not told. Zero: there is nothing.
+    #[prost(uint64, tag = "15")]
+    pub waiting_since_ms: u64,
 }
 /// How many requests are shown at a time through a channel: of all agents, or of one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use aegis_testkit::eventually;
+use aegis_testkit::{eventually, root};
 use reqwest::header::{COOKIE, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::{StatusCode, redirect};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use super::people::{
     BOT_TOKEN, SIGNING_SECRET, StandIn, TEAMS_PATH, WEBHOOK_SECRET, now, press, slack_signature,
 };
 use super::{ask, enforce, kill_all_control_nodes, with_token};
-use crate::nodes::{Cluster, Settings};
+use crate::nodes::{Cluster, Node, Settings};
 use crate::support::{Answer, LONG, get_with_token, payment, text_below};
 use crate::trials::runtime;
 
@@ -76,6 +76,21 @@ fn settled(cluster: &Cluster) -> Vec<Value> {
         rows.iter().all(|row| row["state"] != "waiting").then_some(rows)
     });
     found.expect("deliveries")
+}
+
+/// The largest value of a metric at any control node.
+fn metric(cluster: &Cluster, name: &str) -> f64 {
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let page = |node: &Node| {
+        let url = format!("http://{}/metrics", node.metrics());
+        runtime().block_on(async { http.get(url).send().await?.text().await }).expect("a page")
+    };
+    let of = |node: &Node| {
+        let page = page(node);
+        let value = page.lines().find_map(|line| line.strip_prefix(&format!("aegis_control_{name} ")));
+        value.and_then(|value| value.parse().ok()).unwrap_or(0.0)
+    };
+    cluster.controls.iter().map(of).fold(0.0, f64::max)
 }
 
 fn until_standing(cluster: &Cluster, id: &str, state: &str) -> Value {
@@ -327,6 +342,31 @@ fn people_are_asked_in_teams_and_answer_on_the_page() {
     assert_eq!(people.wrong(), Vec::<String>::new());
 }
 
+/// The example: one request, three channels.
+#[test]
+fn the_example_tells_slack_teams_and_a_webhook() {
+    let (cluster, people) = (cluster(), StandIn::start());
+    make_hook(&cluster, &people);
+    make_teams(&cluster, &people);
+    make_slack(&cluster, &people);
+    let folder = root().join("examples/refunds");
+    let published = cluster.done(&["policy", "publish", folder.to_str().expect("UTF-8"), "--tenant", "acme"]);
+    let version = published["version"]["number"].to_string();
+    cluster.done(&["policy", "activate", &version, "--tenant", "acme", "--wait", "30s"]);
+    cluster.done(&["agent", "create", "support-agent", "--tenant", "acme"]);
+    let agent = cluster.token("support-agent");
+    let refund = |amount: u32| json!({"tool": "shop", "action": "refund", "params": {"amount": amount, "order": "A-1041"}});
+    assert_eq!(ask(&cluster, 0, &agent, &refund(100)).outcome(), "allow");
+    let id = id_of(&ask(&cluster, 0, &agent, &refund(500)));
+    assert!(people.slack_says("Approval needed").to_string().contains("A-1041"));
+    let card = eventually("a card", LONG, || people.cards().into_iter().next()).expect("a card");
+    assert!(card["actions"][0]["url"].as_str().is_some_and(|url| url.ends_with(&id)), "{card}");
+    assert_eq!(people.hook("approval.pending").1["data"]["id"], json!(id));
+    let rows = settled(&cluster);
+    assert_eq!(rows.len(), 3, "{rows:?}");
+    assert_eq!(people.wrong(), Vec::<String>::new());
+}
+
 /// Whoever could not be told is told, though every control node dies in between; each message at least once, under the same id.
 #[test]
 fn what_is_to_be_told_outlives_every_control_node() {
@@ -355,6 +395,13 @@ fn what_is_to_be_told_outlives_every_control_node() {
     });
     let waiting = waiting.expect("a delivery");
     assert!(waiting["error"].as_str().is_some_and(|error| error.contains("500")), "{waiting}");
+    // So do the metrics of whoever leads.
+    let told = eventually("the metrics", LONG, || {
+        let shown = metric(&cluster, "deliveries_oldest_waiting_seconds");
+        (shown > 0.0)
+            .then(|| (metric(&cluster, "deliveries_waiting"), metric(&cluster, "deliveries_failing")))
+    });
+    assert_eq!(told.expect("figures"), (1.0, 1.0));
     people.is_down(false);
     let (first, body) = people.hook("approval.pending");
     assert_eq!((&body["data"]["id"], &body["data"]["params"]), (&json!(id), &json!("{\"amount\":50000}")));
@@ -372,6 +419,8 @@ fn what_is_to_be_told_outlives_every_control_node() {
     assert_eq!(ask(&cluster, 1, &agent, &with_token(50_000, &token)).outcome(), "allow");
     people.hook("approval.redeemed");
     settled(&cluster);
+    assert_eq!(metric(&cluster, "deliveries_waiting"), 0.0);
+    assert!(metric(&cluster, "deliveries_sent_total") >= 1.0);
     // At least once: what came twice came under its id.
     let mut ids: Vec<String> = people.hooks().into_iter().map(|(id, _)| id).collect();
     ids.sort();

@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 fn apr_1_of_all_who_redeem_a_token_one_is_let_through_though_the_leader_is_killed() {
     let mut dice = dice("redemptions");
     let mut cluster = cluster();
-    let (runtime, rounds) = (runtime(), rounds(3));
+    let (runtime, rounds) = (runtime(), rounds(20));
     let clients = number("AEGIS_FAULTS_CLIENTS", 90);
     let mut redeemed = 0;
     for round in 1..=rounds {

@@ -7,7 +7,7 @@ use aegis_proto::control::{
 };
 
 use crate::command::actor::Actor;
-use crate::state::deliveries;
+use crate::state::deliveries::{self, Unheard};
 use crate::state::page::PageQuery;
 use crate::testing::World;
 
@@ -111,6 +111,33 @@ fn what_fails_is_tried_again_after_its_pause_until_it_is_given_up() {
     assert_eq!(state(&world, 1, HOOK), DeliveryState::GivenUp);
     world.pass_seconds(1);
     assert_eq!(due(&world), []);
+}
+
+#[test]
+fn what_nobody_has_heard_is_counted_from_when_it_was_to_be_told() {
+    let world = world();
+    let unheard = || deliveries::unheard(&world.view(), 100).expect("memory");
+    assert_eq!(unheard(), Unheard::default());
+    let began = world.now_ms();
+    world.open_approval(world.telling("acme", "a", 1, &[HOOK, SLACK]));
+    let since = unheard().since_ms;
+    assert!(since >= began && unheard() == Unheard { waiting: 2, failing: 0, since_ms: since });
+    world.pass_seconds(5);
+    // An attempt that fails does not make it younger, nor does a decision about what nobody was told of.
+    world.done(failed(1, HOOK, 5_000), &World::node());
+    world.done(World::vote("acme", "a", false), &ann());
+    assert_eq!(unheard(), Unheard { waiting: 2, failing: 1, since_ms: since });
+    assert_eq!(deliveries::unheard(&world.view(), 1).expect("memory").waiting, 1, "it is bounded");
+    world.done(note(1, HOOK, ApprovalState::Rejected), &World::node());
+    assert_eq!(unheard(), Unheard { waiting: 1, failing: 0, since_ms: since });
+    // What is told too late has to be told once more, and waits from now on.
+    world.done(note(1, SLACK, ApprovalState::Pending), &World::node());
+    let again = unheard();
+    assert!(again.waiting == 1 && again.since_ms >= since + 5_000, "{again:?}");
+    for _ in 0..caps::DELIVERY_ATTEMPTS_MAX {
+        world.done(failed(1, SLACK, 1), &World::node());
+    }
+    assert_eq!(unheard(), Unheard::default(), "it was given up");
 }
 
 #[test]

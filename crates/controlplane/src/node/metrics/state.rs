@@ -8,6 +8,7 @@ use aegis_raft_store::tables::{StateRead, StoreError};
 
 use super::Page;
 use crate::node::Parts;
+use crate::state::deliveries::{self, Unheard};
 use crate::state::{approvals, budgets};
 
 /// Adds them to `page`; nothing while the state cannot be read, which ends the node by itself.
@@ -21,6 +22,23 @@ pub(super) fn families(page: &mut Page, parts: &Parts) {
         page.gauge("approvals_pending", "Requests for approval that wait for people.", pending);
         page.0.extend(budgets);
     }
+    let unheard =
+        parts.control.view().and_then(|state| deliveries::unheard(&state, caps::DELIVERIES_COUNTED_MAX));
+    if let Ok(unheard) = unheard {
+        deliveries_part(page, unheard, log_time_ms);
+    }
+}
+
+/// What channels have not heard yet of requests for approval.
+fn deliveries_part(page: &mut Page, unheard: Unheard, log_time_ms: u64) {
+    page.gauge("deliveries_waiting", "Messages about approvals that wait to be told.", unheard.waiting);
+    page.gauge("deliveries_failing", "Those of them that failed at least once.", unheard.failing);
+    let waited_ms = if unheard.since_ms == 0 { 0 } else { log_time_ms.saturating_sub(unheard.since_ms) };
+    page.seconds(
+        "deliveries_oldest_waiting_seconds",
+        "For how long the oldest of them has waited; 0: none waits.",
+        waited_ms,
+    );
 }
 
 /// The budgets of running days.
