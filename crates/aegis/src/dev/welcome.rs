@@ -33,8 +33,10 @@ pub(super) struct Welcome {
     /// A command per outcome of [`SHOWN`], where a call has it.
     commands: [Option<String>; 3],
     mint: String,
-    /// How this program is called.
-    program: String,
+    /// What answers requests for approval, without its verb.
+    approvals: String,
+    /// Where it finds the control plane.
+    at: String,
     /// The command that shows what was decided.
     tail: String,
     /// Whether a shell finds this program by its name.
@@ -53,9 +55,24 @@ impl Welcome {
         let mint = format!("{program} token mint --data-dir {data_dir} --agent {}", quoted(agent.as_str()));
         let tail = format!("{program} audit tail {}", quoted_path(&audit));
         let commands = samples.map(|case| case.map(|case| command(&case, &program, &data_dir)));
+        let (approvals, at) =
+            (format!("{program} approvals"), format!("--tenant {} --data-dir {data_dir}", tenant()));
         let (place, policy) = (first.place.clone(), first.policy.clone());
         let (control, token_file) = (plane.node.addresses().http, plane.token_file.clone());
-        Self { agent, place, policy, addresses, control, token_file, commands, mint, program, tail, by_name }
+        Self {
+            agent,
+            place,
+            policy,
+            addresses,
+            control,
+            token_file,
+            commands,
+            mint,
+            approvals,
+            at,
+            tail,
+            by_name,
+        }
     }
 
     /// The agent that the token is for.
@@ -121,10 +138,9 @@ impl Welcome {
         }
         if self.commands[2].is_some() {
             text.push_str(&format!(
-                "\nWhoever may looks with `{0} approvals list --tenant {1}` and agrees with `{0} approvals approve ID --tenant {1}`;\n\
-                 add `--wait 1m` to the command above to go on by itself then.\n",
-                self.program,
-                tenant()
+                "\nWho may agree looks, and agrees; add `--wait 1m` to the command above to go on by itself then:\n  \
+                 {0} list {1}\n  {0} approve ID {1} --reason 'agreed by phone'\n",
+                self.approvals, self.at
             ));
         }
         text.push_str(&format!(

@@ -108,6 +108,20 @@ fn the_printed_commands_work_as_they_are_pasted() {
     assert_eq!(ended, [(Some(0), "allow"), (Some(1), "deny"), (Some(1), "approval_required")], "{ran:#?}");
     assert!(ran[1].stdout.contains("PolicyViolation: ParameterType: "), "{}", ran[1].stdout);
 
+    // From another folder, as they were printed: nothing but the id is to be filled in.
+    let paste = |start: &str, id: &str| {
+        let line = lines.iter().find(|line| line.starts_with(start)).expect("how to answer");
+        let line = line.replace(" ID ", &format!(" {id} "));
+        let mut shell = Command::new("sh");
+        clean(&mut shell);
+        finish(shell.arg("-c").arg(line).env("PATH", &path).current_dir(folder.path()))
+    };
+    let listed = paste("  aegis approvals list ", "");
+    let id = listed.stdout.lines().nth(1).and_then(|row| row.split(' ').next()).unwrap_or_default();
+    let agreed = paste("  aegis approvals approve ", id);
+    assert!((listed.code, agreed.code) == (Some(0), Some(0)), "{listed:#?} {agreed:#?}");
+    assert!(agreed.stdout.contains("is approved"), "{agreed:#?}");
+
     let mint =
         lines.iter().find(|line| line.starts_with("  aegis token mint ")).expect("how to make a token");
     let token = finish(Command::new("sh").arg("-c").arg(mint).env("PATH", &path)).stdout;
