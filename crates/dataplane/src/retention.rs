@@ -139,7 +139,7 @@ fn plan(
     let mut planned = Vec::new();
     for (_, _, folder) in decider.records.lives() {
         // Also where nobody wants anything deleted yet: how long a segment has been here counts from its first sight.
-        let ages = Ages::look(&*disk, &folder, now)?;
+        let ages = settled(|| Ages::look(&*disk, &folder, now))?;
         let below = match store {
             Some(place) => upload::progress(&*disk, &folder, &place)?.segments,
             None => u64::MAX,
@@ -156,13 +156,24 @@ fn plan(
             // What an earlier life had begun.
             swept(decider, &*disk, &folder, &chain)?;
             let Some(upto) = ages.older(before(now, *days), below) else { continue };
-            if let Some(due) = prune::due(&*disk, &folder, &chain, upto)? {
+            if let Some(due) = settled(|| prune::due(&*disk, &folder, &chain, upto))? {
                 let log = own_key(&*disk, &folder)?.name().to_string();
                 planned.push(Planned { folder: folder.clone(), log, days: *days, due });
             }
         }
     }
     Ok(planned)
+}
+
+/// Reads once more where a file went away: a segment was sealed meanwhile, and what it had grown in is gone.
+fn settled<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _try in 1..caps::ARCHIVE_TRIES {
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            done => return done,
+        }
+    }
+    read()
 }
 
 fn swept(decider: &Decider, disk: &dyn Disk, folder: &std::path::Path, chain: &Chain) -> io::Result<()> {
@@ -173,7 +184,8 @@ fn swept(decider: &Decider, disk: &dyn Disk, folder: &std::path::Path, chain: &C
     Ok(())
 }
 
-/// Deletes what was recorded, once a checkpoint covers it. A tenant that is held by now keeps everything.
+/// Deletes what was recorded, once a checkpoint covers it. A tenant that is held by now, or wants its records for longer, keeps
+/// everything.
 fn delete(decider: &Decider, running: &str, recorded: Vec<(Placed, Planned)>) -> Result<(), NotPruned> {
     let disk = decider.records.disk();
     let Some(journal) = decider.records.journal() else { return Ok(()) };
@@ -184,15 +196,17 @@ fn delete(decider: &Decider, running: &str, recorded: Vec<(Placed, Planned)>) ->
     let least = usize::try_from(signed.checkpoint.size - first).unwrap_or(usize::MAX);
     let bytes: BTreeMap<u64, Vec<u8>> = match own {
         Some(folder) => {
-            newest(&*disk, &folder, least.saturating_add(caps::AUDIT_QUEUE_MAX))?.into_iter().collect()
+            let most = least.saturating_add(caps::AUDIT_QUEUE_MAX);
+            settled(|| newest(&*disk, &folder, most))?.into_iter().collect()
         }
         None => BTreeMap::new(),
     };
     for (placed, planned) in recorded {
         let still = decider.retentions();
         let chain = &planned.due.chain;
-        if !still.iter().any(|(tenant, _)| Chain::Tenant(tenant.clone()) == *chain) {
-            tracing::info!(%chain, "records whose retention is over are held, and stay");
+        let mut of_chain = still.iter().filter(|(tenant, _)| Chain::Tenant(tenant.clone()) == *chain);
+        if !of_chain.any(|(_, days)| *days <= planned.days) {
+            tracing::info!(%chain, "records whose retention was over are held or kept for longer, and stay");
             continue;
         }
         let record = bytes.get(&placed.index).filter(|bytes| Hash::of(bytes) == placed.entry);

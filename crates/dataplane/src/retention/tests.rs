@@ -20,10 +20,11 @@ fn acme() -> Chain {
     "tenant/acme".parse().unwrap()
 }
 
-/// What outlives the node: its folder, and a snapshot in which `acme` is held.
+/// What outlives the node: its folder, and snapshots in which `acme` is held, or keeps its records for longer.
 struct Kept {
     _folder: tempfile::TempDir,
     held: Snapshot,
+    longer: Snapshot,
 }
 
 /// A node whose segments end with nearly every record, with records of `acme` in several sealed ones.
@@ -32,6 +33,7 @@ async fn bench(retention: Retention) -> (Kept, Arc<Decider>) {
     let snapshot = bench.snapshot_with(7, |acme| acme.with_retention(retention));
     bench.decider.swap(snapshot).unwrap();
     let held = bench.snapshot_with(8, |acme| acme.with_retention(Retention::new(DAYS, true)));
+    let longer = bench.snapshot_with(8, |acme| acme.with_retention(Retention::new(DAYS + 1, false)));
     let Bench { decider, folder, .. } = bench;
     let decider = Arc::new(decider);
     for count in 1..=6 {
@@ -42,7 +44,7 @@ async fn bench(retention: Retention) -> (Kept, Arc<Decider>) {
         }
     }
     sealed(&decider, 20).await;
-    (Kept { _folder: folder, held }, decider)
+    (Kept { _folder: folder, held, longer }, decider)
 }
 
 /// Waits until so many entries are sealed.
@@ -105,20 +107,26 @@ async fn nothing_goes_while_a_hold_stands_nor_where_nobody_asked() {
     }
 }
 
-/// A hold that comes between the record of a deletion and the deletion keeps everything.
+/// A hold or a longer retention that comes between the record of a deletion and the deletion keeps everything.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hold_that_comes_in_the_middle_counts() {
+async fn what_comes_in_the_middle_counts() {
     let (kept, decider) = bench(Retention::new(DAYS, false)).await;
-    let pruner = Pruner::new(Arc::clone(&decider), None);
+    comes_in_the_middle(&decider, kept.held).await;
+    let (kept, decider) = bench(Retention::new(DAYS, false)).await;
+    comes_in_the_middle(&decider, kept.longer).await;
+}
+
+async fn comes_in_the_middle(decider: &Arc<Decider>, said: Snapshot) {
+    let pruner = Pruner::new(Arc::clone(decider), None);
     pruner.look(day(0)).await.unwrap();
     let (now, wanted) = (day(u64::from(DAYS) + 1), decider.retentions());
-    let planned = plan(&decider, None, &wanted, now).unwrap().pop().unwrap();
+    let planned = plan(decider, None, &wanted, now).unwrap().pop().unwrap();
     let what = planned.due.to_record(&planned.log, now, planned.days);
     let ticket = decider.records.append(NOW, acme(), &what).unwrap();
     let placed = decider.records.kept(ticket).await.unwrap();
-    decider.swap(kept.held).unwrap();
-    delete(&decider, "running", vec![(placed, planned)]).unwrap();
-    assert_eq!(pruned(&decider), None);
+    decider.swap(said).unwrap();
+    delete(decider, "running", vec![(placed, planned)]).unwrap();
+    assert_eq!(pruned(decider), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
