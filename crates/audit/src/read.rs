@@ -40,8 +40,8 @@ pub fn newest(disk: &dyn Disk, folder: &Path, least: usize) -> io::Result<Vec<(u
     let mut sealed: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for chain in &folders {
         let files = disk.list(&folder.join("segments").join(chain))?;
-        // Beside segments, there may be what is left of those that retention deleted.
-        for file in files.into_iter().filter(|file| file != crate::pruned::NAME) {
+        // Beside segments, there may be what is left of those that retention deleted, and one that is being written.
+        for file in files.into_iter().filter(|file| segment::number(file).is_some()) {
             sealed.entry(file).or_default().push(chain);
         }
     }
