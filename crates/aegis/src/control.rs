@@ -14,7 +14,7 @@ use crate::telemetry::LogTap;
 
 pub(crate) use config::Config;
 pub(crate) use files::Files;
-pub(crate) use serve::start;
+pub(crate) use serve::{Watched, start};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:

@@ -145,7 +145,7 @@ async fn with_plane(
 ) -> anyhow::Result<Ended> {
     let mut signals = Signals::listen()?;
     let listen = Listen { http: options.listen_control_http, grpc: options.listen_control_grpc };
-    let mut plane = Plane::start(data_dir, listen).await?;
+    let mut plane = Plane::start(data_dir, listen, telemetry.calls()).await?;
     let ended = with_policies(&options, watch, &mut plane, &mut signals, data_dir, telemetry, output).await;
     let closed = plane.node.shutdown().await.context("closing the control plane's storage");
     let ended = ended?;

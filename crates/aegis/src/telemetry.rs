@@ -1,10 +1,11 @@
-//! What a node tells an OpenTelemetry collector: a span per decision, its metrics, its log. By OTLP, over gRPC or HTTP.
+//! What a node tells an OpenTelemetry collector: a span per decision and per call of a control node, its metrics, its log. By OTLP, over gRPC or HTTP.
 //!
 //! A thread of its own does all of it. Whoever has something to tell puts it into a bounded queue and goes on; the thread looks into the
 //! queues five times a second. A collector that is slow or gone makes queues full, and what finds no room is dropped and counted.
 //!
 //! The messages are those of OTLP itself ([`opentelemetry_proto`]): why not by the SDK of OpenTelemetry, ADR 0015 says.
 
+mod calls;
 mod exporter;
 mod link;
 mod logs;
@@ -17,6 +18,7 @@ mod tallies;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
+use aegis_controlplane::spans::CallSink;
 use aegis_dataplane::spans::SpanSink;
 use aegis_model::clock::Clock;
 use aegis_model::metric::{Family, Source};
@@ -37,6 +39,7 @@ pub(crate) struct Telemetry {
     started_seconds: f64,
     tallies: Arc<Tallies>,
     spans: Option<SpanSink>,
+    calls: Option<CallSink>,
     tap: LogTap,
     /// What is pushed, once the node runs.
     source: Arc<OnceLock<Source>>,
@@ -55,6 +58,7 @@ impl Telemetry {
             started_seconds: started.0 as f64 / 1e9,
             tallies: Arc::default(),
             spans: None,
+            calls: None,
             tap: tap.clone(),
             source: Arc::default(),
             exporter: None,
@@ -67,6 +71,7 @@ impl Telemetry {
             started,
             metrics_every: settings.metrics_every(),
             spans: None,
+            calls: None,
             logs: None,
             source: settings.metrics.then(|| Arc::clone(&telemetry.source)),
             tallies: Arc::clone(&telemetry.tallies),
@@ -75,6 +80,8 @@ impl Telemetry {
         if settings.traces {
             let (sink, spans) = SpanSink::new(settings.sampling());
             (telemetry.spans, exporter.spans) = (Some(sink), Some(spans));
+            let (sink, calls) = CallSink::of_system(Clock::System);
+            (telemetry.calls, exporter.calls) = (Some(sink), Some(calls));
         }
         if settings.logs {
             exporter.logs = Some(tap.open());
@@ -85,15 +92,21 @@ impl Telemetry {
         Ok(telemetry)
     }
 
-    /// Where spans go.
+    /// Where spans of decisions go.
     pub(crate) fn spans(&self) -> Option<SpanSink> {
         self.spans.clone()
+    }
+
+    /// Where spans of calls of a control node go.
+    pub(crate) fn calls(&self) -> Option<CallSink> {
+        self.calls.clone()
     }
 
     /// What `/metrics` shows beside what the node has to tell.
     pub(crate) fn more_metrics(&self) -> Source {
         let (who, started) = (self.who.clone(), self.started_seconds);
         let (tallies, spans, tap) = (Arc::clone(&self.tallies), self.spans.clone(), self.tap.clone());
+        let calls = self.calls.clone();
         let exports = self.exporter.is_some();
         Source::new(move || {
             let labels = [("node", who.node.as_str()), ("service", who.service), ("version", Who::VERSION)];
@@ -103,7 +116,9 @@ impl Telemetry {
                     .with(&[], started),
             ];
             if exports {
-                families.extend(tallies.families(spans.as_ref().map_or(0, SpanSink::dropped), tap.dropped()));
+                let full =
+                    spans.as_ref().map_or(0, SpanSink::dropped) + calls.as_ref().map_or(0, CallSink::dropped);
+                families.extend(tallies.families(full, tap.dropped()));
             }
             families
         })

@@ -35,6 +35,7 @@ pub mod admin;
 
 pub mod node;
 pub mod readiness;
+pub mod spans;
 
 #[doc(hidden)]
 pub mod testing;

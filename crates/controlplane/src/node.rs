@@ -52,6 +52,7 @@ use crate::raft::timings::Timings;
 use crate::raft::tls::{TlsIdentity, TlsPem};
 use crate::readiness::Readiness;
 use crate::search::SearchNode;
+use crate::spans::CallSink;
 use crate::state::control_tree;
 use crate::store::{Shelf, StoreStatus, Worker};
 use crate::tokens::TokensNode;
@@ -81,6 +82,8 @@ pub struct NodeConfig {
     pub metrics: Option<SocketAddr>,
     /// What `/metrics` shows beside what the node has to tell.
     pub more_metrics: Option<metric::Source>,
+    /// Where spans of calls go. Nothing: there are none.
+    pub spans: Option<CallSink>,
     /// Certificate, key, and who vouches for other nodes.
     pub tls: OwnedPem,
     /// What the cluster's private keys are wrapped under.
@@ -189,6 +192,7 @@ pub struct ControlNode {
     store: StoreHandle,
     addresses: Addresses,
     more_metrics: Option<metric::Source>,
+    spans: Option<CallSink>,
     identity: TlsIdentity,
     http_tls: Option<HttpTls>,
     readiness: Readiness,
@@ -293,6 +297,7 @@ impl ControlNode {
             store,
             addresses,
             more_metrics: config.more_metrics.clone(),
+            spans: config.spans.clone(),
             identity,
             http_tls,
             readiness,
@@ -402,7 +407,8 @@ impl ControlNode {
             tokens: &self.tokens,
             search: &self.search,
         };
-        let routes = pages::routes(&self.parts, &served, &self.admin, &mut self.tasks, stop.clone());
+        let spans = self.spans.clone();
+        let routes = pages::routes(&self.parts, &served, &self.admin, spans, &mut self.tasks, stop.clone());
         self.tasks.spawn(async move {
             if let Err(error) = listen::serve(sockets.grpc, identity, routes, stop).await {
                 tracing::error!(%error, "gRPC cannot be served");
@@ -410,7 +416,7 @@ impl ControlNode {
             "the gRPC listener"
         });
         if let Some(listener) = sockets.http {
-            let (rest, stop) = (pages::rest(&self.admin), self.stop.clone());
+            let (rest, stop) = (pages::rest(&self.admin, self.spans.clone()), self.stop.clone());
             let tls = self.http_tls.as_ref().map(HttpTls::source);
             self.tasks.spawn(async move {
                 http_port::serve(listener, tls, rest, stop).await;

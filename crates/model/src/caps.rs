@@ -288,6 +288,13 @@ pub const BUDGET_SERIES_MAX: usize = 500;
 /// counted.
 pub const SPAN_QUEUE_MAX: usize = 1 << 14;
 
+/// Most spans of calls of a control node that wait for the exporter: people and their tools call some hundred times a second at most;
+/// less than 4 MiB. More: dropped, and counted.
+pub const CALL_SPAN_QUEUE_MAX: usize = 1 << 12;
+
+/// Most waits that the span of such a call names. More: left out.
+pub const SPAN_STEPS_MAX: usize = 16;
+
 /// Most lines of the log that wait for the exporter. More: dropped, and counted.
 pub const LOG_QUEUE_MAX: usize = 1 << 12;
 
@@ -1303,6 +1310,12 @@ pub const LEGAL_HOLDS_MAX: usize = 100;
 
 /// Seconds between two looks for audit records whose retention is over: it is counted in days.
 pub const PRUNE_LOOK_SECONDS: u64 = 600;
+
+/// Seconds between two looks at how much of the disk the audit logs take, or more if looking takes long.
+pub const OCCUPIED_LOOK_SECONDS: u64 = 60;
+
+/// Most files that such a look counts: a few seconds' work. More: not counted, which is told.
+pub const OCCUPIED_FILES_MAX: u64 = 2_000_000;
 
 /// Age of the news, in seconds, beyond which a node deletes nothing: a legal hold may have been placed that it does not know.
 pub const PRUNE_NEWS_SECONDS: u64 = 10;

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::init::hand_out;
-use crate::control::{Config, start};
+use crate::control::{Config, Watched, start};
 use crate::ended::Ended;
 use crate::output::Output;
 
@@ -51,7 +51,7 @@ pub(super) fn offline<T>(
 ) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting")?;
     runtime.block_on(async {
-        let node = start(config, &mut config.files(), None).await?;
+        let node = start(config, &mut config.files(), Watched::default()).await?;
         let done = work(&node).await;
         let closed = node.shutdown().await.context("closing the node's storage");
         let done = done?;

@@ -8,6 +8,7 @@ use aegis_controlplane::keys::ClusterKeys;
 use aegis_controlplane::node::found::found;
 use aegis_controlplane::node::{ControlNode, NodeConfig};
 use aegis_controlplane::raft::timings::Timings;
+use aegis_controlplane::spans::CallSink;
 use aegis_controlplane::state::meta;
 use aegis_model::clock::Clock;
 use aegis_model::metric::Source;
@@ -36,7 +37,8 @@ pub(super) fn run(config: &Config, output: Output, tap: &LogTap) -> anyhow::Resu
 async fn serve(config: &Config, telemetry: &Telemetry, output: Output) -> anyhow::Result<Ended> {
     let mut signals = Signals::listen()?;
     let mut files = config.files();
-    let mut node = start(config, &mut files, Some(telemetry.more_metrics())).await?;
+    let watched = Watched { more_metrics: Some(telemetry.more_metrics()), spans: telemetry.calls() };
+    let mut node = start(config, &mut files, watched).await?;
     telemetry.push(node.metrics().source());
     let begun = begin(config, &node, output).await;
     let ended = match begun {
@@ -49,6 +51,13 @@ async fn serve(config: &Config, telemetry: &Telemetry, output: Output) -> anyhow
     Ok(ended)
 }
 
+/// How a node is watched. Nothing: what is done in passing is not.
+#[derive(Debug, Default)]
+pub(crate) struct Watched {
+    more_metrics: Option<Source>,
+    spans: Option<CallSink>,
+}
+
 /// A node from its configuration.
 ///
 /// # Errors
@@ -56,19 +65,15 @@ async fn serve(config: &Config, telemetry: &Telemetry, output: Output) -> anyhow
 pub(crate) async fn start(
     config: &Config,
     files: &mut Files,
-    more_metrics: Option<Source>,
+    watched: Watched,
 ) -> anyhow::Result<ControlNode> {
-    ControlNode::start(node_config(config, files, more_metrics)?)
+    ControlNode::start(node_config(config, files, watched)?)
         .await
         .with_context(|| format!("`{}` does not start", config.node))
 }
 
 /// What a node is started from.
-fn node_config(
-    config: &Config,
-    files: &mut Files,
-    more_metrics: Option<Source>,
-) -> anyhow::Result<NodeConfig> {
+fn node_config(config: &Config, files: &mut Files, watched: Watched) -> anyhow::Result<NodeConfig> {
     let shelf = config.store.as_ref().map(|store| store.open()).transpose()?;
     Ok(NodeConfig {
         name: config.node.clone(),
@@ -80,7 +85,8 @@ fn node_config(
         public_url: config.public_url.clone(),
         http_plain: config.listen.http_plain,
         metrics: Some(config.listen.metrics),
-        more_metrics,
+        more_metrics: watched.more_metrics,
+        spans: watched.spans,
         tls: files.read()?,
         cluster_keys: Arc::new(ClusterKeys::read(&config.cluster_keys)?),
         shelf,

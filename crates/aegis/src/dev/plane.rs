@@ -10,6 +10,7 @@ use aegis_controlplane::keys::{ClusterKey, ClusterKeys, first_tenant_key};
 use aegis_controlplane::node::found::{found, issue_token};
 use aegis_controlplane::node::{ControlNode, NodeConfig, OwnedPem};
 use aegis_controlplane::raft::timings::Timings;
+use aegis_controlplane::spans::CallSink;
 use aegis_controlplane::state::{meta, tenants};
 use aegis_controlplane::store::StoreConfig;
 use aegis_dataplane::feed::FeedTls;
@@ -80,7 +81,11 @@ impl Plane {
     ///
     /// # Errors
     /// It does not start.
-    pub(super) async fn start(data_dir: &DataDir, listen: Listen) -> anyhow::Result<Self> {
+    pub(super) async fn start(
+        data_dir: &DataDir,
+        listen: Listen,
+        spans: Option<CallSink>,
+    ) -> anyhow::Result<Self> {
         let now = Clock::System.now();
         let authority = Authority::new(&cluster(), now)?;
         let issue = |role| {
@@ -88,7 +93,7 @@ impl Plane {
             authority.issue(&Subject { name: "dev".to_owned(), role, hosts }, CERTIFICATE_LIFE, now)
         };
         let (control, data) = (issue(Role::Control)?, issue(Role::Data)?);
-        let node = ControlNode::start(node_config(data_dir, listen, &authority, control)?);
+        let node = ControlNode::start(node_config(data_dir, listen, &authority, control, spans)?);
         let node = node.await.context("`aegis dev` does not start")?;
         let identity = IdentityPem { chain: data.chain.as_bytes(), key: data.key.expose().as_bytes() };
         let client = FeedTls::new(client_config(authority.pem().as_bytes(), Some(identity), &[])?);
@@ -153,6 +158,7 @@ fn node_config(
     listen: Listen,
     authority: &Authority,
     issued: Issued,
+    spans: Option<CallSink>,
 ) -> anyhow::Result<NodeConfig> {
     let store = StoreConfig::folder(&data_dir.root().join("bundles"));
     Ok(NodeConfig {
@@ -167,6 +173,7 @@ fn node_config(
         http_plain: true,
         metrics: None,
         more_metrics: None,
+        spans,
         tls: OwnedPem {
             chain: issued.chain.into_bytes(),
             key: Secret::new(issued.key.expose().clone().into_bytes()),

@@ -1,9 +1,12 @@
 //! The thread that empties the queues: each signal by itself, so that one that is stuck does not hold up the others.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use aegis_controlplane::spans::CallSpan;
 use aegis_dataplane::spans::DecisionSpan;
 use aegis_model::caps;
 use aegis_model::clock::{Clock, UnixNanos};
@@ -12,6 +15,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
+use super::calls;
 use super::link::{Link, Message, Sender, Unsent};
 use super::logs::{self, Line};
 use super::measures::{self, Window};
@@ -38,6 +42,7 @@ pub(super) struct Exporter {
     pub(super) started: UnixNanos,
     pub(super) metrics_every: Duration,
     pub(super) spans: Option<mpsc::Receiver<Box<DecisionSpan>>>,
+    pub(super) calls: Option<mpsc::Receiver<Box<CallSpan>>>,
     pub(super) logs: Option<mpsc::Receiver<Line>>,
     /// Where metrics come from, if they are pushed, once the node runs.
     pub(super) source: Option<Arc<OnceLock<Source>>>,
@@ -57,18 +62,27 @@ impl Exporter {
     }
 
     async fn export(self) -> anyhow::Result<()> {
-        let Self { link, resource, started, metrics_every, spans, logs, source, tallies, stopping } = self;
+        let Self { link, resource, started, metrics_every, spans, calls, logs, source, tallies, stopping } =
+            self;
         let sender = link.open()?;
+        // One for each signal: what is said of a collector is said once.
+        let told: [Rc<Cell<bool>>; Signal::ALL.len()] = Default::default();
         let pump = |signal| Pump {
             sender: sender.clone(),
             signal,
             tally: tallies.of(signal),
             stopping: stopping.clone(),
-            told: false,
+            told: Rc::clone(&told[signal as usize]),
         };
         let of_spans = async {
             if let Some(queue) = spans {
                 let made = |batch: &[Box<DecisionSpan>]| Message::Spans(spans::message(&resource, batch));
+                pump(Signal::Spans).empty(queue, made).await;
+            }
+        };
+        let of_calls = async {
+            if let Some(queue) = calls {
+                let made = |batch: &[Box<CallSpan>]| Message::Spans(calls::message(&resource, batch));
                 pump(Signal::Spans).empty(queue, made).await;
             }
         };
@@ -89,7 +103,7 @@ impl Exporter {
                 pump(Signal::Metrics).push(&source, metrics_every, made).await;
             }
         };
-        tokio::join!(of_spans, of_logs, of_metrics);
+        tokio::join!(of_spans, of_calls, of_logs, of_metrics);
         Ok(())
     }
 }
@@ -101,7 +115,7 @@ struct Pump<'t> {
     tally: &'t Tally,
     stopping: watch::Receiver<bool>,
     /// Whether the log says that the collector does not take anything.
-    told: bool,
+    told: Rc<Cell<bool>>,
 }
 
 impl Pump<'_> {
@@ -216,14 +230,14 @@ impl Pump<'_> {
     fn taken(&mut self, parts: u64, refused: u64) {
         self.tally.exported.fetch_add(parts.saturating_sub(refused), Ordering::Relaxed);
         self.tally.refused.fetch_add(refused, Ordering::Relaxed);
-        if std::mem::take(&mut self.told) {
+        if self.told.take() {
             tracing::info!(signal = self.signal.as_str(), "the collector takes telemetry again");
         }
     }
 
     fn failed(&mut self, unsent: &Unsent) {
         self.tally.failures.fetch_add(1, Ordering::Relaxed);
-        if !std::mem::replace(&mut self.told, true) {
+        if !self.told.replace(true) {
             tracing::warn!(signal = self.signal.as_str(), "telemetry is not exported for now: {unsent}");
         }
     }

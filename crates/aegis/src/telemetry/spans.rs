@@ -2,6 +2,7 @@
 
 use aegis_dataplane::spans::DecisionSpan;
 use aegis_model::reason::ReasonCode;
+use aegis_model::trace::SpanId;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
@@ -12,9 +13,13 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 
 use super::resource::{attribute, scope, text};
 
-/// The message with `spans`.
+/// The message with spans of decisions.
 pub(super) fn message(resource: &Resource, spans: &[Box<DecisionSpan>]) -> ExportTraceServiceRequest {
-    let spans = spans.iter().map(|span| made(span)).collect();
+    told(resource, spans.iter().map(|span| made(span)).collect())
+}
+
+/// The message with `spans`.
+pub(super) fn told(resource: &Resource, spans: Vec<Span>) -> ExportTraceServiceRequest {
     let scoped = ScopeSpans { scope: Some(scope()), spans, ..ScopeSpans::default() };
     let told = ResourceSpans {
         resource: Some(resource.clone()),
@@ -30,8 +35,7 @@ fn made(span: &DecisionSpan) -> Span {
         span_id: span.span.0.to_vec(),
         parent_span_id: span.parent.map(|parent| parent.0.to_vec()).unwrap_or_default(),
         trace_state: span.state.clone(),
-        // That the parent is of another process is known, and it is.
-        flags: if span.parent.is_some() { 0x301 } else { 0x101 },
+        flags: flags(span.parent),
         name: "aegis.decide".to_owned(),
         kind: SpanKind::Server.into(),
         start_time_unix_nano: span.start.0,
@@ -41,6 +45,11 @@ fn made(span: &DecisionSpan) -> Span {
         status: Some(status(span)),
         ..Span::default()
     }
+}
+
+/// Sampled; and that the parent is of another process is known, and it is.
+pub(super) fn flags(parent: Option<SpanId>) -> u32 {
+    if parent.is_some() { 0x301 } else { 0x101 }
 }
 
 fn attributes(span: &DecisionSpan) -> Vec<KeyValue> {

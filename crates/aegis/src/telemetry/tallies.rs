@@ -13,7 +13,7 @@ pub(super) enum Signal {
 }
 
 impl Signal {
-    const ALL: [Self; 3] = [Self::Spans, Self::Metrics, Self::Logs];
+    pub(super) const ALL: [Self; 3] = [Self::Spans, Self::Metrics, Self::Logs];
 
     pub(super) fn as_str(self) -> &'static str {
         match self {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::nodes::{Cluster, Settings};
 use crate::support::{LONG, aegis, dev_command, get, post, wait_for_error_line};
-use collector::{Collector, Protocol};
+use collector::{Collector, Protocol, Span};
 use prometheus::Prometheus;
 
 /// A program that the environment names; nothing if it does not, which is said.
@@ -104,7 +104,11 @@ fn a_collector_receives_spans_metrics_and_logs_of_a_cluster() {
     cluster.data[0].stop();
     cluster.controls[0].stop();
 
-    let spans = collector.spans(8);
+    let (spans, calls): (Vec<_>, Vec<_>) = collector
+        .spans_until(|spans| spans.iter().filter(|span| span.name() == "aegis.decide").count() >= 8)
+        .into_iter()
+        .partition(|span| span.name() == "aegis.decide");
+    tell_of_calls(&spans, &calls);
     let of = |outcome: &str| {
         spans.iter().filter(|span| span.attribute("aegis.outcome") == outcome).collect::<Vec<_>>()
     };
@@ -141,6 +145,31 @@ fn a_collector_receives_spans_metrics_and_logs_of_a_cluster() {
         let told = collector.text(signal, &[]);
         assert!(!told.contains("KEEP-OUT") && !told.contains(&token), "{signal} hold a secret");
     }
+    assert!(!collector.text("traces", &[]).contains("\"root"), "no name of a person, who is a token's id");
+}
+
+/// What the control node tells of the story: what people did, and what the data node asked it for.
+fn tell_of_calls(decisions: &[Span], calls: &[Span]) {
+    let of = |operation: &str| {
+        let name = format!("aegis.control.{operation}");
+        let found: Vec<&Span> = calls.iter().filter(|span| span.name() == name).collect();
+        assert!(!found.is_empty(), "{operation}: {calls:?}");
+        found
+    };
+    for operation in ["CreateTenant", "RegisterAgent", "PublishVersion", "Activate"] {
+        let call = of(operation)[0];
+        assert_eq!(call.attribute("aegis.operation"), operation);
+        assert_eq!(call.attribute("aegis.outcome"), "done", "{call:?}");
+        assert_eq!(call.attribute("aegis.tenant"), "acme");
+        assert!(!call.attribute("aegis.person_token").is_empty(), "{call:?}");
+        assert!(call.events().contains(&"identify".to_owned()), "{call:?}");
+    }
+    // The request for approval goes on in the trace of the decision that asked for it.
+    let asked = of("OpenApproval")[0];
+    assert_eq!(asked.attribute("aegis.data_node"), "data-1");
+    let asking = decisions.iter().find(|span| span.id() == asked.parent()).expect("the decision that asked");
+    assert_eq!(asking.trace(), asked.trace());
+    assert_eq!(asking.attribute("aegis.outcome"), "approval_required");
 }
 
 #[test]
@@ -167,8 +196,9 @@ fn over_http_and_in_the_callers_trace() {
     assert_eq!(answer.status, 200, "{answer:?}");
     process.terminate().expect("it runs");
     assert_eq!(process.wait_end(LONG).expect("it ends").code(), Some(0), "{:?}", process.error_lines());
-    let spans = collector.spans(1);
-    let [span] = &spans[..] else { panic!("{spans:?}") };
+    let spans = collector.spans_until(|spans| spans.iter().any(|span| span.name() == "aegis.decide"));
+    let decisions: Vec<_> = spans.iter().filter(|span| span.name() == "aegis.decide").collect();
+    let [span] = decisions[..] else { panic!("{spans:?}") };
     assert_eq!(span.trace(), "4bf92f3577b34da6a3ce929d0e0e4736");
     assert_eq!(span.parent(), "00f067aa0ba902b7");
     collector.text("metrics", &["aegis_control_raft_leader", "aegis_decisions_total"]);

@@ -141,7 +141,7 @@ mod tests {
         let mut random = StdRng::seed_from_u64(1);
         let begun = bootstrap(&control, &keys, 1, new(), &world.clock, &mut random).await.unwrap();
         let admin = admin_over(&world);
-        let caller = Caller::identify(&admin, begun.token.expose(), None).await.unwrap();
+        let caller = Caller::identify(&admin, begun.token.expose(), None, None).await.unwrap();
         assert_eq!(caller.person().as_str(), "alice@example.com");
         assert!(!format!("{begun:?}").contains(begun.token.expose()));
         let again = bootstrap(&control, &keys, 1, new(), &world.clock, &mut random).await.unwrap_err();

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use aegis_identity::person::{ProvenPerson, verify_person};
 use aegis_identity::refusal::TokenRefusal;
-use aegis_model::ids::PersonId;
+use aegis_model::ids::{PersonId, TenantId};
 use aegis_proto::control::done;
 use aegis_raft_store::tables::{StateView, StoreError};
 use prost::{Message, Name};
@@ -15,9 +15,11 @@ use super::problem::ApiCode;
 use super::{Admin, Problem};
 use crate::command::actor::Actor;
 use crate::command::envelope::Once;
-use crate::command::{Code, Request, response, who};
+use crate::command::{self, Code, Request, response, who};
 use crate::control::ProposeError;
 use crate::keys::{KeyKind, keyring};
+use crate::spans::Notes;
+use crate::state::key::Scope;
 use crate::state::{idempotency, meta};
 
 /// A person who was proven, with the call they make.
@@ -28,6 +30,7 @@ pub(crate) struct Caller {
     actor: Actor,
     idempotency_key: Option<String>,
     replayed: AtomicBool,
+    notes: Option<Notes>,
 }
 
 impl Caller {
@@ -41,18 +44,15 @@ impl Caller {
         admin: &Admin,
         token: &str,
         idempotency_key: Option<String>,
+        notes: Option<Notes>,
     ) -> Result<Self, Problem> {
-        let proven = match verify(admin, &admin.control().view()?, token)? {
-            Ok(proven) => proven,
-            // Whoever has no key of the cluster does not make it ask its leader.
-            Err(refusal) if refusal != Refusal::Token(TokenRefusal::UnknownKey) && !refusal.is_late() => {
-                return Err(refusal.into());
-            }
-            Err(_perhaps_late) => verify(admin, &admin.control().read().await?, token)??,
-        };
+        let proven = Notes::step(notes.as_ref(), "identify", prove(admin, token)).await?;
+        if let Some(notes) = &notes {
+            notes.person_token(&proven.token_id);
+        }
         let actor = Actor::by_token(proven.person.clone(), proven.token_id.clone());
         let replayed = AtomicBool::new(false);
-        Ok(Self { admin: admin.clone(), proven, actor, idempotency_key, replayed })
+        Ok(Self { admin: admin.clone(), proven, actor, idempotency_key, replayed, notes })
     }
 
     pub(crate) fn admin(&self) -> &Admin {
@@ -78,13 +78,16 @@ impl Caller {
 
     /// The state as of now, for somebody who may read it: the only way to it (TEN-1).
     pub(crate) async fn reads(&self, what: Read<'_>) -> Result<StateView, Problem> {
-        let state = self.admin.control().read().await?;
+        self.note_scope(&what.needs().scope);
+        let read = self.admin.control().read();
+        let state = Notes::step(self.notes.as_ref(), "read", read).await?;
         self.may(&state, what)?;
         Ok(state)
     }
 
     /// The state as this node has applied it, for somebody who may read it: where no leader is needed.
     pub(crate) fn reads_applied(&self, what: Read<'_>) -> Result<StateView, Problem> {
+        self.note_scope(&what.needs().scope);
         let state = self.admin.control().view()?;
         self.may(&state, what)?;
         Ok(state)
@@ -120,7 +123,11 @@ impl Caller {
             let request_digest = Some(digest(operation, request));
             command = command.once(Once { key: key.clone(), request_digest });
         }
-        let answer = self.admin.control().propose(command, &self.actor).await?;
+        if let Ok(scope) = command::scope(&command.command).parse() {
+            self.note_scope(&scope);
+        }
+        let propose = self.admin.control().propose(command, &self.actor);
+        let answer = Notes::step(self.notes.as_ref(), "propose", propose).await?;
         self.replayed.fetch_or(answer.replayed, Ordering::Relaxed);
         answer.done.result.ok_or_else(|| Problem::internal("a command was done without a result"))
     }
@@ -146,6 +153,19 @@ impl Caller {
         let answer = response::read(&first.response).map_err(ProposeError::from)??;
         self.note_replayed(true);
         Ok(answer.done.result)
+    }
+
+    /// Notes which tenant the call is about, where no read and no command says so.
+    pub(crate) fn is_about(&self, tenant: &TenantId) {
+        if let Some(notes) = &self.notes {
+            notes.tenant(tenant);
+        }
+    }
+
+    fn note_scope(&self, scope: &Scope) {
+        if let Scope::Tenant(tenant) = scope {
+            self.is_about(tenant);
+        }
     }
 
     /// Notes that the answer is an earlier one.
@@ -187,6 +207,18 @@ impl From<Refusal> for Problem {
             Refusal::Token(refusal) => Self::new(Code::Unauthenticated, refusal.to_string()),
             Refusal::NotGood => Self::new(Code::Unauthenticated, "the person or the token no longer counts"),
         }
+    }
+}
+
+/// The person of a token, by what is applied here or, where that may be late, by the newest state.
+async fn prove(admin: &Admin, token: &str) -> Result<ProvenPerson, Problem> {
+    match verify(admin, &admin.control().view()?, token)? {
+        Ok(proven) => Ok(proven),
+        // Whoever has no key of the cluster does not make it ask its leader.
+        Err(refusal) if refusal != Refusal::Token(TokenRefusal::UnknownKey) && !refusal.is_late() => {
+            Err(refusal.into())
+        }
+        Err(_perhaps_late) => Ok(verify(admin, &admin.control().read().await?, token)??),
     }
 }
 

@@ -20,6 +20,7 @@ use super::{ApprovalsNode, Shared};
 use crate::command::actor::Actor;
 use crate::command::{self, Code};
 use crate::control::ProposeError;
+use crate::spans::Notes;
 use crate::state::{approvals, data_nodes, meta};
 
 /// Between two looks at a request whose outcome is waited for, however fast the state changes.
@@ -40,14 +41,17 @@ impl Approvals for ApprovalsNode {
             return shared.told(&view, &known, false).map(Response::new);
         }
         let id = new_token_id(&mut shared.randomness.fork());
-        let opened = match shared.propose(command(opening, node, id)).await? {
+        let opened = match shared.propose(&extensions, command(opening, node, id)).await? {
             done::Result::ApprovalOpened(opened) => opened,
             _ => return Err(other_answer()),
         };
         let ApprovalOpened { approval, opened, refused } = opened;
         let standing = match approval {
             Some(approval) => shared.told(&shared.view()?, &approval, opened)?,
-            None => v1::ApprovalStanding { refused, ..v1::ApprovalStanding::default() },
+            None => {
+                note_refused(&extensions, &refused);
+                v1::ApprovalStanding { refused, ..v1::ApprovalStanding::default() }
+            }
         };
         Ok(Response::new(standing))
     }
@@ -89,11 +93,12 @@ impl Approvals for ApprovalsNode {
             node: node.id,
             incarnation: node.incarnation,
         };
-        let redeemed = match self.shared.propose(command).await? {
+        let redeemed = match self.shared.propose(&extensions, command).await? {
             done::Result::ApprovalRedeemed(redeemed) => redeemed,
             _ => return Err(other_answer()),
         };
         let ApprovalRedeemed { approval, refused } = redeemed;
+        note_refused(&extensions, &refused);
         let votes = approval.map(|approval| approval.votes).unwrap_or_default();
         let approvers = votes.into_iter().filter(|vote| vote.approve).map(|vote| vote.person).collect();
         Ok(Response::new(v1::ApprovalRedeeming { refused, approvers }))
@@ -107,8 +112,15 @@ impl Approvals for ApprovalsNode {
         let (node, _) = self.shared.admit(&extensions, back.node.as_ref(), &back.tenant)?;
         let command =
             GiveBackApproval { tenant: back.tenant, id: back.id, redemption: back.redemption, node: node.id };
-        self.shared.propose(command).await?;
+        self.shared.propose(&extensions, command).await?;
         Ok(Response::new(v1::ApprovalReturned {}))
+    }
+}
+
+/// Notes a refusal that is an answer like any other; nothing where there is none.
+fn note_refused(extensions: &Extensions, refused: &str) {
+    if let (Some(notes), false) = (extensions.get::<Notes>(), refused.is_empty()) {
+        notes.refused(refused);
     }
 }
 
@@ -143,6 +155,10 @@ impl Shared {
         if !is_its || only.is_some_and(|only| only != tenant) {
             return Err(Status::permission_denied("the id, or the tenant, belongs to another data node"));
         }
+        if let Some(notes) = extensions.get::<Notes>() {
+            notes.tenant(&tenant);
+            notes.data_node(&row.name);
+        }
         Ok((node.clone(), tenant))
     }
 
@@ -155,8 +171,14 @@ impl Shared {
         self.control.view().map_err(failed)
     }
 
-    async fn propose(&self, command: impl Into<command::Request>) -> Result<done::Result, Status> {
-        let answer = self.control.propose(command, &Actor::ControlNode(self.id)).await.map_err(refused)?;
+    async fn propose(
+        &self,
+        extensions: &Extensions,
+        command: impl Into<command::Request>,
+    ) -> Result<done::Result, Status> {
+        let actor = Actor::ControlNode(self.id);
+        let propose = self.control.propose(command, &actor);
+        let answer = Notes::step(extensions.get(), "propose", propose).await.map_err(refused)?;
         answer.done.result.ok_or_else(other_answer)
     }
 

@@ -142,6 +142,34 @@ pub(crate) fn would_be_refused(
     }
 }
 
+/// `$does` with the message of a command of whichever kind.
+macro_rules! of_kind {
+    ($command:expr, $it:ident => $does:expr) => {
+        of_kind!($command, $it => $does,
+            InitCluster, AdvanceHistory, RaiseLevel, SetMember, RetireMember, NoteMembership, CreateTenant,
+            SetTenant, RetireTenant, RotateTenantKey, RewrapTenantKeys, NoteReveal, PlaceHold, LiftHold,
+            RegisterAgent, SetAgentKeys, DisableAgent, SetAgent, AddAgentKey, RetireAgentKey, SetIssuer,
+            RemoveIssuer, PutChunk, PublishVersion, LabelVersion, RetireVersion, Activate, Rollback,
+            RegisterDataNode, RetireDataNode, AddKey, RetireKey, RewrapKeys, RotateKey, SettleKeys,
+            PutPerson, GrantRole, RevokeRole, IssuePersonToken, RevokePersonToken, Revoke, IssueAgentToken,
+            GrantAgentToken, SweepChunks, SweepExpired, Lend, TakeLending, SweepLimits, AdjustBudget,
+            SetOrganizationLimits, SetShardMap, OpenApproval, VoteApproval, CancelApproval, RedeemApproval,
+            GiveBackApproval, SweepApprovals, OpenJournal, NoteCheckpoints, KeepCosignatures, SetChannel,
+            RemoveChannel, NoteDelivery
+        )
+    };
+    ($command:expr, $it:ident => $does:expr, $($kind:ident),*) => {
+        match $command {
+            $(Command::$kind($it) => $does,)*
+        }
+    };
+}
+
+/// The tenant that `command` is about, or `*`.
+pub(crate) fn scope(command: &Command) -> &str {
+    of_kind!(command, it => kind::Kind::scope(it))
+}
+
 /// Applies one encoded command, and answers it.
 pub(crate) fn apply(
     state: &mut StateWrite<'_>,
@@ -153,69 +181,5 @@ pub(crate) fn apply(
         Err(refused) => return Ok(response::refused(&refused)),
     };
     let on = run::On { state, place, actor: &opened.actor, once: opened.once.as_ref() };
-    match &opened.command {
-        Command::InitCluster(it) => run::run(it, on),
-        Command::AdvanceHistory(it) => run::run(it, on),
-        Command::RaiseLevel(it) => run::run(it, on),
-        Command::SetMember(it) => run::run(it, on),
-        Command::RetireMember(it) => run::run(it, on),
-        Command::NoteMembership(it) => run::run(it, on),
-        Command::CreateTenant(it) => run::run(it, on),
-        Command::SetTenant(it) => run::run(it, on),
-        Command::RetireTenant(it) => run::run(it, on),
-        Command::RotateTenantKey(it) => run::run(it, on),
-        Command::RewrapTenantKeys(it) => run::run(it, on),
-        Command::NoteReveal(it) => run::run(it, on),
-        Command::PlaceHold(it) => run::run(it, on),
-        Command::LiftHold(it) => run::run(it, on),
-        Command::RegisterAgent(it) => run::run(it, on),
-        Command::SetAgentKeys(it) => run::run(it, on),
-        Command::DisableAgent(it) => run::run(it, on),
-        Command::SetAgent(it) => run::run(it, on),
-        Command::AddAgentKey(it) => run::run(it, on),
-        Command::RetireAgentKey(it) => run::run(it, on),
-        Command::SetIssuer(it) => run::run(it, on),
-        Command::RemoveIssuer(it) => run::run(it, on),
-        Command::PutChunk(it) => run::run(it, on),
-        Command::PublishVersion(it) => run::run(it, on),
-        Command::LabelVersion(it) => run::run(it, on),
-        Command::RetireVersion(it) => run::run(it, on),
-        Command::Activate(it) => run::run(it, on),
-        Command::Rollback(it) => run::run(it, on),
-        Command::RegisterDataNode(it) => run::run(it, on),
-        Command::RetireDataNode(it) => run::run(it, on),
-        Command::AddKey(it) => run::run(it, on),
-        Command::RetireKey(it) => run::run(it, on),
-        Command::RewrapKeys(it) => run::run(it, on),
-        Command::RotateKey(it) => run::run(it, on),
-        Command::SettleKeys(it) => run::run(it, on),
-        Command::PutPerson(it) => run::run(it, on),
-        Command::GrantRole(it) => run::run(it, on),
-        Command::RevokeRole(it) => run::run(it, on),
-        Command::IssuePersonToken(it) => run::run(it, on),
-        Command::RevokePersonToken(it) => run::run(it, on),
-        Command::Revoke(it) => run::run(it, on),
-        Command::IssueAgentToken(it) => run::run(it, on),
-        Command::GrantAgentToken(it) => run::run(it, on),
-        Command::SweepChunks(it) => run::run(it, on),
-        Command::SweepExpired(it) => run::run(it, on),
-        Command::Lend(it) => run::run(it, on),
-        Command::TakeLending(it) => run::run(it, on),
-        Command::SweepLimits(it) => run::run(it, on),
-        Command::AdjustBudget(it) => run::run(it, on),
-        Command::SetOrganizationLimits(it) => run::run(it, on),
-        Command::SetShardMap(it) => run::run(it, on),
-        Command::OpenApproval(it) => run::run(it, on),
-        Command::VoteApproval(it) => run::run(it, on),
-        Command::CancelApproval(it) => run::run(it, on),
-        Command::RedeemApproval(it) => run::run(it, on),
-        Command::GiveBackApproval(it) => run::run(it, on),
-        Command::SweepApprovals(it) => run::run(it, on),
-        Command::OpenJournal(it) => run::run(it, on),
-        Command::NoteCheckpoints(it) => run::run(it, on),
-        Command::KeepCosignatures(it) => run::run(it, on),
-        Command::SetChannel(it) => run::run(it, on),
-        Command::RemoveChannel(it) => run::run(it, on),
-        Command::NoteDelivery(it) => run::run(it, on),
-    }
+    of_kind!(&opened.command, it => run::run(it, on))
 }

@@ -25,6 +25,7 @@ use crate::admin::caller::Caller;
 use crate::admin::problem::status;
 use crate::admin::{Admin, Problem, approval_service};
 use crate::command::Code;
+use crate::spans::Notes;
 
 /// Where the token is kept in a browser.
 const COOKIE_NAME: &str = "aegis_person";
@@ -58,7 +59,7 @@ pub(crate) async fn show(
     let (parts, _body) = request.into_parts();
     let at = At { tenant, approval };
     let Some(token) = cookie(&parts) else { return sign_in(&at, StatusCode::OK, "") };
-    match Caller::identify(&admin, &token, None).await {
+    match Caller::identify(&admin, &token, None, notes(&parts)).await {
         Ok(caller) => request_page(&caller, &token, &at, "").await,
         Err(problem) => sign_in(&at, status::http(problem.code), "You have to sign in anew."),
     }
@@ -88,7 +89,7 @@ pub(crate) async fn take(
     let mut field = |name: &str| fields.remove(name).unwrap_or_default();
     let (step, given) = (field("step"), field("csrf"));
     if step == "sign-in" {
-        return enter(&admin, &at, field("token").trim()).await;
+        return enter(&admin, &at, field("token").trim(), notes(&parts)).await;
     }
     let Some(token) = cookie(&parts) else {
         return sign_in(&at, StatusCode::UNAUTHORIZED, "You have to sign in. Nothing was decided.");
@@ -102,7 +103,7 @@ pub(crate) async fn take(
         "sign-out" => return leave(&admin, &at),
         _ => return plain(&at, StatusCode::BAD_REQUEST, "The form cannot be read. Nothing was decided."),
     };
-    let caller = match Caller::identify(&admin, &token, None).await {
+    let caller = match Caller::identify(&admin, &token, None, notes(&parts)).await {
         Ok(caller) => caller,
         Err(problem) => {
             return sign_in(
@@ -128,16 +129,20 @@ pub(crate) async fn take(
 }
 
 /// The token's owner is signed in, if it counts.
-async fn enter(admin: &Admin, at: &At, token: &str) -> Response {
+async fn enter(admin: &Admin, at: &At, token: &str, notes: Option<Notes>) -> Response {
     let is_token =
         !token.is_empty() && token.len() <= caps::TOKEN_BYTES_MAX && token.bytes().all(is_cookie_byte);
     if !is_token {
         return sign_in(at, StatusCode::UNAUTHORIZED, "This is no person token.");
     }
-    match Caller::identify(admin, token, None).await {
+    match Caller::identify(admin, token, None, notes).await {
         Ok(_caller) => redirect(&at.path(), Some(set_cookie(admin, token, ""))),
         Err(problem) => sign_in(at, status::http(problem.code), "This token does not count."),
     }
+}
+
+fn notes(parts: &Parts) -> Option<Notes> {
+    parts.extensions.get().cloned()
 }
 
 fn leave(admin: &Admin, at: &At) -> Response {

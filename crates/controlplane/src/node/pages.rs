@@ -26,6 +26,7 @@ use crate::lending::{Lead, LendingConfig, LendingNode};
 use crate::readiness::Readiness;
 use crate::search::SearchNode;
 use crate::shards;
+use crate::spans::{CallSink, Traced};
 use crate::tokens::{TokensConfig, TokensNode};
 use crate::witnesses::Witnesses;
 
@@ -260,6 +261,7 @@ pub(super) fn routes(
     parts: &Parts,
     served: &ForDataNodes<'_>,
     admin: &Admin,
+    spans: Option<CallSink>,
     tasks: &mut JoinSet<&'static str>,
     stop: CancellationToken,
 ) -> Routes {
@@ -272,16 +274,16 @@ pub(super) fn routes(
     Routes::new(parts.raft.service())
         .add_service(served.feed.service())
         .add_service(served.lending.service())
-        .add_service(served.approvals.service())
+        .add_service(Traced::new(served.approvals.service(), spans.clone()))
         .add_service(served.evidence.service())
         .add_service(served.tokens.service())
         .add_service(served.search.service())
-        .add_service(grpc::server(admin.clone()))
+        .add_service(Traced::new(grpc::server(admin.clone()), spans))
         .add_service(health)
         .add_service(grpc::reflection())
 }
 
 /// What is served over HTTP.
-pub(super) fn rest(admin: &Admin) -> Rest {
-    Rest::new(admin.clone())
+pub(super) fn rest(admin: &Admin, spans: Option<CallSink>) -> Rest {
+    Rest::new(admin.clone()).with_spans(spans)
 }

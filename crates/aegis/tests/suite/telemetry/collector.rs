@@ -81,16 +81,16 @@ impl Collector {
         text.rsplit_once('\n').map(|(whole, _rest)| whole.to_owned()).unwrap_or_default()
     }
 
-    /// The spans that it has received, once there are so many.
+    /// The spans that it has received, once they are those that are wanted.
     #[track_caller]
-    pub(super) fn spans(&self, least: usize) -> Vec<Span> {
+    pub(super) fn spans_until(&self, wanted: impl Fn(&[Span]) -> bool) -> Vec<Span> {
         let found = eventually("the collector's spans", LONG, || {
-            Some(self.spans_so_far()).filter(|spans| spans.len() >= least)
+            Some(self.spans_so_far()).filter(|spans| wanted(spans))
         });
         found
             .with_context(|| {
                 format!(
-                    "there are not {least} spans in
+                    "not all spans are in
 {}",
                     self.so_far("traces")
                 )
@@ -132,6 +132,14 @@ impl Span {
 
     pub(super) fn events(&self) -> Vec<String> {
         list(&self.0["events"]).iter().filter_map(|it| it["name"].as_str()).map(str::to_owned).collect()
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.0["name"].as_str().unwrap_or_default()
+    }
+
+    pub(super) fn id(&self) -> &str {
+        self.0["spanId"].as_str().unwrap_or_default()
     }
 
     pub(super) fn trace(&self) -> &str {

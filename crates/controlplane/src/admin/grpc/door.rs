@@ -20,6 +20,7 @@ use tower::Service;
 use super::service::{self, AdminService};
 use crate::admin::problem::ApiCode;
 use crate::admin::{Admin, Problem};
+use crate::spans::Notes;
 
 /// The service as it is served.
 #[derive(Debug, Clone)]
@@ -53,7 +54,8 @@ impl AdminDoor {
         };
         let answered = async {
             let metadata = MetadataMap::from_headers(request.headers().clone());
-            let caller = service::identify(&admin, &metadata).await?;
+            let notes = request.extensions().get::<Notes>().cloned();
+            let caller = service::identify(&admin, &metadata, notes).await?;
             request.extensions_mut().insert(Arc::new(caller));
             match inner.call(request).await {
                 Ok(response) if is_too_large(&response) => {

@@ -11,6 +11,7 @@ use super::Admin;
 pub use door::AdminDoor;
 pub use health::{health, report_health};
 pub use service::AdminService;
+pub(crate) use service::IDEMPOTENCY_REPLAYED;
 pub use status::{PROBLEM_METADATA, problem_of};
 
 /// The service over `admin`, to be added to the routes of the control plane's gRPC port.

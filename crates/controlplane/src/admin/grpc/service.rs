@@ -20,6 +20,7 @@ use crate::admin::service::{
     shards, snapshot, tenants, tokens, versions, watch, whoami,
 };
 use crate::admin::{Admin, Problem};
+use crate::spans::Notes;
 
 /// Answers calls over gRPC.
 #[derive(Debug, Clone)]
@@ -30,7 +31,7 @@ pub struct AdminService {
 /// How a write is known again when it is repeated.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Whether the answer is an earlier one, given again.
-const IDEMPOTENCY_REPLAYED: &str = "idempotency-replayed";
+pub(crate) const IDEMPOTENCY_REPLAYED: &str = "idempotency-replayed";
 
 /// A piece of a bundle in a stream: well below the largest message that clients read unless told otherwise.
 const PIECE_BYTES: usize = 256 << 10;
@@ -55,14 +56,18 @@ impl AdminService {
         let caller = match extensions.get::<Arc<Caller>>() {
             // By the door, before the message was read.
             Some(caller) => Arc::clone(caller),
-            None => Arc::new(identify(&self.admin, &metadata).await?),
+            None => Arc::new(identify(&self.admin, &metadata, None).await?),
         };
         Ok(Entered { caller, message, _place: place })
     }
 }
 
 /// Who asks, by the metadata of a call.
-pub(super) async fn identify(admin: &Admin, metadata: &MetadataMap) -> Result<Caller, Problem> {
+pub(super) async fn identify(
+    admin: &Admin,
+    metadata: &MetadataMap,
+    notes: Option<Notes>,
+) -> Result<Caller, Problem> {
     let key = match single(metadata, IDEMPOTENCY_KEY)? {
         Some(value) => Some(caller::idempotency_key(std::str::from_utf8(value).unwrap_or_default())?),
         None => None,
@@ -71,7 +76,7 @@ pub(super) async fn identify(admin: &Admin, metadata: &MetadataMap) -> Result<Ca
     let value = value.ok_or_else(|| caller::no_token("there is no `authorization` metadata"))?;
     let token = caller::bearer(value)
         .ok_or_else(|| caller::no_token("the `authorization` metadata holds no bearer token"))?;
-    Caller::identify(admin, token, key).await
+    Caller::identify(admin, token, key, notes).await
 }
 
 /// The value of metadata that may stand once.

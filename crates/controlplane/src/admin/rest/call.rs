@@ -19,6 +19,7 @@ use crate::admin::caller::Caller;
 use crate::admin::problem::ApiCode;
 use crate::admin::room::Place;
 use crate::admin::{Admin, Problem};
+use crate::spans::Notes;
 
 /// A call whose maker is known. Nothing of its body has been read yet.
 pub(super) struct Call {
@@ -36,7 +37,8 @@ impl FromRequest<Admin> for Call {
         let place = admin.rooms().call()?;
         let (mut parts, body) = request.into_parts();
         let key = head::idempotency_key(&parts.headers)?;
-        let caller = Caller::identify(admin, head::token(&parts.headers)?, key).await?;
+        let notes = parts.extensions.get::<Notes>().cloned();
+        let caller = Caller::identify(admin, head::token(&parts.headers)?, key, notes).await?;
         let params = RawPathParams::from_request_parts(&mut parts, admin).await;
         let params = params.map_err(|_no_text| malformed("the path is not percent-encoded UTF-8"))?;
         let path = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

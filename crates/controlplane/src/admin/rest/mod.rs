@@ -16,6 +16,7 @@ mod problem;
 mod problem_page;
 mod query;
 mod reply;
+mod traced;
 
 mod activation;
 mod agents;
@@ -55,6 +56,7 @@ use tower::ServiceExt;
 use super::problem::ApiCode;
 use super::{Admin, Problem};
 use crate::deliveries::{callback, page};
+use crate::spans::{CallSink, Surface};
 
 pub use openapi::document as openapi_document;
 
@@ -65,6 +67,7 @@ pub const BASE: &str = "/admin/v1";
 #[derive(Clone)]
 pub struct Rest {
     router: Router,
+    calls: Option<CallSink>,
 }
 
 impl Rest {
@@ -77,15 +80,28 @@ impl Rest {
             .method_not_allowed_fallback(other_method);
         let router = Router::new()
             .nest(BASE, api)
-            .route("/approvals/{tenant}/{approval}", get(page::show).post(page::take))
-            .route("/callbacks/slack/{tenant}/{channel}", post(callback::take))
+            .route(
+                "/approvals/{tenant}/{approval}",
+                get(traced::named(page::show, "ShowApprovalPage"))
+                    .post(traced::named(page::take, "TakeApprovalForm")),
+            )
+            .route(
+                "/callbacks/slack/{tenant}/{channel}",
+                post(traced::named(callback::take, "TakeSlackCallback")),
+            )
             .route("/healthz", get(health::alive))
             .route("/readyz", get(health::ready))
             .route("/.well-known/jwks.json", get(jwks::serve))
             .fallback(nothing_here)
             .method_not_allowed_fallback(other_method)
             .with_state(admin);
-        Self { router }
+        Self { router, calls: None }
+    }
+
+    /// The same, with a span for each call.
+    #[must_use]
+    pub fn with_spans(self, calls: Option<CallSink>) -> Self {
+        Self { calls, ..self }
     }
 
     /// Answers one request, and its head at least within a deadline; what is streamed has its own.
@@ -95,10 +111,14 @@ impl Rest {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let request: Request = request.map(Body::new);
-        let (request, request_id) = match head::check(request) {
+        let (mut request, request_id) = match head::check(request) {
             Ok(checked) => checked,
             Err(problem) => return reply::finish(problem.into_response(), None),
         };
+        let call = self.calls.as_ref().map(|calls| calls.open(Surface::Http, request.headers()));
+        if let Some(call) = &call {
+            request.extensions_mut().insert(call.notes());
+        }
         let patience = Duration::from_secs(caps::ADMIN_BODY_SECONDS + caps::ADMIN_CALL_SECONDS);
         let answered = tokio::time::timeout(patience, self.router.oneshot(request)).await;
         let response = match answered {
@@ -106,6 +126,9 @@ impl Rest {
             Ok(Err(never)) => never_happens(never),
             Err(_elapsed) => Problem::new(ApiCode::TimedOut, "the call took too long").into_response(),
         };
+        if let Some(call) = call {
+            call.close(traced::answered(&response));
+        }
         reply::finish(response, request_id)
     }
 }

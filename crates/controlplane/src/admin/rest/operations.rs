@@ -10,7 +10,7 @@ use utoipa::openapi::path::{HttpMethod, Operation};
 use super::{
     activation, agents, approvals, budgets, channels, cluster, data_nodes, decisions, evidence, issuers,
     keys, labels, openapi, organizations, people, person_tokens, records, revocations, roles, tenants,
-    tokens, versions, whoami,
+    tokens, traced, versions, whoami,
 };
 use crate::admin::Admin;
 
@@ -22,7 +22,6 @@ macro_rules! operations {
         pub(super) struct Paths;
 
         /// The ids of all operations.
-        #[cfg(test)]
         pub(crate) const IDS: &[&str] = &[$($id),*];
 
         /// Adds every operation to `router`, at the path and under the method of the document.
@@ -139,7 +138,7 @@ where
     T: 'static,
 {
     let (path, method) = place(document, id).expect("a test compares the ids with the document's");
-    router.route(&path, on(method, handler))
+    router.route(&path, on(method, traced::named(handler, id)))
 }
 
 /// Where the operation `id` is, below the base.

@@ -20,6 +20,7 @@ impl IntoResponse for Problem {
         let document = serde_json::to_vec(&self.document())
             .expect("a problem document has text keys only, so it is written");
         let mut response = reply::with_type(status, PROBLEM_JSON, Body::from(document));
+        response.extensions_mut().insert(self.code);
         let headers = response.headers_mut();
         if self.code == Code::Unauthenticated.into() {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="aegis-admin""#));

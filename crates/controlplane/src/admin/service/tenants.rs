@@ -51,6 +51,9 @@ pub(crate) async fn create(caller: &Caller, request: CreateTenantRequest) -> Res
         let admin = caller.admin();
         // A name that is none is refused when the command is applied.
         let tenant = request.name.parse::<TenantId>().ok();
+        if let Some(tenant) = &tenant {
+            caller.is_about(tenant);
+        }
         let (view, mut randomness) = (admin.control().view()?, admin.randomness());
         let made = tenant
             .map(|tenant| keys::first_tenant_key(&view, admin.cluster_keys(), &tenant, &mut randomness));

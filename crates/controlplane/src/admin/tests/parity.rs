@@ -6,9 +6,10 @@ use aegis_proto::status::reason_of;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use serde_json::Value;
+use tonic::Status;
 
-use super::examples::examples;
-use super::setting::Setting;
+use super::examples::{Example, examples};
+use super::setting::{Reply, Setting};
 use crate::admin::rest::{openapi_document, operations};
 
 /// REST operations that are one gRPC method with another scope.
@@ -29,12 +30,17 @@ fn every_operation_has_its_method_and_every_method_its_operation() {
 /// What a fresh cluster cannot do, and why.
 const NOT_POSSIBLE: [(&str, &str); 1] = [("RaiseLevel", "members_behind")];
 
+/// Both clusters see the same calls, and so are the same. Where what was done before stands in the way of a call, as a tenant that was
+/// retired, it is asked of new ones.
 #[tokio::test]
 async fn every_operation_gives_the_same_over_both_surfaces() {
+    let mut clusters = Clusters::new();
     for example in examples() {
-        let (rest, grpc) = (Setting::new(), Setting::new());
-        let over_rest = example.rest(&rest, &rest.token("root"), "acme").await;
-        let over_grpc = example.grpc(&grpc, Some(&grpc.token("root")), "acme").await;
+        let (mut over_rest, mut over_grpc) = clusters.ask(&example).await;
+        if !(200..300).contains(&over_rest.status) {
+            clusters = Clusters::new();
+            (over_rest, over_grpc) = clusters.ask(&example).await;
+        }
         if let Some((_, code)) = NOT_POSSIBLE.iter().find(|(id, _)| *id == example.id) {
             assert_eq!(over_rest.code(), *code);
             assert_eq!(reason_of(&over_grpc.unwrap_err()), Some(*code));
@@ -50,6 +56,24 @@ async fn every_operation_gives_the_same_over_both_surfaces() {
             _ => over_rest.json(),
         };
         assert_eq!(answered, over_grpc.unwrap(), "{}", example.id);
+    }
+}
+
+/// Two clusters, one for each surface.
+struct Clusters {
+    rest: Setting,
+    grpc: Setting,
+}
+
+impl Clusters {
+    fn new() -> Self {
+        Self { rest: Setting::new(), grpc: Setting::new() }
+    }
+
+    async fn ask(&self, example: &Example) -> (Reply, Result<Value, Status>) {
+        let over_rest = example.rest(&self.rest, &self.rest.token("root"), "acme").await;
+        let over_grpc = example.grpc(&self.grpc, Some(&self.grpc.token("root")), "acme").await;
+        (over_rest, over_grpc)
     }
 }
 
