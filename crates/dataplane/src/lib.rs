@@ -31,6 +31,7 @@ mod laps;
 mod limits;
 mod metrics;
 mod names;
+mod occupied;
 mod peers;
 mod price;
 mod records;

@@ -24,6 +24,7 @@ use crate::feed::Feed;
 use crate::grpc::{GrpcSurface, report_health};
 use crate::http::HttpSurface;
 use crate::metrics_page;
+use crate::occupied;
 use crate::readiness::Readiness;
 use crate::records::JournalConfig;
 use crate::retention::Pruner;
@@ -221,6 +222,7 @@ impl Node {
         node.keep_copies();
         node.keep_exporting();
         node.keep_retention();
+        node.watch_the_disk();
         Ok(node)
     }
 
@@ -461,6 +463,15 @@ impl Node {
         self.tasks.spawn(async move {
             pruner.run().await;
             "retention"
+        });
+    }
+
+    /// Tells how much of the disk the audit logs take, for as long as the node runs.
+    fn watch_the_disk(&mut self) {
+        let decider = Arc::clone(&self.decider);
+        self.tasks.spawn(async move {
+            occupied::run(decider).await;
+            "the look at the disk"
         });
     }
 

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -32,6 +32,7 @@ use tokio::sync::watch;
 use crate::NodeName;
 use crate::archive::Counts;
 use crate::evidence::Ended;
+use crate::occupied::Occupied;
 use crate::retention::Deleted;
 use crate::search::LogsFolder;
 
@@ -77,6 +78,8 @@ pub(crate) struct Records {
     pub(crate) copies: Counts,
     /// What retention deleted.
     pub(crate) deleted: Deleted,
+    /// How much of the disk they take.
+    pub(crate) occupied: Occupied,
     trouble: watch::Sender<Option<Trouble>>,
     /// Whether there is trouble: looked at by every call.
     troubled: AtomicBool,
@@ -159,6 +162,7 @@ impl Records {
             next_id: AtomicU64::new(0),
             copies: Counts::default(),
             deleted: Deleted::default(),
+            occupied: Occupied::default(),
             trouble: watch::Sender::new(None),
             troubled: AtomicBool::new(false),
             #[cfg(test)]
@@ -253,6 +257,11 @@ impl Records {
     /// Nothing is recorded any more, since the control log refuses the log of this life: fail closed.
     pub(crate) fn refuse(&self, why: &str) {
         self.meet(Trouble::Failed(format!("the control log refuses this node's audit log: {why}").into()));
+    }
+
+    /// The folder with all of its logs.
+    pub(crate) fn root(&self) -> &Path {
+        &self.folder.root
     }
 
     /// Where all of its logs are.

@@ -244,6 +244,12 @@ async fn the_store_follows_retention() {
     assert!(keeper.look().await);
     assert_eq!(there().await, copied);
     decider.swap(again).unwrap();
+    // Nor does anything go before the evidence is there, whose place is taken here.
+    let evidence = folder.path().join("s3/evidence").join(at.to_string()).join(aegis_audit::pruned::NAME);
+    std::fs::create_dir(&evidence).unwrap();
+    assert!(!keeper.look().await);
+    assert_eq!(there().await, copied);
+    std::fs::remove_dir(&evidence).unwrap();
     assert!(keeper.look().await);
     assert_eq!(there().await, 0);
     decider.records.close().unwrap();

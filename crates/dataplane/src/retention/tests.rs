@@ -7,6 +7,7 @@ use aegis_model::clock::UnixNanos;
 use aegis_model::reason::ReasonCode;
 
 use super::*;
+use crate::freshness::Freshness;
 use crate::snapshot::Snapshot;
 use crate::testing::{Bench, NOW, by_amount};
 
@@ -21,14 +22,14 @@ fn acme() -> Chain {
 }
 
 /// What outlives the node: its folder, and snapshots in which `acme` is held, or keeps its records for longer.
-struct Kept {
+pub(crate) struct Kept {
     _folder: tempfile::TempDir,
     held: Snapshot,
     longer: Snapshot,
 }
 
 /// A node whose segments end with nearly every record, with records of `acme` in several sealed ones.
-async fn bench(retention: Retention) -> (Kept, Arc<Decider>) {
+pub(crate) async fn bench(retention: Retention) -> (Kept, Arc<Decider>) {
     let bench = Bench::with_segments(by_amount, 1);
     let snapshot = bench.snapshot_with(7, |acme| acme.with_retention(retention));
     bench.decider.swap(snapshot).unwrap();
@@ -148,4 +149,24 @@ async fn what_the_store_lacks_stays() {
 async fn a_node_that_follows_nobody_has_no_time_to_go_by() {
     let (_bench, decider) = bench(Retention::new(DAYS, false)).await;
     assert_eq!(decider.trusted_time(), None);
+}
+
+/// A legal hold may have been placed that this node has not heard of: what it knows has to be new, and has to be all.
+#[tokio::test(flavor = "multi_thread")]
+async fn old_news_and_half_a_picture_are_no_time_to_go_by() {
+    let mut bench = Bench::new(by_amount);
+    bench.decider.freshness = Arc::new(Freshness::fed());
+    bench.decider.swap(bench.snapshot_with(7, |acme| acme)).unwrap();
+    assert_eq!(bench.decider.trusted_time(), None, "nothing was heard yet");
+    let now_ms = NOW.0 / 1_000_000;
+    bench.decider.confirm(now_ms);
+    assert_eq!(bench.decider.trusted_time(), Some(NOW));
+    bench.clock.advance(Duration::from_secs(caps::PRUNE_NEWS_SECONDS));
+    assert!(bench.decider.trusted_time().is_some());
+    bench.clock.advance(Duration::from_secs(1));
+    assert_eq!(bench.decider.trusted_time(), None, "a hold may have come meanwhile");
+    bench.decider.confirm(now_ms + 1_000 * caps::PRUNE_NEWS_SECONDS);
+    assert!(bench.decider.trusted_time().is_some());
+    bench.decider.swap(bench.snapshot_with(8, |acme| acme).starting()).unwrap();
+    assert_eq!(bench.decider.trusted_time(), None, "not every tenant is told yet");
 }
