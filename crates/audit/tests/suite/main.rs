@@ -5,6 +5,7 @@
 mod crashes;
 mod disks;
 mod faulty;
+mod housekeeping;
 mod interop;
 mod journals;
 mod kills;

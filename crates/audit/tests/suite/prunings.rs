@@ -24,31 +24,36 @@ use crate::samples::*;
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
-const DAYS: u64 = 183;
+pub(crate) const DAYS: u64 = 183;
 
-fn acme() -> Chain {
+pub(crate) fn acme() -> Chain {
     "tenant/acme".parse().unwrap()
 }
 
-fn folder(life: u64) -> PathBuf {
+pub(crate) fn folder(life: u64) -> PathBuf {
     Path::new(ROOT).join(life.to_string())
 }
 
-fn keys() -> Vec<VerifyingKey> {
+pub(crate) fn keys() -> Vec<VerifyingKey> {
     [1, 2].map(|life| key_of(life).verifying_key().clone()).to_vec()
 }
 
-fn judge(disk: &dyn Disk, life: u64, keys: &[VerifyingKey], scope: &Scope) -> Result<Verified, Problem> {
+pub(crate) fn judge(
+    disk: &dyn Disk,
+    life: u64,
+    keys: &[VerifyingKey],
+    scope: &Scope,
+) -> Result<Verified, Problem> {
     verify_pruned(disk, &folder(life), key_of(life).verifying_key(), keys, None, scope)
 }
 
 /// A moment so many days after the records of `means` were written.
-fn later(days: u64) -> UnixNanos {
+pub(crate) fn later(days: u64) -> UnixNanos {
     UnixNanos(means(1).clock.now().0 + days * 86_400 * 1_000_000_000)
 }
 
 /// A closed log of several segments, and the disk that it is on.
-fn closed_log() -> MemoryDisk {
+pub(crate) fn closed_log() -> MemoryDisk {
     let memory = MemoryDisk::default();
     let disk: Arc<dyn Disk> = Arc::new(memory.clone());
     let home = open(&disk).unwrap();
@@ -79,7 +84,7 @@ fn recorded(
 }
 
 /// The evidence of a later life of the node, on a disk of its own, so that faults meet the deletion alone.
-fn evidence(due: &Due, now: UnixNanos, days: u64) -> Evidence {
+pub(crate) fn evidence(due: &Due, now: UnixNanos, days: u64) -> Evidence {
     let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
     let home = open(&disk).unwrap();
     let journal = home.begin(&origin(2), key_of(2), "boot-1", means(2)).unwrap();
@@ -87,7 +92,7 @@ fn evidence(due: &Due, now: UnixNanos, days: u64) -> Evidence {
 }
 
 /// What is due of life 1 when everything but its last segment is old enough.
-fn most(disk: &dyn Disk) -> Due {
+pub(crate) fn most(disk: &dyn Disk) -> Due {
     let ages = Ages::look(disk, &folder(1), later(0)).unwrap();
     let newest = ages.older(later(1), u64::MAX).unwrap();
     assert!(newest > 2, "{newest} segments are too few");

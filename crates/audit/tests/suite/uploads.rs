@@ -15,9 +15,9 @@ use crate::faulty::{Fault, MemoryDisk};
 use crate::node::{Memory, ROOT, key_of, live};
 
 /// What is at the place of the copy, which outlives every node.
-type Store = BTreeMap<PathBuf, Vec<u8>>;
+pub(crate) type Store = BTreeMap<PathBuf, Vec<u8>>;
 
-fn place() -> Hash {
+pub(crate) fn place() -> Hash {
     Hash::of(b"s3://bucket")
 }
 
@@ -26,7 +26,7 @@ fn folder(life: u64) -> PathBuf {
 }
 
 /// One round of an uploader: plans, puts, notes. Whether there was anything to do.
-fn round(disk: &dyn Disk, life: u64, store: &mut Store) -> io::Result<bool> {
+pub(crate) fn round(disk: &dyn Disk, life: u64, store: &mut Store) -> io::Result<bool> {
     let (folder, at) = (folder(life), Path::new("/log"));
     let known = progress(disk, &folder, &place())?;
     let Some(plan) = plan(disk, &folder, known)? else { return Ok(false) };
@@ -41,7 +41,7 @@ fn round(disk: &dyn Disk, life: u64, store: &mut Store) -> io::Result<bool> {
 }
 
 /// What somebody downloads: what is under the checkpoint that is there.
-fn fetched(store: &Store) -> Option<Store> {
+pub(crate) fn fetched(store: &Store) -> Option<Store> {
     let checkpoint = store.get(Path::new("/log/checkpoint"))?;
     let size = upload::size_of(checkpoint).unwrap();
     let ends = store.iter().filter(|(path, _)| path.starts_with("/log/segments/log"));

@@ -154,7 +154,7 @@ pub const BARS: &[Bar] = &[
         name: "audit-faults",
         question: "With a fault at every single call to the disk, is anything lost that was acknowledged?",
         commands: &[Step {
-            line: "cargo test --locked -p aegis-audit --test suite -- --nocapture crashes::",
+            line: "cargo test --locked -p aegis-audit --test suite -- --nocapture crashes:: uploads:: prunings:: housekeeping::",
             variables: &[("AEGIS_AUDIT_FAULTS", "all")],
         }],
         goals: &[
@@ -163,6 +163,11 @@ pub const BARS: &[Bar] = &[
             at_least("audit-faults/power_loss_twice", 200.0),
             at_least("audit-faults/error", 200.0),
             at_least("audit-faults/full", 200.0),
+            at_least("audit-faults/housekeeping_kill", 60.0),
+            at_least("audit-faults/housekeeping_power_loss", 60.0),
+            at_least("audit-faults/housekeeping_error", 60.0),
+            at_least("audit-faults/housekeeping_full", 60.0),
+            at_least("audit-faults/housekeeping_read_only", 60.0),
         ],
     },
     Bar {
