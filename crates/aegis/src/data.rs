@@ -1,6 +1,7 @@
 //! `aegis data`: a data node. A control plane says what is enforced, or static files do.
 
 mod config;
+mod exports;
 mod feed;
 mod serve;
 

@@ -6,6 +6,7 @@
 //! The messages are those of OTLP itself ([`opentelemetry_proto`]): why not by the SDK of OpenTelemetry, ADR 0015 says.
 
 mod calls;
+pub(crate) mod events;
 mod exporter;
 mod link;
 mod logs;
@@ -29,7 +30,7 @@ use exporter::Exporter;
 use link::Link;
 pub(crate) use logs::LogTap;
 pub(crate) use resource::Who;
-pub(crate) use settings::{Protocol, Settings};
+pub(crate) use settings::{Protocol, Reach, Settings};
 use tallies::Tallies;
 
 /// Telemetry of a running node. Dropped without [`Telemetry::finish`], what is in the queues is lost.
@@ -66,7 +67,7 @@ impl Telemetry {
         let Some(settings) = settings else { return Ok(telemetry) };
         let (stop, stopping) = watch::channel(false);
         let mut exporter = Exporter {
-            link: Link::new(settings)?,
+            link: Link::new(&settings.reach())?,
             resource: telemetry.who.resource(&settings.attributes),
             started,
             metrics_every: settings.metrics_every(),

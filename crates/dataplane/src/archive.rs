@@ -39,7 +39,7 @@ pub struct Archive {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArchiveError {
     /// It cannot be reached, refuses, or fails.
-    #[error("the store of audit logs failed at `{path}`: {message}")]
+    #[error("the object store failed at `{path}`: {message}")]
     Failed {
         /// Where.
         path: String,
@@ -47,7 +47,7 @@ pub enum ArchiveError {
         message: String,
     },
     /// No answer in time.
-    #[error("the store of audit logs did not answer within {} s at `{path}`", caps::ARCHIVE_CALL_SECONDS)]
+    #[error("the object store did not answer within {} s at `{path}`", caps::ARCHIVE_CALL_SECONDS)]
     TimedOut {
         /// Where.
         path: String,
@@ -104,9 +104,12 @@ impl Archive {
 
     /// The place of `file` of the log `origin`, both with their parts joined by `/`.
     fn at(&self, origin: &str, file: &str) -> Path {
-        let own = origin.split('/').chain(file.split('/'));
-        let parts: Vec<_> = self.prefix.parts().map(|part| part.as_ref().to_owned()).collect();
-        Path::from_iter(parts.iter().map(String::as_str).chain(own))
+        self.below(origin.split('/').chain(file.split('/')).map(str::to_owned))
+    }
+
+    /// The place of this name below the prefix.
+    pub(crate) fn below(&self, own: impl Iterator<Item = String>) -> Path {
+        Path::from_iter(self.prefix.parts().map(|part| part.as_ref().to_owned()).chain(own))
     }
 
     /// Puts a file that never changes. Whether it was new there.
@@ -133,7 +136,7 @@ impl Archive {
     }
 
     /// Puts a file, whatever was there.
-    async fn replace(&self, path: &Path, content: Bytes) -> Result<(), ArchiveError> {
+    pub(crate) async fn replace(&self, path: &Path, content: Bytes) -> Result<(), ArchiveError> {
         self.within(path, self.store.put(path, PutPayload::from(content))).await.map(drop)
     }
 

@@ -1416,6 +1416,23 @@ pub const EXPORT_WRITE_SECONDS: u64 = 30;
 /// long again before, on a connection that lives, has arrived.
 pub const EXPORT_UNACKNOWLEDGED_SECONDS: u64 = 10;
 
+/// Most bytes of events in one message of OTLP; a longer event goes alone. Collectors take 4 MiB over gRPC unless they are told otherwise.
+pub const EXPORT_OTLP_BYTES: usize = 2 << 20;
+
+/// Bytes of a file of events after which another one begins, unless it is configured; and what can be configured.
+pub const EXPORT_FILE_BYTES: u64 = 64 << 20;
+/// See [`EXPORT_FILE_BYTES`]. Fewer would be a file per event, more is nothing that can be moved about.
+pub const EXPORT_FILE_BYTES_RANGE: std::ops::RangeInclusive<u64> = (4 << 10)..=(4 << 30);
+
+/// Bytes of events that an export to an object store gathers, before they are put without waiting for more. They are in memory.
+pub const EXPORT_OBJECT_BYTES: usize = 8 << 20;
+
+/// Seconds for which an export to an object store gathers events, unless it is configured; and what can be configured: less would be an
+/// object per event, more would look as if the store were not there.
+pub const EXPORT_OBJECT_SECONDS: u64 = 60;
+/// See [`EXPORT_OBJECT_SECONDS`].
+pub const EXPORT_OBJECT_SECONDS_RANGE: std::ops::RangeInclusive<u64> = 1..=240;
+
 /// Seconds that a node that ends gives each export to send what is left. The rest is sent by its next start.
 pub const EXPORT_END_SECONDS: u64 = 3;
 

@@ -5,17 +5,15 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use aegis_audit::siem::Format;
 use aegis_controlplane::store::StoreConfig;
 use aegis_dataplane::NodeName;
-use aegis_dataplane::export::ExportName;
 use aegis_dataplane::feed::ControlAddress;
 use aegis_model::caps;
 use aegis_model::ids::ClusterId;
 use aegis_model::ids::TenantId;
-use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 
+use super::exports::{self, ExportTo};
 use crate::config_file;
 use crate::state::AUDIT_DIR;
 use crate::telemetry::{Settings, Who};
@@ -88,72 +86,6 @@ impl Default for Audit {
 impl Audit {
     fn is_default(&self) -> bool {
         *self == Self::default()
-    }
-}
-
-/// A collector of events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ExportTo {
-    /// Its name: how far it is, is kept under it.
-    pub(crate) name: String,
-    /// Where it is: `syslog+tls://HOST:PORT`.
-    pub(crate) to: String,
-    /// The form of events: `ocsf`, `cef`, `ecs` or `json-lines`.
-    pub(crate) format: String,
-    /// Who vouches for the collector (PEM).
-    pub(crate) authorities: PathBuf,
-    /// The certificate that this node shows, the leaf first (PEM). Nothing: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) certificate: Option<PathBuf>,
-    /// Its private key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) key: Option<PathBuf>,
-    /// The name that the collector's certificate has to be for. Nothing: its host.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) server_name: Option<String>,
-    /// The only tenant whose records are sent. Nothing: all records of the node.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) tenant: Option<TenantId>,
-}
-
-impl ExportTo {
-    /// Host and port of the collector.
-    ///
-    /// # Errors
-    /// It is no address, in a sentence.
-    pub(crate) fn address(&self) -> Result<(String, u16), String> {
-        let bad = || format!("`{}` is not `syslog+tls://HOST:PORT`", self.to);
-        let place = self.to.strip_prefix("syslog+tls://").ok_or_else(bad)?;
-        let (host, port) = place.rsplit_once(':').ok_or_else(bad)?;
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(bad)?;
-        let known = |byte: u8| byte.is_ascii_alphanumeric() || b".:-_".contains(&byte);
-        if host.is_empty() || !host.bytes().all(known) { Err(bad()) } else { Ok((host.to_owned(), port)) }
-    }
-
-    /// The name that the collector's certificate has to be for.
-    ///
-    /// # Errors
-    /// It is no name, in a sentence.
-    pub(crate) fn server_name(&self) -> Result<ServerName<'static>, String> {
-        let host = self.address()?.0;
-        let name = self.server_name.clone().unwrap_or(host);
-        ServerName::try_from(name.clone())
-            .map_err(|_uninformative| format!("`{name}` is not the name of a server"))
-    }
-
-    fn check(&self) -> Result<(), String> {
-        self.name.parse::<ExportName>().map_err(|bad| format!("`{}`: {bad}", self.name))?;
-        let at = |what: String| format!("the export `{}`: {what}", self.name);
-        self.server_name().map_err(at)?;
-        self.format.parse::<Format>().map_err(|bad| at(format!("`{}`: {bad}", self.format)))?;
-        match (&self.certificate, &self.key) {
-            (Some(_), None) | (None, Some(_)) => {
-                Err(at("`certificate` and `key` belong together, and one of them is missing".to_owned()))
-            }
-            _ => Ok(()),
-        }
     }
 }
 
@@ -311,10 +243,7 @@ impl Config {
         if let Some(store) = &mut self.audit.store {
             store.secret_files.values_mut().for_each(at);
         }
-        for export in &mut self.audit.export {
-            at(&mut export.authorities);
-            export.certificate.iter_mut().chain(&mut export.key).for_each(at);
-        }
+        self.audit.export.iter_mut().for_each(|export| export.anchor(folder));
         if let Some(tls) = &mut self.tls {
             at(&mut tls.certificate);
             at(&mut tls.key);
@@ -348,7 +277,7 @@ impl Config {
         within("calls_in_progress_max", self.calls_in_progress_max, caps::CALLS_IN_PROGRESS_MAX)?;
         self.telemetry.as_ref().map_or(Ok(()), Settings::check)?;
         self.check_store()?;
-        self.check_exports()?;
+        exports::check(&self.audit.export, self.audit_dir.as_deref())?;
         let (minutes, range) = (self.audit.segment_minutes, caps::AUDIT_SEGMENT_MINUTES);
         if !range.contains(&minutes) {
             let (least, most) = (range.start(), range.end());
@@ -385,19 +314,6 @@ impl Config {
                 audit_dir.display()
             )),
             _ => Ok(()),
-        }
-    }
-
-    fn check_exports(&self) -> Result<(), String> {
-        let all = &self.audit.export;
-        if all.len() > caps::EXPORTS_MAX {
-            return Err(format!("there are more than {} `[[audit.export]]`", caps::EXPORTS_MAX));
-        }
-        all.iter().try_for_each(ExportTo::check)?;
-        let mut names = HashSet::new();
-        match all.iter().find(|export| !names.insert(&export.name)) {
-            Some(export) => Err(format!("the export `{}` is there twice", export.name)),
-            None => Ok(()),
         }
     }
 
@@ -490,35 +406,17 @@ mod tests {
     }
 
     #[test]
-    fn exports_are_read_and_what_is_wrong_with_them_is_refused() {
+    fn exports_are_read_and_shown_and_what_is_wrong_with_them_is_refused() {
         let text = format!(
             "{WHOLE}[[audit.export]]\nname = 'siem'\nto = 'syslog+tls://siem.example.com:6514'\nformat = 'ocsf'\n\
-             authorities = 'siem-ca.pem'\ncertificate = 'c.pem'\nkey = 'k.pem'\ntenant = 'acme'\n"
+             authorities = 'siem-ca.pem'\n[[audit.export]]\nname = 'files'\nto = 'file:///var/log/aegis'\nformat = 'cef'\n"
         );
         let config = Config::parse(&text, Path::new("/etc/aegis")).unwrap();
-        let export = &config.audit.export[0];
-        assert_eq!(export.address().unwrap(), ("siem.example.com".to_owned(), 6514));
-        assert_eq!(export.authorities, Path::new("/etc/aegis/siem-ca.pem"));
-        assert_eq!(export.key.as_deref(), Some(Path::new("/etc/aegis/k.pem")));
         let shown = toml::to_string(&config).unwrap();
+        assert!(shown.contains("/etc/aegis/siem-ca.pem"), "{shown}");
         assert_eq!(Config::parse(&shown, Path::new("/elsewhere")).unwrap(), config);
-        for (from, to, told) in [
-            ("'siem'", "'Siem'", "the name of an export has"),
-            ("syslog+tls", "syslog", "is not `syslog+tls://HOST:PORT`"),
-            (":6514", "", "is not `syslog+tls://HOST:PORT`"),
-            (":6514", ":0", "is not `syslog+tls://HOST:PORT`"),
-            ("siem.example.com", "user@siem", "is not `syslog+tls://HOST:PORT`"),
-            ("'ocsf'", "'xml'", "a form is `ocsf`"),
-            ("key = 'k.pem'\n", "", "belong together"),
-            ("authorities", "authority", "unknown field `authority`"),
-            ("authorities = 'siem-ca.pem'\n", "", "missing field `authorities`"),
-            ("tenant = 'acme'", "server_name = 'a b'", "is not the name of a server"),
-        ] {
-            let told_of = problem(&text.replace(from, to));
-            assert!(told_of.contains(told), "{to}: {told_of}");
-        }
-        let twice = text.split_once("[[audit").map(|(_, again)| format!("{text}[[audit{again}")).unwrap();
-        assert!(problem(&twice).contains("is there twice"));
+        assert!(problem(&text.replace("'cef'", "'xml'")).contains("the export `files`: `xml`: a form is"));
+        assert!(problem(&text.replace("/var/log", "/etc/aegis/state/audit")).contains("lie in each other"));
     }
 
     #[test]

@@ -7,12 +7,11 @@ use std::time::Duration;
 use aegis_controlplane::store::{OpenStore, StoreConfig};
 use aegis_dataplane::JournalConfig;
 use aegis_dataplane::archive::Archive;
-use aegis_dataplane::export::{Collector, Export};
 use aegis_dataplane::feed::Feed;
 use aegis_dataplane::node::{Node, NodeConfig};
 use aegis_dataplane::snapshot::Snapshot;
 use aegis_identity::cache::TokenCache;
-use aegis_identity::tls::{IdentityPem, client_config, server_config};
+use aegis_identity::tls::{IdentityPem, server_config};
 use aegis_identity::trust::{self, TrustedKey};
 use aegis_identity::verify::Verifier;
 use aegis_model::caps;
@@ -20,13 +19,12 @@ use aegis_model::secret::Secret;
 use anyhow::{Context, bail};
 use rand::Rng;
 use rustls::ServerConfig;
-use rustls::client::Resumption;
 use serde_json::json;
 
 use super::Config;
-use super::config::{Control, ExportTo, Tenant, Tls};
+use super::config::{Control, Tenant, Tls};
 use super::feed::{self, Certificates};
-use crate::ended::{Ended, WrongUse};
+use crate::ended::Ended;
 use crate::enforced::{Enforced, Offered};
 use crate::output::Output;
 use crate::policy;
@@ -152,6 +150,8 @@ fn node_config(
 ) -> anyhow::Result<NodeConfig> {
     let audit_dir = config.audit_dir.clone().unwrap_or_else(|| data_dir.audit());
     let mut journal = JournalConfig::from(audit_dir.clone());
+    let who = config.who();
+    let exports = config.audit.export.iter().map(|export| export.open(&who));
     journal.settings.segment_after = Duration::from_secs(config.audit.segment_minutes * 60);
     Ok(NodeConfig {
         http: Some(config.listen.http),
@@ -162,40 +162,11 @@ fn node_config(
         body_bytes_max: config.body_bytes_max,
         calls_in_progress_max: config.calls_in_progress_max,
         archive: config.audit.store.as_ref().map(archive).transpose()?,
-        exports: config.audit.export.iter().map(export).collect::<anyhow::Result<_>>()?,
+        exports: exports.collect::<anyhow::Result<_>>()?,
         spans: telemetry.spans(),
         more_metrics: Some(telemetry.more_metrics()),
         journal,
         ..NodeConfig::new(config.node.clone(), incarnation, secret(), audit_dir)
-    })
-}
-
-/// A collector that events are sent to. It may be down; only what can be read off its settings and files is refused.
-///
-/// # Errors
-/// The settings, or a file.
-fn export(to: &ExportTo) -> anyhow::Result<Export> {
-    let of = || format!("the export `{}`", to.name);
-    let read = |path: &Path| {
-        read_bounded(path, PEM_BYTES_MAX).with_context(|| format!("reading `{}`", path.display()))
-    };
-    let secret = |path: &Path| read(path).map(Secret::new);
-    let authorities = read(&to.authorities)?;
-    let identity = match (&to.certificate, &to.key) {
-        (Some(certificate), Some(key)) => Some((read(certificate)?, secret(key)?)),
-        _ => None,
-    };
-    let pem = identity.as_ref().map(|(chain, key)| IdentityPem { chain, key: key.expose() });
-    let mut tls = client_config(&authorities, pem, &[]).with_context(of)?;
-    // Collectors over OpenSSL refuse a resumed session of a client that shows a certificate, unless they were told a context.
-    tls.resumption = Resumption::disabled();
-    let (host, port) = to.address().map_err(WrongUse)?;
-    let server_name = to.server_name().map_err(WrongUse)?;
-    Ok(Export {
-        name: to.name.parse().with_context(of)?,
-        format: to.format.parse().with_context(of)?,
-        tenant: to.tenant.clone(),
-        collector: Collector { host, port, server_name, tls: Arc::new(tls) },
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aegis_identity::tls::client_config;
+use aegis_identity::tls::{IdentityPem, client_config};
 use aegis_model::caps;
 use aegis_model::secret::Secret;
 use anyhow::{Context, anyhow};
@@ -32,7 +32,7 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 
-use super::settings::{Protocol, Settings};
+use super::settings::{Protocol, Reach};
 use crate::ended::WrongUse;
 use crate::state::read_bounded;
 
@@ -70,26 +70,32 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(caps::TELEMETRY_ANSWER_SECON
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 impl Link {
-    /// Reads the files that `settings` name.
+    /// Reads the files that `reach` names.
     ///
     /// # Errors
     /// One of them cannot be used.
-    pub(super) fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let url = settings.url().map_err(WrongUse)?;
-        let alpn: &[&[u8]] = match settings.protocol {
+    pub(super) fn new(reach: &Reach<'_>) -> anyhow::Result<Self> {
+        let url = reach.url().map_err(WrongUse)?;
+        let alpn: &[&[u8]] = match reach.protocol {
             Protocol::Grpc => &[b"h2"],
             Protocol::Http => &[],
         };
-        let tls = settings.authorities.as_deref().map(|authorities| {
-            let shown = authorities.display();
-            let pem =
-                read_bounded(authorities, PEM_BYTES_MAX).with_context(|| format!("reading `{shown}`"))?;
-            client_config(&pem, None, alpn).with_context(|| format!("`{shown}`"))
+        let pem = |path: &Path| {
+            read_bounded(path, PEM_BYTES_MAX).with_context(|| format!("reading `{}`", path.display()))
+        };
+        let identity = match reach.identity {
+            Some((chain, key)) => Some((pem(chain)?, pem(key).map(Secret::new)?)),
+            None => None,
+        };
+        let tls = reach.authorities.map(|authorities| {
+            let identity = identity.as_ref().map(|(chain, key)| IdentityPem { chain, key: key.expose() });
+            let made = client_config(&pem(authorities)?, identity, alpn);
+            made.with_context(|| format!("`{}`", authorities.display()))
         });
-        let headers = settings.header_files.iter().map(|(name, file)| header(name, file));
+        let headers = reach.header_files.iter().map(|(name, file)| header(reach.table, name, file));
         Ok(Self {
             url,
-            protocol: settings.protocol,
+            protocol: reach.protocol,
             tls: tls.transpose()?,
             headers: headers.collect::<anyhow::Result<_>>()?,
         })
@@ -99,33 +105,33 @@ impl Link {
     ///
     /// # Errors
     /// The address cannot be used.
-    pub(super) fn open(self) -> anyhow::Result<Sender> {
+    pub(super) fn open(&self) -> anyhow::Result<Sender> {
         match self.protocol {
             Protocol::Grpc => self.grpc(),
             Protocol::Http => self.http(),
         }
     }
 
-    fn grpc(self) -> anyhow::Result<Sender> {
+    fn grpc(&self) -> anyhow::Result<Sender> {
         let (host, port) = (self.url.host_str().unwrap_or_default().to_owned(), self.port());
         // The connection is made below; its scheme is of no interest to tonic.
         let endpoint = Endpoint::from_shared(format!("http://{host}:{port}"))?.tcp_nodelay(true);
-        let dial = Arc::new(Dial { host, port, tls: self.tls });
+        let dial = Arc::new(Dial { host, port, tls: self.tls.clone() });
         let channel =
             endpoint.connect_with_connector_lazy(tower::service_fn(move |_uri| Arc::clone(&dial).connect()));
-        Ok(Sender::Grpc { channel, metadata: MetadataMap::from_headers(self.headers) })
+        Ok(Sender::Grpc { channel, metadata: MetadataMap::from_headers(self.headers.clone()) })
     }
 
-    fn http(self) -> anyhow::Result<Sender> {
+    fn http(&self) -> anyhow::Result<Sender> {
         let mut builder = reqwest::Client::builder()
             .timeout(ANSWER_WITHIN)
             .connect_timeout(CONNECT_WITHIN)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy();
-        if let Some(tls) = self.tls {
-            builder = builder.tls_backend_preconfigured(tls);
+        if let Some(tls) = &self.tls {
+            builder = builder.tls_backend_preconfigured(tls.clone());
         }
-        Ok(Sender::Http { client: builder.build()?, url: self.url, headers: self.headers })
+        Ok(Sender::Http { client: builder.build()?, url: self.url.clone(), headers: self.headers.clone() })
     }
 
     fn port(&self) -> u16 {
@@ -134,10 +140,10 @@ impl Link {
 }
 
 /// The value of a header, from its file. The value is not shown.
-fn header(name: &str, file: &Path) -> anyhow::Result<(HeaderName, HeaderValue)> {
+fn header(table: &str, name: &str, file: &Path) -> anyhow::Result<(HeaderName, HeaderValue)> {
     let shown = file.display();
     let name = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_bad| WrongUse(format!("`telemetry.header_files`: `{name}` is no name of a header")))?;
+        .map_err(|_bad| WrongUse(format!("`{table}header_files`: `{name}` is no name of a header")))?;
     let bytes = read_bounded(file, HEADER_BYTES_MAX).with_context(|| format!("reading `{shown}`"))?;
     let value = Secret::new(String::from_utf8(bytes).unwrap_or_default());
     let value = HeaderValue::from_str(value.expose().trim());

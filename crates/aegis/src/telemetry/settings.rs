@@ -103,19 +103,7 @@ impl Settings {
     /// # Errors
     /// In a sentence, why not.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let url = self.url()?;
-        match url.scheme() {
-            "https" if self.authorities.is_none() => {
-                return Err("`telemetry.endpoint` is reached with TLS: name who vouches for it in `telemetry.authorities`".to_owned());
-            }
-            "http" if !self.plain && !is_loopback(&url) => {
-                return Err(format!(
-                    "`telemetry.endpoint` is `{}`: names of tenants and agents would leave this machine in the clear; use `https`, or say `plain = true`",
-                    self.endpoint
-                ));
-            }
-            _ => {}
-        }
+        self.reach().check()?;
         if Sampling::ratio(self.sample_ratio).is_none() {
             return Err(format!(
                 "`telemetry.sample_ratio` is {}; it has to be from 0 to 1",
@@ -126,8 +114,8 @@ impl Settings {
             let seconds = self.metrics_seconds;
             return Err(format!("`telemetry.metrics_seconds` is {seconds}; it has to be from 1 to 3600"));
         }
-        if self.header_files.len() > ENTRIES_MAX || self.attributes.len() > ENTRIES_MAX {
-            return Err(format!("`telemetry` has more than {ENTRIES_MAX} headers or attributes"));
+        if self.attributes.len() > ENTRIES_MAX {
+            return Err(format!("`telemetry` has more than {ENTRIES_MAX} attributes"));
         }
         match self.attributes.keys().find(|name| Who::is_own(name)) {
             Some(name) => Err(format!("`telemetry.attributes`: the node says `{name}` itself")),
@@ -135,19 +123,18 @@ impl Settings {
         }
     }
 
-    /// Where the collector is: scheme, host and port; over HTTP, the path as well.
-    pub(super) fn url(&self) -> Result<Url, String> {
-        let bad = || {
-            format!(
-                "`telemetry.endpoint` is `{}`; it has to be like `https://otel.example.com:4317`",
-                self.endpoint
-            )
-        };
-        let url: Url = self.endpoint.parse().map_err(|_bad| bad())?;
-        let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
-        match url.scheme() {
-            "http" | "https" if plain && url.host().is_some() => Ok(url),
-            _ => Err(bad()),
+    /// How the collector is reached.
+    pub(super) fn reach(&self) -> Reach<'_> {
+        Reach {
+            table: "telemetry.",
+            key: "endpoint",
+            prefix: "",
+            endpoint: &self.endpoint,
+            protocol: self.protocol,
+            authorities: self.authorities.as_deref(),
+            identity: None,
+            plain: self.plain,
+            header_files: &self.header_files,
         }
     }
 
@@ -157,6 +144,71 @@ impl Settings {
 
     pub(super) fn metrics_every(&self) -> Duration {
         Duration::from_secs(self.metrics_seconds)
+    }
+}
+
+/// A collector of OTLP, and how it is reached.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reach<'s> {
+    /// The table of the configuration that names it, with a dot; may be empty.
+    pub(crate) table: &'static str,
+    /// The key that holds its address, and what stands before the address there.
+    pub(crate) key: &'static str,
+    pub(crate) prefix: &'static str,
+    /// The address, e.g. `https://otel.example.com:4317`.
+    pub(crate) endpoint: &'s str,
+    pub(crate) protocol: Protocol,
+    /// Who vouches for it (PEM).
+    pub(crate) authorities: Option<&'s Path>,
+    /// The certificate that is shown to it, and its private key (PEM).
+    pub(crate) identity: Option<(&'s Path, &'s Path)>,
+    /// Whether it may be told something in the clear.
+    pub(crate) plain: bool,
+    /// Headers that each message carries, and the files that hold their values.
+    pub(crate) header_files: &'s BTreeMap<String, PathBuf>,
+}
+
+impl Reach<'_> {
+    /// Whether it can be done.
+    ///
+    /// # Errors
+    /// In a sentence, why not.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let (table, key, shown) = (self.table, self.key, format!("{}{}", self.prefix, self.endpoint));
+        let url = self.url()?;
+        match url.scheme() {
+            "https" if self.authorities.is_none() => Err(format!(
+                "`{table}{key}` is reached with TLS: name who vouches for it in `{table}authorities`"
+            )),
+            "http" if self.identity.is_some() => {
+                Err(format!("`{table}{key}` is `{shown}`: no certificate is shown to it; use `https`"))
+            }
+            "http" if !self.plain && !is_loopback(&url) => Err(format!(
+                "`{table}{key}` is `{shown}`: names of tenants and agents would leave this machine in the clear; use `https`, or say `plain = true`"
+            )),
+            _ if self.header_files.len() > ENTRIES_MAX => {
+                Err(format!("`{table}header_files` has more than {ENTRIES_MAX} headers"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where the collector is: scheme, host and port; over HTTP, the path as well.
+    pub(super) fn url(&self) -> Result<Url, String> {
+        let bad = || {
+            let Self { table, key, prefix, endpoint, .. } = self;
+            // What stands before a host, or in a query, may be a password.
+            let shown = endpoint.rsplit('@').next().and_then(|it| it.split('?').next()).unwrap_or_default();
+            format!(
+                "`{table}{key}` leads to `{shown}`; it has to be like `{prefix}https://otel.example.com:4317`"
+            )
+        };
+        let url: Url = self.endpoint.parse().map_err(|_bad| bad())?;
+        let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+        match url.scheme() {
+            "http" | "https" if plain && url.host().is_some() => Ok(url),
+            _ => Err(bad()),
+        }
     }
 }
 

@@ -1,4 +1,7 @@
 //! Events at a real rsyslog, over TLS: every record at least once, over restarts of either side, and no decision waits for it.
+//! Beside it, events in files; those at a collector of OTLP are with telemetry.
+
+mod files;
 
 use std::collections::BTreeSet;
 use std::fs;

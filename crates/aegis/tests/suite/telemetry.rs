@@ -4,6 +4,7 @@
 //! `AEGIS_OTELCOL` and `AEGIS_PROMETHEUS` name the programs; without them, the tests that want them say so and pass.
 
 mod collector;
+mod events;
 mod panels;
 mod prometheus;
 

@@ -3,6 +3,7 @@
 //!
 //! An event is made from the canonical text of a record, and not from its type: a record of a newer build keeps what it has.
 
+mod carried;
 mod cef;
 mod ecs;
 mod ocsf;
@@ -18,6 +19,7 @@ use crate::hash::Hash;
 use crate::record::{RecordError, envelope, moment};
 use crate::tree;
 
+pub use carried::{Event, Severity};
 pub use syslog::Message;
 
 /// The forms of events.

@@ -1,5 +1,6 @@
 //! Events as messages of syslog (RFC 5424), framed as RFC 5425 has it over TLS: the length, a space, the message.
 
+use super::carried::{Severity, severity};
 use super::{Format, Placed, Read, form};
 use crate::record::RecordError;
 
@@ -23,7 +24,7 @@ impl Message {
     pub fn of(format: Format, placed: Placed<'_>, version: &str) -> Result<Self, RecordError> {
         let read = Read::of(placed)?;
         let event = form(format, &read, placed.record, version);
-        let priority = FACILITY * 8 + severity(&read);
+        let priority = FACILITY * 8 + number(severity(&read));
         // Six decimals are the most that the protocol has; the event holds the whole moment.
         let moment = read.at_text.get(..26).unwrap_or(&read.at_text);
         let (host, kind) = (read.node(), &read.kind);
@@ -39,12 +40,12 @@ impl Message {
     }
 }
 
-/// Error, warning, notice and information.
-fn severity(read: &Read<'_>) -> u32 {
-    match (read.kind.as_str(), read.outcome()) {
-        ("gap", _) => 3,
-        ("decision", "deny") | ("refusals", _) => 4,
-        ("decision", "sanitize" | "approval_required") | ("completion", "failed") => 5,
-        _ => 6,
+/// Error, warning, notice and information, as the protocol counts them.
+fn number(severity: Severity) -> u32 {
+    match severity {
+        Severity::Error => 3,
+        Severity::Warning => 4,
+        Severity::Notice => 5,
+        Severity::Information => 6,
     }
 }

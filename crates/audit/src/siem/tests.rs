@@ -126,3 +126,37 @@ fn what_is_no_record_is_no_event() {
     assert!("xml".parse::<Format>().is_err());
     assert_eq!("json-lines".parse(), Ok(Format::JsonLines));
 }
+
+#[test]
+fn what_carriers_want_to_know_is_what_the_record_says() {
+    let carried: Vec<Event> = records()
+        .iter()
+        .map(|(index, record)| {
+            let placed = Placed { origin: ORIGIN, index: *index, record: record.as_bytes() };
+            Event::of(Format::JsonLines, placed, "1.2.3").unwrap()
+        })
+        .collect();
+    for ((event, (index, record)), text) in carried.iter().zip(records()).zip(events(Format::JsonLines)) {
+        let value: Value = serde_json::from_str(&record).unwrap();
+        let what = &value["what"][event.kind.as_str()];
+        assert_eq!((event.index, &event.text), (index, &text));
+        assert_eq!(event.leaf, tree::leaf(&Hash::of(record.as_bytes()).0));
+        assert_eq!(event.chain, value["chain"].as_str().unwrap());
+        assert_eq!(event.tenant.as_deref(), event.chain.strip_prefix("tenant/"));
+        assert!(value["at"].as_str().unwrap().starts_with(&event.day) && event.day.len() == 10);
+        let trace =
+            event.trace.map(|trace| trace.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        assert_eq!(trace.as_deref(), what["trace_id"].as_str());
+        let expected = match (event.kind.as_str(), what["outcome"].as_str(), what["result"].as_str()) {
+            ("gap", ..) => Severity::Error,
+            ("refusals", ..) | ("decision", Some("deny"), _) => Severity::Warning,
+            ("decision", Some("sanitize" | "approval_required"), _) | (_, _, Some("failed")) => {
+                Severity::Notice
+            }
+            _ => Severity::Information,
+        };
+        assert_eq!(event.severity, expected, "{record}");
+    }
+    assert!(carried.iter().any(|event| event.trace.is_some()), "some record has a trace");
+    assert!(carried.iter().any(|event| event.severity == Severity::Warning));
+}

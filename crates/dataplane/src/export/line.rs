@@ -1,5 +1,6 @@
-//! A connection to a collector: what is written to it, and whether it still lives.
+//! A connection to a collector of syslog: what is written to it, whether it still lives, and when what was written counts as sent.
 
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
@@ -8,10 +9,13 @@ use rustls::pki_types::ServerName;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::Collector;
+use super::position::Position;
+use super::worker::{Frames, LOOK, NotSent, Wanted, Worker};
 
 /// An open connection.
 #[derive(Debug)]
@@ -19,6 +23,73 @@ pub(super) struct Line(TlsStream<TcpStream>);
 
 /// Bytes that nobody acknowledged for so long end the connection: what was written before that, on one that lives, has arrived.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(caps::EXPORT_UNACKNOWLEDGED_SECONDS);
+
+/// After so long on a connection that lives, bytes were acknowledged.
+const SETTLED: Duration =
+    Duration::from_secs(caps::EXPORT_UNACKNOWLEDGED_SECONDS + caps::EXPORT_UNACKNOWLEDGED_SECONDS / 2);
+
+/// What was sent within so long of each other counts as sent at once.
+const TOGETHER: Duration = Duration::from_millis(500);
+
+/// What was sent, and waits until it is certain that it arrived.
+struct Sent {
+    began: Instant,
+    last: Instant,
+    then: Position,
+}
+
+/// One connection, from what was noted last. With `to_the_end` it ends once nothing is left, and the collector has it all.
+pub(super) async fn session(
+    worker: &mut Worker,
+    collector: &Collector,
+    to_the_end: bool,
+) -> Result<(), NotSent> {
+    let mut noted = worker.noted().await?.position;
+    let mut place = noted;
+    let mut line = Line::open(collector).await.map_err(NotSent::Line)?;
+    let (mut reading, mut sent, mut noted_at) = (None, VecDeque::<Sent>::new(), Instant::now());
+    loop {
+        let batch = worker.next(&mut reading, &mut place, None, Wanted::frames).await?;
+        let idle = batch.is_none();
+        if let Some(Frames { messages, bytes }) = batch {
+            if messages > 0 {
+                line.send(&bytes).await.map_err(NotSent::Line)?;
+            }
+            worker.count(messages, bytes.len() as u64);
+            note_sent(&mut sent, place);
+        }
+        let lag = worker.lag(reading.as_ref(), place).await;
+        worker.note_lag(Some(lag));
+        if idle && to_the_end {
+            line.close().await.map_err(NotSent::Line)?;
+            return Ok(worker.note(place.into()).await?);
+        }
+        if idle {
+            worker.well();
+            line.rest(LOOK).await.map_err(NotSent::Line)?;
+        }
+        let now = Instant::now();
+        let mut settled = noted;
+        while let Some(first) = sent.pop_front_if(|first| now.duration_since(first.last) >= SETTLED) {
+            settled = first.then;
+        }
+        if settled != noted && now.duration_since(noted_at) >= Duration::from_secs(1) {
+            worker.note(settled.into()).await?;
+            (noted, noted_at) = (settled, now);
+        } else if settled != noted {
+            // Not yet: it is told with the next one.
+            sent.push_front(Sent { began: now - SETTLED, last: now - SETTLED, then: settled });
+        }
+    }
+}
+
+fn note_sent(sent: &mut VecDeque<Sent>, then: Position) {
+    let now = Instant::now();
+    match sent.back_mut() {
+        Some(last) if now.duration_since(last.began) < TOGETHER => (last.last, last.then) = (now, then),
+        _ => sent.push_back(Sent { began: now, last: now, then }),
+    }
+}
 
 impl Line {
     /// Connects, and proves the collector's certificate.

@@ -1,4 +1,6 @@
-//! Events at a collector in the same process: all of them, at least once, and of the wanted tenant only.
+//! Events at a collector in the same process: all of them, at least once, and of the wanted tenant only; in files and objects, once.
+
+mod kept;
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -58,7 +60,8 @@ impl Site {
             }
         });
         let tenant = tenant.map(|tenant| tenant.parse().unwrap());
-        let export = Export { name: "siem".parse().unwrap(), format: Format::JsonLines, tenant, collector };
+        let to = To::Syslog(collector);
+        let export = Export { name: "siem".parse().unwrap(), format: Format::JsonLines, tenant, to };
         Self { export, messages, ended, _running: running }
     }
 

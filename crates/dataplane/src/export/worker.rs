@@ -1,6 +1,6 @@
-//! The worker of one export: reads what is synced, sends it, and notes how far it is, for as long as the node runs.
+//! The worker of one export: reads what is synced, sends it, and notes how far it is, for as long as the node runs. How something is
+//! sent, and when it counts as sent, is in [`super::line`] for syslog and in [`super::kept`] for all that say when they have it.
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use std::time::Duration;
 use aegis_audit::forward::{Forward, Most};
 use aegis_audit::read::own_key;
 use aegis_audit::record::RecordError;
-use aegis_audit::siem::{Format, Message, Placed};
+use aegis_audit::siem::{Event, Format, Message, Placed};
 use aegis_audit::upload;
 use aegis_model::caps;
 use aegis_model::metric::Family;
 use tokio::time::Instant;
 
-use super::Export;
-use super::line::Line;
-use super::position::{Position, PositionFile};
+use super::position::{Noted, Position, PositionFile};
+use super::{Export, To, kept, line};
+use crate::archive::ArchiveError;
 use crate::decider::Decider;
 
 /// How an export goes, for operators.
@@ -27,19 +27,28 @@ pub(crate) struct Counts {
     name: String,
     sent: AtomicU64,
     bytes: AtomicU64,
+    /// Records that the collector refused for good, while it took others.
+    refused: AtomicU64,
     /// Records that were not sent yet.
     behind: AtomicU64,
     /// Milliseconds for which it has not been up to date.
     behind_ms: AtomicU64,
-    /// Connections in a row that failed.
+    /// Attempts in a row that failed.
     failures: AtomicU64,
 }
 
 /// Why nothing is sent at present.
 #[derive(Debug, thiserror::Error)]
-enum NotSent {
+pub(super) enum NotSent {
     #[error("the collector: {0}")]
     Line(#[source] io::Error),
+    /// In the words of whoever speaks to it, without secrets.
+    #[error("{0}")]
+    Collector(String),
+    #[error("the folder `{}`: {error}", folder.display())]
+    Folder { folder: PathBuf, error: io::Error },
+    #[error("{0}")]
+    Store(#[from] ArchiveError),
     #[error("the node's own files: {0}")]
     Disk(#[from] io::Error),
     /// Never passed over: what is damaged has to be seen.
@@ -50,7 +59,7 @@ enum NotSent {
 /// Sends one export. Owned by the node, which runs it.
 pub(crate) struct Worker {
     decider: Arc<Decider>,
-    export: Export,
+    pub(super) export: Export,
     file: PositionFile,
     counts: Arc<Counts>,
     /// What was told last, so that a collector that is down is told of once.
@@ -59,17 +68,12 @@ pub(crate) struct Worker {
     behind_since: Option<Instant>,
 }
 
-/// What was sent, and waits until it is certain that it arrived.
-struct Sent {
-    began: Instant,
-    last: Instant,
-    then: Position,
-}
-
 /// A log that is read.
-struct Reading {
+pub(super) struct Reading {
     life: u64,
     origin: String,
+    /// The id of the key of the log: what tells it from every other log of this name.
+    key: String,
     closed: bool,
     folder: PathBuf,
     forward: Forward,
@@ -78,15 +82,11 @@ struct Reading {
 /// What is written at once.
 const MOST: Most = Most { records: caps::EXPORT_BATCH_RECORDS, bytes: caps::EXPORT_BATCH_BYTES };
 
+/// Makes of records, each with its index, what is sent.
+type Made<T> = fn(&Wanted, &Source, &[(u64, Vec<u8>)]) -> Result<T, NotSent>;
+
 /// How long it waits for new records.
-const LOOK: Duration = Duration::from_millis(caps::EXPORT_LOOK_MS);
-
-/// After so long on a connection that lives, bytes were acknowledged.
-const SETTLED: Duration =
-    Duration::from_secs(caps::EXPORT_UNACKNOWLEDGED_SECONDS + caps::EXPORT_UNACKNOWLEDGED_SECONDS / 2);
-
-/// What was sent within so long of each other counts as sent at once.
-const TOGETHER: Duration = Duration::from_millis(500);
+pub(super) const LOOK: Duration = Duration::from_millis(caps::EXPORT_LOOK_MS);
 
 impl Worker {
     pub(crate) fn new(decider: Arc<Decider>, export: Export, journal: &std::path::Path) -> Self {
@@ -131,60 +131,49 @@ impl Worker {
         }
     }
 
-    /// One connection, from what was noted last. With `to_the_end` it ends once nothing is left, and the collector has it all.
+    /// One attempt, from what was noted last. With `to_the_end` it ends once nothing is left, and all of it was taken.
     async fn session(&mut self, to_the_end: bool) -> Result<(), NotSent> {
-        let file = self.file.clone();
-        let mut noted = blocking(move || file.read()).await?;
-        let mut place = noted;
-        let mut line = Line::open(&self.export.collector).await.map_err(NotSent::Line)?;
-        let (mut reading, mut sent, mut noted_at) = (None, VecDeque::<Sent>::new(), Instant::now());
-        loop {
-            let batch = self.next(&mut reading, &mut place).await?;
-            let idle = batch.is_none();
-            if let Some(Batch { messages, bytes }) = batch {
-                if messages > 0 {
-                    line.send(&bytes).await.map_err(NotSent::Line)?;
-                }
-                self.counts.sent.fetch_add(messages, Ordering::Relaxed);
-                self.counts.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                note_sent(&mut sent, place);
-            }
-            let lag = self.lag(reading.as_ref(), place).await;
-            self.note_lag(Some(lag));
-            if idle && to_the_end {
-                line.close().await.map_err(NotSent::Line)?;
-                return Ok(self.note(place).await?);
-            }
-            if idle {
-                self.well();
-                line.rest(LOOK).await.map_err(NotSent::Line)?;
-            }
-            let now = Instant::now();
-            let mut settled = noted;
-            while let Some(first) = sent.pop_front_if(|first| now.duration_since(first.last) >= SETTLED) {
-                settled = first.then;
-            }
-            if settled != noted && now.duration_since(noted_at) >= Duration::from_secs(1) {
-                self.note(settled).await?;
-                (noted, noted_at) = (settled, now);
-            } else if settled != noted {
-                // Not yet: it is told with the next one.
-                sent.push_front(Sent { began: now - SETTLED, last: now - SETTLED, then: settled });
+        match self.export.to.clone() {
+            To::Syslog(collector) => line::session(self, &collector, to_the_end).await,
+            To::Otlp(collector) => kept::session(self, kept::otlp(collector), to_the_end).await,
+            To::Files(files) => kept::session(self, kept::files(files, self.export.format), to_the_end).await,
+            To::Store(store) => {
+                kept::session(self, kept::objects(store, self.export.format), to_the_end).await
             }
         }
     }
 
-    async fn note(&self, position: Position) -> io::Result<()> {
+    /// What was noted last.
+    pub(super) async fn noted(&self) -> io::Result<Noted> {
         let file = self.file.clone();
-        blocking(move || file.note(position)).await
+        blocking(move || file.read()).await
     }
 
-    /// The next records as messages, and the place after them. Nothing if there are none at present.
-    async fn next(
+    pub(super) async fn note(&self, noted: Noted) -> io::Result<()> {
+        let file = self.file.clone();
+        blocking(move || file.note(noted)).await
+    }
+
+    /// So many records were handed over, and so many bytes.
+    pub(super) fn count(&self, records: u64, bytes: u64) {
+        self.counts.sent.fetch_add(records, Ordering::Relaxed);
+        self.counts.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// So many records were refused for good. They stay in the audit log.
+    pub(super) fn count_refused(&self, records: u64) {
+        self.counts.refused.fetch_add(records, Ordering::Relaxed);
+    }
+
+    /// The next records of one log, as `made` makes them, and the place after them; of the log of the place not from `end` on. Nothing
+    /// if there are none at present.
+    pub(super) async fn next<T: Send + 'static>(
         &self,
         reading: &mut Option<Reading>,
         place: &mut Position,
-    ) -> Result<Option<Batch>, NotSent> {
+        end: Option<u64>,
+        made: Made<T>,
+    ) -> Result<Option<T>, NotSent> {
         loop {
             let mut of = match reading.take() {
                 Some(of) => of,
@@ -193,14 +182,18 @@ impl Worker {
                     None => return Ok(None),
                 },
             };
-            if of.life != place.life {
+            let same = of.life == place.life;
+            if !same {
                 *place = Position { life: of.life, next: 0 };
             }
-            let limit = self.limit(&of);
+            let end = end.filter(|_| same);
+            let limit = self.limit(&of).min(end.unwrap_or(u64::MAX));
             let wanted = Wanted::of(&self.export);
+            let from = *place;
             let (of, taken) = blocking(move || {
                 let taken = of.forward.take(limit, MOST)?;
-                let batch = (!taken.is_empty()).then(|| wanted.frames(&of.origin, &taken));
+                let source = Source { from, origin: of.origin.clone(), key: of.key.clone() };
+                let batch = (!taken.is_empty()).then(|| made(&wanted, &source, &taken));
                 Ok((of, batch))
             })
             .await?;
@@ -208,6 +201,10 @@ impl Worker {
             if let Some(batch) = taken {
                 *reading = Some(of);
                 return batch.map(Some);
+            }
+            if end.is_some() {
+                *reading = Some(of);
+                return Ok(None);
             }
             // A log that was closed before it was read to its end has nothing more, ever.
             let after = Position { life: of.life + 1, next: 0 };
@@ -231,10 +228,12 @@ impl Worker {
             else {
                 return Ok(None);
             };
-            let origin = own_key(&*decider.records.disk(), &folder)?.name().to_string();
+            let own = own_key(&*decider.records.disk(), &folder)?;
+            let origin = own.name().to_string();
+            let key = own.id().iter().map(|byte| format!("{byte:02x}")).collect();
             let next = if life == place.life { place.next } else { 0 };
             let forward = Forward::new(&folder, &origin, next);
-            Ok(Some(Reading { life, origin, closed, folder, forward }))
+            Ok(Some(Reading { life, origin, key, closed, folder, forward }))
         });
         Ok(opened.await?)
     }
@@ -257,7 +256,7 @@ impl Worker {
     }
 
     /// How many records are not sent yet: at least so many, while earlier logs are under way.
-    async fn lag(&self, reading: Option<&Reading>, place: Position) -> u64 {
+    pub(super) async fn lag(&self, reading: Option<&Reading>, place: Position) -> u64 {
         let running = self.decider.records.journal();
         let newest = running.and_then(|journal| journal.newest()).map_or(0, |newest| newest.checkpoint.size);
         match reading {
@@ -273,7 +272,7 @@ impl Worker {
     }
 
     /// Without a number: nothing is sent at present, and how far it is behind is as it was, or more.
-    fn note_lag(&mut self, records: Option<u64>) {
+    pub(super) fn note_lag(&mut self, records: Option<u64>) {
         if records == Some(0) {
             self.behind_since = None;
         } else {
@@ -286,6 +285,11 @@ impl Worker {
         self.counts.behind_ms.store(u64::try_from(ms).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// All that was there a moment ago was taken: what is not sent yet, is newer.
+    pub(super) fn caught_up(&mut self) {
+        self.behind_since = None;
+    }
+
     fn tell(&mut self, error: &str) {
         if self.told.as_deref() != Some(error) {
             tracing::warn!(export = %self.export.name, error, "events are not sent; it is tried again");
@@ -293,7 +297,7 @@ impl Worker {
         }
     }
 
-    fn well(&mut self) {
+    pub(super) fn well(&mut self) {
         self.counts.failures.store(0, Ordering::Relaxed);
         if self.told.take().is_some() {
             tracing::info!(export = %self.export.name, "events are sent again");
@@ -301,14 +305,30 @@ impl Worker {
     }
 }
 
-/// Framed messages.
-struct Batch {
-    messages: u64,
-    bytes: Vec<u8>,
+/// Where records are from.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    /// The place of the first of them, or before it.
+    pub(super) from: Position,
+    /// The name of their log, and the id of its key.
+    pub(super) origin: String,
+    pub(super) key: String,
+}
+
+/// Framed messages of syslog.
+pub(super) struct Frames {
+    pub(super) messages: u64,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Events, and where their records are from.
+pub(super) struct Events {
+    pub(super) source: Source,
+    pub(super) events: Vec<Event>,
 }
 
 /// What is made of records, away from the threads that decide.
-struct Wanted {
+pub(super) struct Wanted {
     format: Format,
     /// The only chain; nothing if it is all of them.
     chain: Option<String>,
@@ -320,35 +340,48 @@ impl Wanted {
         Self { format: export.format, chain }
     }
 
+    fn holds(&self, chain: &str) -> bool {
+        self.chain.as_ref().is_none_or(|wanted| wanted == chain)
+    }
+
     /// The records as framed messages; those of other chains left out (TEN-1).
-    fn frames(&self, origin: &str, records: &[(u64, Vec<u8>)]) -> Result<Batch, NotSent> {
-        let mut batch = Batch { messages: 0, bytes: Vec::new() };
+    pub(super) fn frames(&self, source: &Source, records: &[(u64, Vec<u8>)]) -> Result<Frames, NotSent> {
+        let mut frames = Frames { messages: 0, bytes: Vec::new() };
         for (index, record) in records {
-            let placed = Placed { origin, index: *index, record };
+            let placed = Placed { origin: &source.origin, index: *index, record };
             let message = Message::of(self.format, placed, env!("CARGO_PKG_VERSION"));
-            let message = message.map_err(|error| NotSent::Record {
-                origin: origin.to_owned(),
-                index: *index,
-                error,
-            })?;
-            if self.chain.as_ref().is_none_or(|chain| *chain == message.chain) {
-                message.frame(&mut batch.bytes);
-                batch.messages += 1;
+            let message = message.map_err(|error| damaged(placed, error))?;
+            if self.holds(&message.chain) {
+                message.frame(&mut frames.bytes);
+                frames.messages += 1;
             }
         }
-        Ok(batch)
+        Ok(frames)
+    }
+
+    /// The records as events; those of other chains left out (TEN-1).
+    pub(super) fn events(&self, source: &Source, records: &[(u64, Vec<u8>)]) -> Result<Events, NotSent> {
+        let mut events = Vec::new();
+        for (index, record) in records {
+            let placed = Placed { origin: &source.origin, index: *index, record };
+            let event = Event::of(self.format, placed, env!("CARGO_PKG_VERSION"));
+            let event = event.map_err(|error| damaged(placed, error))?;
+            if self.holds(&event.chain) {
+                events.push(event);
+            }
+        }
+        Ok(Events { source: source.clone(), events })
     }
 }
 
-fn note_sent(sent: &mut VecDeque<Sent>, then: Position) {
-    let now = Instant::now();
-    match sent.back_mut() {
-        Some(last) if now.duration_since(last.began) < TOGETHER => (last.last, last.then) = (now, then),
-        _ => sent.push_back(Sent { began: now, last: now, then }),
-    }
+fn damaged(placed: Placed<'_>, error: RecordError) -> NotSent {
+    NotSent::Record { origin: placed.origin.to_owned(), index: placed.index, error }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+/// Work that waits for the disk or takes long, away from the threads that decide.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
 }
 
@@ -391,9 +424,15 @@ impl Counts {
                 |it| it.behind_ms.load(Ordering::Relaxed) as f64 / 1_000.0,
             ),
             with(
-                Family::gauge("aegis_export_failures", "Connections to the collector in a row that failed."),
-                |it| it.failures.load(Ordering::Relaxed) as f64,
+                Family::counter(
+                    "aegis_export_refused_records_total",
+                    "Records that the collector refused for good, while it took others with them.",
+                ),
+                |it| it.refused.load(Ordering::Relaxed) as f64,
             ),
+            with(Family::gauge("aegis_export_failures", "Attempts in a row that failed."), |it| {
+                it.failures.load(Ordering::Relaxed) as f64
+            }),
         ]
     }
 }

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::telemetry::Settings;
 use crate::telemetry::resource::Who;
 use crate::telemetry::spans;
 
@@ -92,7 +93,7 @@ fn message() -> Message {
 #[tokio::test]
 async fn over_http_with_tls_and_a_key() {
     let site = site(Protocol::Http, 200).await;
-    let sender = Link::new(&site.settings).unwrap().open().unwrap();
+    let sender = Link::new(&site.settings.reach()).unwrap().open().unwrap();
     assert_eq!(sender.send(message()).await.unwrap(), 0);
     let seen = site.seen.try_recv().unwrap();
     assert_eq!((seen.path.as_str(), seen.key.as_str()), ("/otlp/v1/traces", "s3cret"));
@@ -103,7 +104,7 @@ async fn over_http_with_tls_and_a_key() {
 #[tokio::test]
 async fn over_grpc_with_tls_and_a_key() {
     let site = site(Protocol::Grpc, 200).await;
-    let sender = Link::new(&site.settings).unwrap().open().unwrap();
+    let sender = Link::new(&site.settings.reach()).unwrap().open().unwrap();
     // What answers is no gRPC, which is of no interest here.
     let _ = sender.send(message()).await;
     let seen = site.seen.try_recv().unwrap();
@@ -116,7 +117,7 @@ async fn over_grpc_with_tls_and_a_key() {
 async fn what_is_refused_for_good_is_not_tried_again() {
     for (status, again) in [(503, true), (429, true), (400, false), (401, false), (302, false)] {
         let site = site(Protocol::Http, status).await;
-        let sender = Link::new(&site.settings).unwrap().open().unwrap();
+        let sender = Link::new(&site.settings.reach()).unwrap().open().unwrap();
         let unsent = sender.send(message()).await.unwrap_err();
         assert_eq!(matches!(unsent, Unsent::ForNow(_)), again, "{status}: {unsent}");
     }
@@ -129,7 +130,7 @@ async fn a_collector_that_nobody_vouches_for_is_told_nothing() {
     std::fs::write(site.settings.authorities.as_ref().unwrap(), other.cert.pem()).unwrap();
     for protocol in [Protocol::Http, Protocol::Grpc] {
         let settings = Settings { protocol, ..site.settings.clone() };
-        let sender = Link::new(&settings).unwrap().open().unwrap();
+        let sender = Link::new(&settings.reach()).unwrap().open().unwrap();
         assert!(matches!(sender.send(message()).await, Err(Unsent::ForNow(_))));
     }
     assert!(site.seen.try_recv().is_err());

@@ -1,7 +1,7 @@
 //! A real OpenTelemetry collector, which writes what it receives into files.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use aegis_testkit::{TestProcess, eventually, kept};
@@ -20,35 +20,56 @@ pub(super) enum Protocol {
 
 pub(super) struct Collector {
     folder: TempDir,
+    program: PathBuf,
     grpc: String,
     http: String,
-    _process: TestProcess,
+    process: Option<TestProcess>,
 }
 
 impl Collector {
     pub(super) fn start(program: &Path) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
         let address = || kept().expect("a free port").to_string();
-        let (grpc, http) = (address(), address());
+        let mut collector = Self::at(program, address(), address());
+        collector.begin();
+        collector
+    }
+
+    /// One at these addresses for gRPC and HTTP, which does not run yet.
+    pub(super) fn at(program: &Path, grpc: String, http: String) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name).display().to_string();
         let mut config = format!(
             "receivers:\n  otlp:\n    protocols:\n      grpc: {{endpoint: '{grpc}'}}\n      http: {{endpoint: '{http}'}}\nexporters:\n"
         );
         for signal in ["traces", "metrics", "logs"] {
-            config += &format!("  file/{signal}: {{path: '{}', flush_interval: 100ms}}\n", at(signal));
+            let path = at(signal);
+            config += &format!("  file/{signal}: {{path: '{path}', flush_interval: 100ms, append: true}}\n");
         }
         config += "service:\n  telemetry: {metrics: {level: none}}\n  pipelines:\n";
         for signal in ["traces", "metrics", "logs"] {
             config += &format!("    {signal}: {{receivers: [otlp], exporters: [file/{signal}]}}\n");
         }
         fs::write(at("config.yaml"), config).expect("a file");
-        let process = TestProcess::start(Command::new(program).args(["--config", &at("config.yaml")]));
+        Self { folder, program: program.to_owned(), grpc, http, process: None }
+    }
+
+    /// Runs it; what it wrote before stays.
+    pub(super) fn begin(&mut self) {
+        let config = self.folder.path().join("config.yaml");
+        let process = TestProcess::start(Command::new(&self.program).arg("--config").arg(config));
         let process = process.expect("the collector starts");
         let ready = eventually("the collector", LONG, || {
             process.error_lines().iter().any(|line| line.contains("Everything is ready")).then_some(())
         });
         assert!(ready.is_ok(), "{:?}", process.error_lines());
-        Self { folder, grpc, http, _process: process }
+        self.process = Some(process);
+    }
+
+    /// Ends it in order: what it has answered for, it has written.
+    pub(super) fn stop(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        process.terminate().expect("it runs");
+        process.wait_end(LONG).expect("it ends");
     }
 
     pub(super) fn endpoint(&self, protocol: Protocol) -> String {
@@ -98,6 +119,22 @@ impl Collector {
             .expect("spans")
     }
 
+    /// The log records that it has received.
+    pub(super) fn records_so_far(&self) -> Vec<LogRecord> {
+        let text = self.so_far("logs");
+        // Where it was killed a line may be cut.
+        let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mut records = Vec::new();
+        for message in messages {
+            for resource in list(&message["resourceLogs"]) {
+                for scope in list(&resource["scopeLogs"]) {
+                    records.extend(list(&scope["logRecords"]).iter().cloned().map(LogRecord));
+                }
+            }
+        }
+        records
+    }
+
     /// The spans that it has received.
     pub(super) fn spans_so_far(&self) -> Vec<Span> {
         let text = self.so_far("traces");
@@ -124,10 +161,7 @@ pub(super) struct Span(Value);
 impl Span {
     /// A text or a number; nothing if it is not there.
     pub(super) fn attribute(&self, name: &str) -> String {
-        let found = list(&self.0["attributes"]).iter().find(|it| it["key"] == name);
-        let value = found.map(|it| &it["value"]).unwrap_or(&Value::Null);
-        let text = value["stringValue"].as_str().or_else(|| value["intValue"].as_str());
-        text.unwrap_or_default().to_owned()
+        attribute(&self.0, name)
     }
 
     pub(super) fn events(&self) -> Vec<String> {
@@ -149,4 +183,33 @@ impl Span {
     pub(super) fn parent(&self) -> &str {
         self.0["parentSpanId"].as_str().unwrap_or_default()
     }
+}
+
+#[derive(Debug)]
+pub(super) struct LogRecord(Value);
+
+impl LogRecord {
+    /// A text or a number; nothing if it is not there.
+    pub(super) fn attribute(&self, name: &str) -> String {
+        attribute(&self.0, name)
+    }
+
+    pub(super) fn body(&self) -> &str {
+        self.0["body"]["stringValue"].as_str().unwrap_or_default()
+    }
+
+    pub(super) fn severity(&self) -> &str {
+        self.0["severityText"].as_str().unwrap_or_default()
+    }
+
+    pub(super) fn trace(&self) -> &str {
+        self.0["traceId"].as_str().unwrap_or_default()
+    }
+}
+
+fn attribute(of: &Value, name: &str) -> String {
+    let found = list(&of["attributes"]).iter().find(|it| it["key"] == name);
+    let value = found.map(|it| &it["value"]).unwrap_or(&Value::Null);
+    let text = value["stringValue"].as_str().or_else(|| value["intValue"].as_str());
+    text.unwrap_or_default().to_owned()
 }
