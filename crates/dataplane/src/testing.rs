@@ -76,6 +76,16 @@ impl Bench {
         Self::made(judge, 100, (Arc::new(SystemDisk), settings), None)
     }
 
+    /// The same, on another disk.
+    pub(crate) fn with_segments_on(
+        judge: fn(&Question<'_>) -> Verdict,
+        segment_bytes: u64,
+        disk: Arc<dyn Disk>,
+    ) -> Self {
+        let settings = Settings { segment_bytes, ..Settings::default() };
+        Self::made(judge, 100, (disk, settings), None)
+    }
+
     /// The same as [`Self::new`], with a span per decision.
     pub(crate) fn with_spans(judge: fn(&Question<'_>) -> Verdict, spans: SpanSink) -> Self {
         Self::made(judge, 100, (Arc::new(SystemDisk), Settings::default()), Some(spans))

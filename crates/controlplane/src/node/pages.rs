@@ -276,7 +276,7 @@ pub(super) fn routes(
         .add_service(served.lending.service())
         .add_service(Traced::new(served.approvals.service(), spans.clone()))
         .add_service(served.evidence.service())
-        .add_service(served.tokens.service())
+        .add_service(Traced::new(served.tokens.service(), spans.clone()))
         .add_service(served.search.service())
         .add_service(Traced::new(grpc::server(admin.clone()), spans))
         .add_service(health)

@@ -36,6 +36,7 @@ fn operation(path: &str) -> Option<&'static str> {
     let known: &[&str] = match service {
         "aegis.v1.Admin" => rest::operations::IDS,
         "aegis.v1.Approvals" => &APPROVALS,
+        "aegis.v1.Tokens" => return (method == "Issue").then_some("IssueAgentToken"),
         _ => return None,
     };
     known.iter().find(|known| **known == method).copied()

@@ -2,6 +2,8 @@
 
 use aegis_proto::admin::admin_client::AdminClient;
 use aegis_proto::admin::{CreateTenantRequest, TenantRequest};
+use aegis_proto::v1;
+use aegis_proto::v1::tokens_client::TokensClient;
 use rand::SeedableRng;
 use serde_json::json;
 use tonic::body::Body;
@@ -10,6 +12,9 @@ use tower::Service;
 use super::*;
 use crate::admin::grpc;
 use crate::admin::tests::setting::{Setting, admin_over};
+use crate::feed::Admission;
+use crate::testing::World;
+use crate::tokens::{TokensConfig, TokensNode};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -147,6 +152,27 @@ async fn who_goes_away_is_told_too() {
     assert!(watched.queue.try_recv().is_err(), "it is under way");
     drop(call);
     assert_eq!(watched.one().outcome, Outcome::Gone);
+}
+
+/// A refusal that is an answer like any other is told as one.
+#[tokio::test]
+async fn a_token_that_an_agent_does_not_get_is_told_as_refused() {
+    let mut watched = Watched::new();
+    let config = TokensConfig {
+        id: 1,
+        cluster: "fresh".parse().unwrap(),
+        admission: Admission::SameProcess,
+        clock: watched.setting.world.clock.clone(),
+        cluster_keys: Arc::new(World::cluster_keys()),
+        randomness: StdRng::seed_from_u64(5),
+    };
+    let tokens = TokensNode::new(config, watched.setting.world.direct.control());
+    let mut client = TokensClient::new(Traced::new(tokens.service(), Some(watched.sink.clone())));
+    let asked = v1::IssueTokenRequest { node_name: "edge-1".into(), ..Default::default() };
+    client.issue(asked).await.unwrap();
+    let span = watched.one();
+    assert_eq!((span.operation, span.outcome), ("IssueAgentToken", Outcome::Refused));
+    assert_eq!((span.code.as_deref(), span.data_node.as_deref()), (Some("invalid_request"), Some("edge-1")));
 }
 
 /// A call does not wait for the exporter, and what finds no room is counted.

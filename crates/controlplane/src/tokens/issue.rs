@@ -20,12 +20,14 @@ use super::refusal::{NotIssued, Refusal};
 use crate::command::actor::Actor;
 use crate::command::would_be_refused;
 use crate::keys::{KeyKind, keyring};
+use crate::spans::Notes;
 
 /// Gives out what `request` asks for, of `only` this tenant if one is named.
 pub(super) async fn issue(
     shared: &Shared,
     request: &v1::IssueTokenRequest,
     only: Option<&TenantId>,
+    notes: Option<&Notes>,
 ) -> Result<v1::IssuedToken, NotIssued> {
     let judged = {
         let applied = shared.control.view()?;
@@ -40,8 +42,12 @@ pub(super) async fn issue(
         }
         judged => judged?,
     };
+    if let (Some(notes), Ok(tenant)) = (notes, command.tenant.parse()) {
+        notes.tenant(&tenant);
+    }
     let actor = Actor::ControlNode(shared.id);
-    let answer = shared.control.propose(command, &actor).await?;
+    let propose = shared.control.propose(command, &actor);
+    let answer = Notes::step(notes, "propose", propose).await?;
     let Some(done::Result::AgentToken(made)) = answer.done.result else {
         return Err(NotIssued::Status(Status::internal("a token was granted with another result")));
     };

@@ -30,6 +30,7 @@ use tonic::{Request, Response, Status};
 use crate::control::Control;
 use crate::feed::Admission;
 use crate::keys::ClusterKeys;
+use crate::spans::Notes;
 
 /// What a control node's giving out of tokens is made from.
 pub struct TokensConfig {
@@ -107,14 +108,21 @@ impl Tokens for TokensNode {
             tenant => Some(tenant.parse().map_err(|_bad| Status::invalid_argument("`tenant` is no name"))?),
         };
         self.shared.admission.admit(&extensions, &request.node_name, only.as_ref())?;
+        let notes = extensions.get::<Notes>();
+        if let Some(notes) = notes {
+            notes.data_node(&request.node_name);
+        }
         let Ok(_place) = self.shared.room.try_acquire() else {
             return Err(Status::resource_exhausted("too many tokens are being given out"));
         };
         let within = Duration::from_millis(caps::TOKEN_ANSWER_MS);
-        let issued = tokio::time::timeout(within, issue::issue(&self.shared, &request, only.as_ref()));
+        let issued = tokio::time::timeout(within, issue::issue(&self.shared, &request, only.as_ref(), notes));
         let outcome = match issued.await {
             Ok(Ok(issued)) => v1::issue_token_response::Outcome::Issued(issued),
             Ok(Err(refusal::NotIssued::Refused(refused))) => {
+                if let Some(notes) = notes {
+                    notes.refused(refused.error());
+                }
                 v1::issue_token_response::Outcome::Refused(refused.into())
             }
             Ok(Err(refusal::NotIssued::Status(status))) => return Err(status),

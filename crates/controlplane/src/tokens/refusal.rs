@@ -37,6 +37,11 @@ impl Refusal {
         Self { error: "invalid_request", description: description.into(), retry_after_ms: 0 }
     }
 
+    /// Its name in RFC 6749.
+    pub(super) fn error(&self) -> &'static str {
+        self.error
+    }
+
     /// Whether what was judged may have changed a moment ago, at another control node.
     pub(super) fn may_be_stale(&self) -> bool {
         self.error != "invalid_request"

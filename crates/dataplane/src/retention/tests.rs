@@ -9,6 +9,7 @@ use aegis_model::reason::ReasonCode;
 use super::*;
 use crate::freshness::Freshness;
 use crate::snapshot::Snapshot;
+use crate::testing::disk::{Fault, FaultyDisk};
 use crate::testing::{Bench, NOW, by_amount};
 
 const DAYS: u32 = 183;
@@ -30,7 +31,11 @@ pub(crate) struct Kept {
 
 /// A node whose segments end with nearly every record, with records of `acme` in several sealed ones.
 pub(crate) async fn bench(retention: Retention) -> (Kept, Arc<Decider>) {
-    let bench = Bench::with_segments(by_amount, 1);
+    bench_on(Arc::new(SystemDisk), retention).await
+}
+
+async fn bench_on(disk: Arc<dyn Disk>, retention: Retention) -> (Kept, Arc<Decider>) {
+    let bench = Bench::with_segments_on(by_amount, 1, disk);
     let snapshot = bench.snapshot_with(7, |acme| acme.with_retention(retention));
     bench.decider.swap(snapshot).unwrap();
     let held = bench.snapshot_with(8, |acme| acme.with_retention(Retention::new(DAYS, true)));
@@ -169,4 +174,28 @@ async fn old_news_and_half_a_picture_are_no_time_to_go_by() {
     assert!(bench.decider.trusted_time().is_some());
     bench.decider.swap(bench.snapshot_with(8, |acme| acme).starting()).unwrap();
     assert_eq!(bench.decider.trusted_time(), None, "not every tenant is told yet");
+}
+
+/// A file of retention's own that cannot be read or written stops what is done with it, and nothing else: the journal goes on, and
+/// what was due is done once the disk is well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_sector_under_retention_stops_no_decision() {
+    for part in ["/seen", "/pruning", "/pruned"] {
+        let fault = Arc::new(Fault::default());
+        let disk = Arc::new(FaultyDisk(Arc::clone(&fault)));
+        let (_kept, decider) = bench_on(disk, Retention::new(DAYS, false)).await;
+        let pruner = Pruner::new(Arc::clone(&decider), None);
+        pruner.look(day(0)).await.unwrap();
+        let whole = verified(&decider).records;
+        fault.refuse(Some(part));
+        assert!(pruner.look(day(u64::from(DAYS) + 1)).await.is_err(), "{part}: it is told");
+        assert!(verified(&decider).records >= whole && pruned(&decider).is_none(), "{part}: nothing went");
+        let what = Refusals { code: ReasonCode::Overloaded, count: 9, source: "others".to_owned() };
+        let ticket = decider.records.append(NOW, Chain::Node, &What::Refusals(what)).unwrap();
+        decider.records.kept(ticket).await.unwrap();
+        assert_eq!(*decider.records.trouble().borrow(), None, "{part}: the journal goes on");
+        fault.refuse(None);
+        pruner.look(day(u64::from(DAYS) + 1)).await.unwrap();
+        assert!(pruned(&decider).is_some(), "{part}: done once the disk is well");
+    }
 }

@@ -17,12 +17,18 @@ pub(crate) struct Fault {
 struct State {
     full: bool,
     hangs: bool,
+    refuses: Option<&'static str>,
 }
 
 impl Fault {
     /// From now on no file grows.
     pub(crate) fn fill(&self) {
         self.state.lock().unwrap().full = true;
+    }
+
+    /// From now on each call fails whose path has this part, if one is given: as a bad sector, which meets some files only.
+    pub(crate) fn refuse(&self, part: Option<&'static str>) {
+        self.state.lock().unwrap().refuses = part;
     }
 
     /// Whether syncs of files wait from now on.
@@ -55,6 +61,14 @@ impl DiskFile for FaultyFile {
 }
 
 impl FaultyDisk {
+    fn check(&self, path: &Path) -> io::Result<()> {
+        let refused = self.0.state.lock().unwrap().refuses;
+        match refused.is_some_and(|part| path.to_string_lossy().contains(part)) {
+            true => Err(io::Error::other("a bad sector")),
+            false => Ok(()),
+        }
+    }
+
     fn file(&self, file: io::Result<Box<dyn DiskFile>>) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(FaultyFile(file?, Arc::clone(&self.0))))
     }
@@ -62,30 +76,39 @@ impl FaultyDisk {
 
 impl Disk for FaultyDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.check(path)?;
         SystemDisk.create_dir(path)
     }
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.check(path)?;
         self.file(SystemDisk.create(path))
     }
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.check(path)?;
         self.file(SystemDisk.open(path))
     }
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.check(path)?;
         SystemDisk.read(path)
     }
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.check(path)?;
         SystemDisk.list(path)
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.check(from)?;
         SystemDisk.rename(from, to)
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
+        self.check(path)?;
         SystemDisk.remove(path)
     }
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.check(path)?;
         SystemDisk.remove_dir(path)
     }
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.check(path)?;
         SystemDisk.sync_dir(path)
     }
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {

@@ -1,6 +1,7 @@
 //! A node with a real policy on loopback, and clients for it.
 
 #[path = "../../src/testing/disk.rs"]
+#[expect(dead_code, reason = "some faults are for the crate's own tests")]
 pub(crate) mod disk;
 #[path = "../../src/testing/lines.rs"]
 mod flat;
