@@ -63,6 +63,8 @@ pub struct Decider {
     pub(crate) tokens: OnceLock<TokenLink>,
     /// What its exports count; nothing if it has none.
     pub(crate) exports: OnceLock<Vec<Arc<Counts>>>,
+    /// What searches for decisions count.
+    pub(crate) searches: Arc<crate::search::Counts>,
     /// Where the end of its log is reported; nothing if it follows nobody.
     pub(crate) evidence_door: OnceLock<watch::Receiver<Door>>,
     pub(crate) spans: Spans,
@@ -171,6 +173,7 @@ impl Decider {
             tokens: OnceLock::new(),
             evidence_door: OnceLock::new(),
             exports: OnceLock::new(),
+            searches: Arc::default(),
             spans: Spans::new(config.spans, &config.secret),
             more_metrics: config.more_metrics,
             policies: watch::Sender::new(standing),

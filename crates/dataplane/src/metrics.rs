@@ -358,6 +358,7 @@ impl Metrics {
         families.extend(decider.exports.get().into_iter().flat_map(|all| export::Counts::families(all)));
         families.extend(decider.records.deleted.families());
         families.extend(decider.records.occupied.families(&decider.snapshot()));
+        families.extend(decider.searches.families());
         families
     }
 

@@ -1475,6 +1475,10 @@ pub const SEARCH_NODES_MAX: usize = 96;
 /// Longest cursor of a search, in bytes: with its filters it stands in a query.
 pub const SEARCH_CURSOR_BYTES_MAX: usize = 3 << 10;
 
+/// For how long the pages of a search count as what the control log says was asked, in seconds: a day. Later, the next page stands
+/// there as well.
+pub const SEARCH_NOTE_SECONDS: u64 = 86_400;
+
 /// Most records that name one decision and are told with it: its completion, and a verdict of each version that is judged by
 /// beside it. More: the oldest are left out.
 pub const SEARCH_LINKS_MAX: usize = 16;

@@ -205,6 +205,30 @@ fn pages_go_on_where_they_ended_while_decisions_are_made() {
     let wanted: Vec<String> = made[..7].iter().rev().cloned().collect();
     assert_eq!(paged, wanted, "none twice, none lost, none that came later");
 
+    // Who asked stands in the control log: once per question, not per page.
+    let noted = || {
+        let records = get_with_token(control, "/admin/v1/tenants/demo/records?limit=1000", admin.trim());
+        let items = records.body["items"].as_array().expect("a list").clone();
+        let notes = items.into_iter().filter(|it| it["command"] == "NoteSearch");
+        notes.map(|it| it["summary"].as_str().expect("a text").to_owned()).collect::<Vec<_>>()
+    };
+    let before = noted().len();
+    assert_eq!(get("outcome=deny&agent=finance-agent").status, 200);
+    let after = noted();
+    assert_eq!(after.len(), before + 1);
+    assert!(
+        after[0].contains("decisions of tenant `demo` with agent `finance-agent`, outcome `deny`"),
+        "{after:?}"
+    );
+    let first = get("limit=2");
+    let (before, mut next) = (noted().len(), first.body["next"].as_str().expect("a text").to_owned());
+    for _ in 0..2 {
+        let page = get(&format!("limit=2&cursor={next}"));
+        assert_eq!(page.status, 200, "{page:?}");
+        next = page.body["next"].as_str().expect("a text").to_owned();
+    }
+    assert_eq!(noted().len(), before, "the pages of one question");
+
     // A cursor is good for its question alone, and whatever is no cursor is refused.
     let (first, other) = (&pages[0], "outcome=deny&limit=2");
     let long = "A".repeat(3_500);

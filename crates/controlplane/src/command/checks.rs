@@ -168,7 +168,7 @@ pub(crate) fn room(bound: &'static str, count: u64, max: u64) -> Result<(), Refu
     if count < max { Ok(()) } else { Err(Refused::too_many(bound, max)) }
 }
 
-fn within(field: &'static str, text: &str, max: usize) -> Result<String, Refused> {
+pub(crate) fn within(field: &'static str, text: &str, max: usize) -> Result<String, Refused> {
     if text.len() > max {
         return Err(Refused::invalid(field, format!("at most {max} bytes")));
     }

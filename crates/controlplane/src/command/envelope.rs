@@ -44,6 +44,7 @@ into_command!(
     RotateTenantKey,
     RewrapTenantKeys,
     NoteReveal,
+    NoteSearch,
     PlaceHold,
     LiftHold,
     RegisterAgent,

@@ -30,6 +30,7 @@ mod init_cluster;
 mod advance_history;
 mod note_membership;
 mod note_reveal;
+mod note_search;
 mod raise_level;
 mod retire_member;
 mod set_member;
@@ -147,7 +148,7 @@ macro_rules! of_kind {
     ($command:expr, $it:ident => $does:expr) => {
         of_kind!($command, $it => $does,
             InitCluster, AdvanceHistory, RaiseLevel, SetMember, RetireMember, NoteMembership, CreateTenant,
-            SetTenant, RetireTenant, RotateTenantKey, RewrapTenantKeys, NoteReveal, PlaceHold, LiftHold,
+            SetTenant, RetireTenant, RotateTenantKey, RewrapTenantKeys, NoteReveal, NoteSearch, PlaceHold, LiftHold,
             RegisterAgent, SetAgentKeys, DisableAgent, SetAgent, AddAgentKey, RetireAgentKey, SetIssuer,
             RemoveIssuer, PutChunk, PublishVersion, LabelVersion, RetireVersion, Activate, Rollback,
             RegisterDataNode, RetireDataNode, AddKey, RetireKey, RewrapKeys, RotateKey, SettleKeys,

@@ -8,8 +8,8 @@ use aegis_proto::control::{
     Activate, AddAgentKey, AddKey, AdjustBudget, AdvanceHistory, AgentBounds, AssertionProof, CancelApproval,
     ChannelKind, CreateTenant, DisableAgent, GiveBackApproval, GrantAgentToken, GrantRole, IssueAgentToken,
     IssuePersonToken, KeepCosignatures, KeyKind, LabelVersion, Lend, LiftHold, NoteCheckpoints, NoteDelivery,
-    NoteMembership, NoteReveal, OpenApproval, OpenJournal, PlaceHold, PutChunk, PutPerson, RaiseLevel,
-    RedeemApproval, RegisterAgent, RegisterDataNode, RemoveChannel, RemoveIssuer, RetireAgentKey,
+    NoteMembership, NoteReveal, NoteSearch, OpenApproval, OpenJournal, PlaceHold, PutChunk, PutPerson,
+    RaiseLevel, RedeemApproval, RegisterAgent, RegisterDataNode, RemoveChannel, RemoveIssuer, RetireAgentKey,
     RetireDataNode, RetireKey, RetireMember, RetireTenant, RetireVersion, RevocationKind, Revoke,
     RevokePersonToken, RevokeRole, RewrapKey, RewrapKeys, RewrapTenantKeys, Role, Rollback, RotateKey,
     RotateTenantKey, SetAgent, SetAgentKeys, SetIssuer, SetMember, SetOrganizationLimits, SetShardMap,
@@ -108,7 +108,7 @@ fn budget_key() -> LimitKey {
 }
 
 fn samples(world: &World) -> Vec<Sample> {
-    use Role::{Admin, Approver, Author, Operator};
+    use Role::{Admin, Approver, Auditor, Author, Operator};
     let sample = |command: Request, roles, of_tenant, node| Sample { command, roles, of_tenant, node };
     let acme = || "acme".to_owned();
     let acme_id = "acme".parse().expect("a name");
@@ -228,6 +228,12 @@ fn samples(world: &World) -> Vec<Sample> {
         sample(
             NoteReveal { tenant: acme(), token: "<us_ssn:v1:00>".into(), reason: "ticket 7".into() }.into(),
             &[Admin],
+            true,
+            false,
+        ),
+        sample(
+            NoteSearch { tenant: acme(), question: "00112233445566ff".into(), ..Default::default() }.into(),
+            &[Auditor, Admin],
             true,
             false,
         ),

@@ -23,18 +23,21 @@ pub(crate) enum Place {
 pub(crate) struct Cursor {
     /// Names the question.
     pub(crate) question: [u8; 8],
+    /// Which record of the tenant's control log says that it was asked.
+    pub(crate) noted: u64,
     /// The data nodes that were registered when the search began, by id; others are newer than it.
     pub(crate) places: BTreeMap<u64, Place>,
 }
 
-const FORM: u8 = 1;
-const HEAD_BYTES: usize = 9;
+const FORM: u8 = 2;
+const HEAD_BYTES: usize = 17;
 
 impl Cursor {
     /// Its text.
     pub(crate) fn to_text(&self) -> String {
         let mut bytes = vec![FORM];
         bytes.extend(self.question);
+        bytes.extend(self.noted.to_be_bytes());
         for (node, place) in &self.places {
             bytes.extend(node.to_be_bytes());
             match place {
@@ -59,7 +62,8 @@ impl Cursor {
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (head, mut rest) = bytes.split_at_checked(HEAD_BYTES)?;
-        let question = head.strip_prefix(&[FORM])?.try_into().ok()?;
+        let (question, noted) = head.strip_prefix(&[FORM])?.split_first_chunk::<8>()?;
+        let (question, noted) = (*question, u64::from_be_bytes(noted.try_into().ok()?));
         let mut places = BTreeMap::new();
         while !rest.is_empty() {
             let (node, after) = rest.split_first_chunk::<8>()?;
@@ -82,7 +86,7 @@ impl Cursor {
             }
             places.insert(node, place);
         }
-        Some(Self { question, places })
+        Some(Self { question, noted, places })
     }
 }
 
@@ -105,8 +109,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_comes_back_as_it_was(question: [u8; 8], places in proptest::collection::btree_map(any::<u64>(), place(), 0..40)) {
-            let cursor = Cursor { question, places };
+        fn a_cursor_comes_back_as_it_was(question: [u8; 8], noted: u64, places in proptest::collection::btree_map(any::<u64>(), place(), 0..40)) {
+            let cursor = Cursor { question, noted, places };
             prop_assert_eq!(Cursor::read(&cursor.to_text()), Some(cursor));
         }
 
@@ -124,11 +128,12 @@ mod tests {
     fn what_is_too_much_is_none() {
         let places = |count: u64| (0..count).map(|node| (node, Place::Done)).collect();
         let most = caps::SEARCH_NODES_MAX as u64;
-        let whole = Cursor { question: [7; 8], places: places(most) };
+        let whole = Cursor { question: [7; 8], noted: 3, places: places(most) };
         assert_eq!(Cursor::read(&whole.to_text()), Some(whole));
-        assert_eq!(Cursor::read(&Cursor { question: [7; 8], places: places(most + 1) }.to_text()), None);
+        let more = Cursor { question: [7; 8], noted: 3, places: places(most + 1) };
+        assert_eq!(Cursor::read(&more.to_text()), None);
         assert_eq!(Cursor::read(&"A".repeat(caps::SEARCH_CURSOR_BYTES_MAX + 1)), None);
-        let twice = [&[FORM][..], &[0; 8], &[0; 9], &[0; 9]].concat();
+        let twice = [&[FORM][..], &[0; 8], &[0; 8], &[0; 9], &[0; 9]].concat();
         assert_eq!(Cursor::read(&URL_SAFE_NO_PAD.encode(twice)), None, "a data node stands once");
     }
 }

@@ -44,6 +44,18 @@ pub fn everything(state: &impl StateRead, query: &PageQuery) -> Result<Page<Cont
     Ok(Page { rows, next: places.next })
 }
 
+/// The record of a scope with this number, unless it was forgotten.
+///
+/// # Errors
+/// The storage failed.
+pub(crate) fn numbered(
+    state: &impl StateRead,
+    tenant: &TenantId,
+    number: u64,
+) -> Result<Option<ControlRecord>, StoreError> {
+    row::read(state, CONTROL_LOG, &row_key(tenant.as_str(), number))
+}
+
 /// Who did what, before it has a place in the log.
 pub(crate) struct Act<'a> {
     pub(crate) scope: &'a Scope,

@@ -1,5 +1,7 @@
 //! Answers questions, one at a time, in a thread of its own.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use aegis_model::ids::TenantId;
 use tokio::sync::oneshot;
 
 use super::LogsFolder;
+use super::counts::{Counts, Ended};
 
 /// What is asked, in forms that cannot be wrong.
 #[derive(Debug)]
@@ -44,6 +47,7 @@ pub(super) enum NoAnswer {
 #[derive(Debug)]
 pub(super) struct Desk {
     queue: SyncSender<Job>,
+    counts: Arc<Counts>,
 }
 
 #[derive(Debug)]
@@ -58,35 +62,61 @@ impl Desk {
     ///
     /// # Errors
     /// There is no thread.
-    pub(super) fn open(folder: LogsFolder, clock: Clock) -> std::io::Result<Self> {
+    pub(super) fn open(folder: LogsFolder, clock: Clock, counts: Arc<Counts>) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(caps::SEARCH_QUEUE_MAX);
         let thread = std::thread::Builder::new().name("aegis-search".to_owned());
-        thread.spawn(move || work(&folder, &clock, &jobs))?;
-        Ok(Self { queue })
+        let counted = Arc::clone(&counts);
+        thread.spawn(move || work(&folder, &clock, &jobs, &counted))?;
+        Ok(Self { queue, counts })
     }
 
     /// Leaves a question: never blocks.
     pub(super) async fn ask(&self, question: Question, running: Option<Running>) -> Result<Found, NoAnswer> {
         let (answer, answered) = oneshot::channel();
         let job = Job { question, running, answer };
-        self.queue.try_send(job).map_err(|_full_or_gone| NoAnswer::Busy)?;
-        // The thread answers, but for one that panicked: then the next question finds nobody.
+        self.queue.try_send(job).map_err(|_full| self.busy())?;
+        // The thread answers whatever happens; without an answer it is gone with the process.
         answered.await.unwrap_or(Err(NoAnswer::Unreadable))
+    }
+
+    /// Too many questions wait.
+    pub(super) fn busy(&self) -> NoAnswer {
+        self.counts.refused(Ended::Busy);
+        NoAnswer::Busy
     }
 }
 
-fn work(folder: &LogsFolder, clock: &Clock, jobs: &Receiver<Job>) {
+fn work(folder: &LogsFolder, clock: &Clock, jobs: &Receiver<Job>, counts: &Counts) {
     let mut sketches = Sketches::default();
     for job in jobs {
         // Whoever asked may have gone while it waited.
         if job.answer.is_closed() {
             continue;
         }
-        let found = answer(folder, clock, &job, &mut sketches).map_err(|error| {
-            tracing::error!(%error, tenant = %job.question.tenant, "the node's logs cannot be searched");
-            NoAnswer::Unreadable
-        });
-        // The same.
+        let began = clock.monotonic();
+        // One question that nobody thought of must not take the answers to all others away.
+        let found = catch_unwind(AssertUnwindSafe(|| answer(folder, clock, &job, &mut sketches)));
+        let took = clock.monotonic().since(began);
+        let tenant = &job.question.tenant;
+        let found = match found {
+            Ok(Ok(found)) => {
+                counts.worked(Ended::Answered, took, found.read_bytes);
+                Ok(found)
+            }
+            Ok(Err(error)) => {
+                counts.worked(Ended::Unreadable, took, 0);
+                tracing::error!(%error, %tenant, "the node's logs cannot be searched");
+                Err(NoAnswer::Unreadable)
+            }
+            Err(_panic) => {
+                counts.worked(Ended::Panicked, took, 0);
+                tracing::error!(%tenant, "a search panicked; the next question begins anew");
+                // It may have been left half changed.
+                sketches = Sketches::default();
+                Err(NoAnswer::Unreadable)
+            }
+        };
+        // As above.
         drop(job.answer.send(found));
     }
 }
@@ -113,4 +143,104 @@ fn answer(folder: &LogsFolder, clock: &Clock, job: &Job, sketches: &mut Sketches
     let chain = Chain::Tenant(question.tenant.clone());
     let go_on = || clock.monotonic().since(began) < enough;
     search(&logs, &chain, &question.filter, question.from, limits, sketches, go_on)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use aegis_audit::journal::{Disk, DiskFile, SystemDisk};
+    use aegis_model::metric::Value;
+
+    use super::*;
+
+    /// The machine's file system, which panics once it is told to.
+    struct Trap {
+        armed: AtomicBool,
+    }
+
+    impl Disk for Trap {
+        fn create_dir(&self, path: &Path) -> io::Result<()> {
+            SystemDisk.create_dir(path)
+        }
+
+        fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+            SystemDisk.create(path)
+        }
+
+        fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+            SystemDisk.open(path)
+        }
+
+        fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+            SystemDisk.read(path)
+        }
+
+        fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+            if self.armed.swap(false, Ordering::SeqCst) {
+                panic!("put in on purpose");
+            }
+            SystemDisk.list(path)
+        }
+
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            SystemDisk.rename(from, to)
+        }
+
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            SystemDisk.remove(path)
+        }
+
+        fn remove_dir(&self, path: &Path) -> io::Result<()> {
+            SystemDisk.remove_dir(path)
+        }
+
+        fn sync_dir(&self, path: &Path) -> io::Result<()> {
+            SystemDisk.sync_dir(path)
+        }
+
+        fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
+            SystemDisk.lock(path)
+        }
+    }
+
+    fn question() -> Question {
+        Question {
+            tenant: "acme".parse().unwrap(),
+            filter: Filter::default(),
+            from: None,
+            hits_max: 10,
+            bytes_max: 1 << 20,
+        }
+    }
+
+    fn ended(counts: &Counts, result: &str) -> f64 {
+        let families = counts.families();
+        let of = |label: &[(String, String)]| label.iter().any(|(_, value)| value == result);
+        let series = families[0].series.iter().find(|series| of(&series.labels)).unwrap();
+        let Value::Number(number) = series.value else { return f64::NAN };
+        number
+    }
+
+    #[tokio::test]
+    async fn a_search_that_panics_takes_nothing_from_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Arc::new(Trap { armed: AtomicBool::new(true) });
+        let counts = Arc::new(Counts::default());
+        let logs = LogsFolder { disk: disk.clone(), root: folder.path().to_owned() };
+        let desk = Desk::open(logs, Clock::System, Arc::clone(&counts)).unwrap();
+        assert_eq!(desk.ask(question(), None).await, Err(NoAnswer::Unreadable));
+        let found = desk.ask(question(), None).await.unwrap();
+        assert_eq!((found.hits.len(), found.rest), (0, None));
+        disk.armed.store(true, Ordering::SeqCst);
+        assert_eq!(desk.ask(question(), None).await, Err(NoAnswer::Unreadable));
+        assert!(desk.ask(question(), None).await.is_ok());
+        assert_eq!((ended(&counts, "panicked"), ended(&counts, "answered")), (2.0, 2.0));
+        let Value::Distribution(seconds) = &counts.families()[1].series[0].value else {
+            panic!("a histogram")
+        };
+        assert_eq!(seconds.count(), 4);
+    }
 }

@@ -78,7 +78,8 @@ impl Link {
                     // Without a question it says that this node was taken on.
                     if let Some(question) = message?.ok_or(Cut::Closed)?.question {
                         if working.len() > caps::SEARCH_QUEUE_MAX {
-                            up.send(answer(wire::refused(question.number, "busy"))).await.map_err(|_| Cut::Closed)?;
+                            let busy = wire::found(question.number, Err(self.desk.busy()));
+                            up.send(answer(busy)).await.map_err(|_gone| Cut::Closed)?;
                         } else {
                             working.push(self.answer(question));
                         }

@@ -8,6 +8,8 @@
 //! The node dials, so nobody needs a way in, and only who shows the certificate of a control node is attended. One thread of its own
 //! works on one question after the other, each bounded in bytes, time and hits; calls share nothing with it but the machine.
 
+mod counts;
+
 mod desk;
 
 mod link;
@@ -23,6 +25,7 @@ use tokio::task::JoinSet;
 
 use crate::decider::Decider;
 use crate::feed::{Connector, ControlAddress, Pauses};
+pub(crate) use counts::Counts;
 use desk::Desk;
 use link::Link;
 
@@ -57,7 +60,8 @@ pub(crate) struct LogsFolder {
 /// # Errors
 /// There is no thread to answer in.
 pub(crate) async fn attend(config: AttendanceConfig, decider: Arc<Decider>) -> std::io::Result<()> {
-    let desk = Arc::new(Desk::open(decider.records.folder(), decider.clock.clone())?);
+    let desk =
+        Arc::new(Desk::open(decider.records.folder(), decider.clock.clone(), Arc::clone(&decider.searches))?);
     // Before, there are no logs of this life, and nobody to say who asks.
     let identity = decider.book.identity().await;
     let mut links = JoinSet::new();

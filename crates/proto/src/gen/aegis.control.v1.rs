@@ -1767,7 +1767,7 @@ pub struct Envelope {
     /// What is wanted.
     #[prost(
         oneof = "envelope::Command",
-        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 68, 72, 73, 74, 75, 76, 80, 81, 82, 88, 89, 96, 97, 98, 99, 104, 105, 112, 113, 114, 115, 116, 117, 128, 129, 130, 144, 145, 146"
+        tags = "16, 17, 18, 19, 20, 21, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 48, 49, 56, 57, 64, 65, 66, 67, 68, 72, 73, 74, 75, 76, 80, 81, 82, 88, 89, 96, 97, 98, 99, 104, 105, 112, 113, 114, 115, 116, 117, 128, 129, 130, 144, 145, 146, 160"
     )]
     pub command: ::core::option::Option<envelope::Command>,
 }
@@ -1902,6 +1902,8 @@ pub mod envelope {
         RemoveChannel(super::RemoveChannel),
         #[prost(message, tag = "146")]
         NoteDelivery(super::NoteDelivery),
+        #[prost(message, tag = "160")]
+        NoteSearch(super::NoteSearch),
     }
 }
 /// Who wants a command.
@@ -2287,6 +2289,20 @@ pub struct NoteReveal {
     /// Why, for people.
     #[prost(string, tag = "3")]
     pub reason: ::prost::alloc::string::String,
+}
+/// Records that a person searches the decisions of a tenant, before any is shown to them: so that the act stands in the control log,
+/// and the person's right to it is judged like any other.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NoteSearch {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Names the question, in hexadecimal digits: its pages are known by it.
+    #[prost(string, tag = "2")]
+    pub question: ::prost::alloc::string::String,
+    /// Which decisions, in words; empty: all.
+    #[prost(string, tag = "3")]
+    pub filter: ::prost::alloc::string::String,
 }
 /// Registers an agent.
 #[derive(Clone, PartialEq, ::prost::Message)]

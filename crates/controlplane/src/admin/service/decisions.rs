@@ -13,7 +13,7 @@ use aegis_model::ids::{ActionName, AgentId, ClusterId, RequestId, TenantId, Tool
 use aegis_model::reason::ReasonCode;
 use aegis_model::utc::Utc;
 use aegis_proto::admin::{DecisionList, DecisionListRequest, FoundDecision, LinkedRecord, NotSearched};
-use aegis_proto::control::DataNode;
+use aegis_proto::control::{DataNode, NoteSearch};
 use aegis_proto::v1;
 use aegis_raft_store::tables::StateView;
 use futures_util::future::join_all;
@@ -25,11 +25,12 @@ use crate::admin::access::Read;
 use crate::admin::caller::Caller;
 use crate::admin::problem::ApiCode;
 use crate::admin::{Problem, form};
+use crate::command::kind::Kind as _;
 use crate::command::{Code, Refused};
 use crate::keys::keyring;
 use crate::search::{Asked, Cursor, Missing, Place, merge};
-use crate::state::data_nodes;
 use crate::state::page::PageQuery;
+use crate::state::{control_log, data_nodes};
 
 /// A page of a tenant's decisions, the newest first.
 pub(crate) async fn list(caller: &Caller, request: DecisionListRequest) -> Result<DecisionList, Problem> {
@@ -39,16 +40,20 @@ pub(crate) async fn list(caller: &Caller, request: DecisionListRequest) -> Resul
     let state = caller.reads(Read::TenantRecords(&tenant)).await?;
     tenants::known(&state, &tenant)?;
     let question = digest(&tenant, &filter, &request.node);
-    let (nodes, places) = match request.cursor.as_str() {
-        "" => begin(&state, &tenant, &request)?,
+    let (nodes, places, noted) = match request.cursor.as_str() {
+        "" => begin(&state, &tenant, &request).map(|(nodes, places)| (nodes, places, 0))?,
         cursor => go_on(&state, &tenant, question, cursor)?,
     };
     let cluster = keyring::cluster_id(&state)?;
-    drop(state);
     let search = caller.admin().search();
     let overloaded =
         || Problem::new(ApiCode::Overloaded, "too many searches are under way at this control node");
     let _place = search.enter().ok_or_else(overloaded)?;
+    let noted = match is_noted(caller, &state, &tenant, question, noted)? {
+        true => noted,
+        false => note(caller, &tenant, question, &filter, &request.node).await?,
+    };
+    drop(state);
     let wanted = v1::SearchQuestion {
         tenant: tenant.to_string(),
         filter: Some(filter),
@@ -80,7 +85,7 @@ pub(crate) async fn list(caller: &Caller, request: DecisionListRequest) -> Resul
     // An id is given once.
     let found = !request.decision_id.is_empty() && !merged.hits.is_empty();
     let goes_on = !found && merged.places.values().any(|place| matches!(place, Place::At(_)));
-    let next = goes_on.then(|| Cursor { question, places: merged.places }.to_text());
+    let next = goes_on.then(|| Cursor { question, noted, places: merged.places }.to_text());
     let looked_back_to = merged.looked_back_to_ns.filter(|at| goes_on && *at > 0);
     Ok(DecisionList {
         items: merged
@@ -139,13 +144,81 @@ fn begin(
     Ok((nodes, places))
 }
 
-/// The data nodes that the page before stood at.
+/// Whether the control log says that this person asked this question, at most a day ago. A cursor can be made up, and gives no right:
+/// what it names is looked at.
+fn is_noted(
+    caller: &Caller,
+    state: &StateView,
+    tenant: &TenantId,
+    question: [u8; 8],
+    noted: u64,
+) -> Result<bool, Problem> {
+    let now_ms = caller.admin().control().applied().borrow().log_time_ms;
+    let record = control_log::numbered(state, tenant, noted)?;
+    Ok(record.is_some_and(|it| {
+        it.command == NoteSearch::NAME
+            && it.refused.is_empty()
+            && it.actor == caller.actor().to_string()
+            && it.summary.starts_with(&format!("question {}:", in_digits(question)))
+            && now_ms.saturating_sub(it.at_ms) <= caps::SEARCH_NOTE_SECONDS * 1_000
+    }))
+}
+
+/// Writes down that it is asked, before anything is answered. Under which number, if that can be told.
+async fn note(
+    caller: &Caller,
+    tenant: &TenantId,
+    question: [u8; 8],
+    filter: &v1::DecisionFilter,
+    node: &str,
+) -> Result<u64, Problem> {
+    let command =
+        NoteSearch { tenant: tenant.to_string(), question: in_digits(question), filter: words(filter, node) };
+    // Never under the key of a repetition: each question is an act of its own.
+    let index = caller.admin().control().propose(command, caller.actor()).await?.done.index;
+    // Where many others act at once it may be further down; the next page is noted once more then.
+    let state = caller.reads(Read::TenantRecords(tenant)).await?;
+    let newest = control_log::of_tenant(&state, tenant, &PageQuery::new(None, NEWEST))?;
+    Ok(newest.rows.iter().find(|row| row.index == index).map_or(0, |row| row.number))
+}
+
+/// Records among which that of a question is looked for.
+const NEWEST: usize = 64;
+
+fn in_digits(question: [u8; 8]) -> String {
+    question.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A filter, for people.
+fn words(it: &v1::DecisionFilter, node: &str) -> String {
+    let moment = |at: Option<u64>| at.map(|at| Utc(UnixNanos(at)).to_string()).unwrap_or_default();
+    let version = if it.version == 0 { String::new() } else { it.version.to_string() };
+    let (from, to) = (moment(it.from_ns), moment(it.to_ns));
+    let parts = [
+        ("agent", it.agent.as_str()),
+        ("tool", &it.tool),
+        ("action", &it.action),
+        ("outcome", &it.outcome),
+        ("reason", &it.reason),
+        ("version", &version),
+        ("from", &from),
+        ("to", &to),
+        ("decision_id", &it.decision_id),
+        ("trace_id", &it.trace_id),
+        ("request_id", &it.request_id),
+        ("node", node),
+    ];
+    let given = parts.into_iter().filter(|(_, value)| !value.is_empty());
+    given.map(|(name, value)| format!("{name} `{value}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// The data nodes that the page before stood at, and which record says that they were asked.
 fn go_on(
     state: &StateView,
     tenant: &TenantId,
     question: [u8; 8],
     cursor: &str,
-) -> Result<(Nodes, Places), Problem> {
+) -> Result<(Nodes, Places, u64), Problem> {
     let bad = || Problem::invalid("cursor", "`next` of the page before, unchanged, with the same filters");
     let cursor = Cursor::read(cursor).filter(|cursor| cursor.question == question).ok_or_else(bad)?;
     let mut nodes = Nodes::new();
@@ -154,7 +227,7 @@ fn go_on(
         let row = data_nodes::data_node(state, *node)?.filter(|row| serves(row, tenant)).ok_or_else(bad)?;
         nodes.insert(*node, row);
     }
-    Ok((nodes, cursor.places))
+    Ok((nodes, cursor.places, cursor.noted))
 }
 
 fn serves(row: &DataNode, tenant: &TenantId) -> bool {
