@@ -7,6 +7,7 @@
 
 mod fetch;
 mod keeper;
+mod look;
 
 use std::fmt;
 use std::sync::Arc;

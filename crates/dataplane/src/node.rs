@@ -279,8 +279,9 @@ impl Node {
             });
         }
         let (attendance, decider) = (feed.attendance(), Arc::clone(&self.decider));
+        let archive = self.archive.clone();
         self.tasks.spawn(async move {
-            if let Err(error) = search::attend(attendance, decider).await {
+            if let Err(error) = search::attend(attendance, decider, archive).await {
                 tracing::error!(%error, "searches for decisions cannot be answered");
             }
             "the search for decisions"

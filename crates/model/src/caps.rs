@@ -1475,6 +1475,26 @@ pub const SEARCH_NODES_MAX: usize = 96;
 /// Longest cursor of a search, in bytes: with its filters it stands in a query.
 pub const SEARCH_CURSOR_BYTES_MAX: usize = 3 << 10;
 
+/// How long one question waits for the object store in all, in milliseconds. What was not read by then: the page ends, or the copy is
+/// told as one that cannot be read, where nothing was.
+pub const SEARCH_STORE_MS: u64 = 7_000;
+
+/// Most files that a search reads from the object store at once: tiles, of some kilobytes each.
+pub const SEARCH_STORE_READS_MAX: usize = 16;
+
+/// Larger than any file of a log: the file of a chain, with room for records that ended its segment. A larger one in the store is none.
+pub const SEARCH_COPY_BYTES_MAX: u64 = 4 * AUDIT_SEGMENT_BYTES;
+
+/// Most logs of one data node of whose copies a question speaks, the newest. More: those before are told as not looked at.
+pub const SEARCH_LOGS_MAX: usize = 512;
+
+/// How far the clock of a data node may be off the control plane's, in milliseconds, where it is judged by the control log's times whether
+/// a log can hold what is asked for: an hour.
+pub const SEARCH_CLOCKS_MS: u64 = 3_600_000;
+
+/// Most data nodes that are asked, one after the other, whether they can look for the copies of one that is gone.
+pub const SEARCH_READERS_MAX: usize = 4;
+
 /// For how long the pages of a search count as what the control log says was asked, in seconds: a day. Later, the next page stands
 /// there as well.
 pub const SEARCH_NOTE_SECONDS: u64 = 86_400;
@@ -1492,6 +1512,7 @@ const _: () = assert!(
 );
 const _: () = assert!(SEARCH_CURSOR_BYTES_MAX < ADMIN_QUERY_BYTES_MAX, "a cursor leaves room for filters");
 const _: () = assert!(SEARCH_ANSWER_MS < ADMIN_CALL_SECONDS * 1_000, "a search ends before its call does");
+const _: () = assert!(SEARCH_STORE_MS + SEARCH_WORK_MS < SEARCH_ANSWER_MS, "a slow store is told in time");
 const _: () = assert!(SEARCH_WORK_MS < SEARCH_ANSWER_MS, "whoever is asked first answers in time");
 const _: () = assert!(POLICY_SET_BYTES_MAX < BUNDLE_UNPACKED_BYTES_MAX, "the largest set fits into a bundle");
 const _: () = assert!(

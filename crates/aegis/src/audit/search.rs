@@ -23,7 +23,8 @@ use crate::output::{Output, Tone};
 The newest first. With `--output json`, each line is `{\"node\", \"log\", \"index\", \"leaf\", \"at\", \"record\", \"linked\"}`: log, index and leaf are the
 receipt, and `linked` names the records of completions and of shadow versions. What stands in the records is not verified here.
 
-Ends with 1 if a data node could not be asked: what it decided is missing, and a line on stderr names it. Reading records needs role
+Ends with 1 if a data node could not be asked, or one of its logs is neither on its disk nor whole in the object store: what it
+decided is missing, and a line on stderr names it. Reading records needs role
 `auditor` or `admin` in the tenant.")]
 pub(crate) struct Options {
     /// The tenant
@@ -68,6 +69,9 @@ pub(crate) struct Options {
     /// Only those of this data node
     #[arg(long, env = "AEGIS_NODE", value_name = "NODE")]
     node: Option<String>,
+    /// Also those of data nodes that were retired, as far as their logs are in the object store
+    #[arg(long, env = "AEGIS_RETIRED")]
+    retired: bool,
     /// How many at most; 0: all that there are
     #[arg(long, env = "AEGIS_LIMIT", default_value_t = 100, value_name = "NUMBER")]
     limit: usize,
@@ -93,6 +97,7 @@ pub(super) fn run(options: &Options, output: Output) -> anyhow::Result<Ended> {
             let items = answer["items"].as_array().map_or(&[][..], Vec::as_slice);
             items.iter().for_each(|item| print(item, output));
             note(&mut missing, &answer);
+            left_out(&answer, output);
             left = left.saturating_sub(items.len());
             let next = answer["next"].as_str().unwrap_or_default();
             if next.is_empty() || (options.limit != 0 && left == 0) {
@@ -118,16 +123,33 @@ fn told(searched: Result<Vec<Value>, Failure>, output: Output) -> anyhow::Result
         if output.is_json() {
             output.problem(json!({ "missing": node }));
         } else {
-            output.problem(format!("{name} was not searched ({why}): what it decided is missing here"));
+            let log = node["log"].as_str().unwrap_or_default();
+            output.problem(if log.is_empty() {
+                format!("{name} was not searched ({why}): what it decided is missing here")
+            } else {
+                format!(
+                    "the log {log} was not searched, or not to its end ({why}): what it has is missing here"
+                )
+            });
         }
     }
     Ok(if missing.is_empty() { Ended::Done } else { Ended::Refused })
 }
 
+/// Says how many retired data nodes were not asked. That is no failure: nobody asked for them.
+fn left_out(answer: &Value, output: Output) {
+    let Some(count) = answer["retired_left_out"].as_u64().filter(|count| *count > 0) else { return };
+    if output.is_json() {
+        output.problem(json!({ "retired_left_out": count }));
+    } else {
+        output.problem(format!("retired data nodes that were not asked: {count}; `--retired` does"));
+    }
+}
+
 /// Keeps who is missing, each once, with the first reason.
 fn note(missing: &mut Vec<Value>, answer: &Value) {
     for node in answer["missing"].as_array().into_iter().flatten() {
-        if !missing.iter().any(|known| known["id"] == node["id"]) {
+        if !missing.iter().any(|known| known["id"] == node["id"] && known["log"] == node["log"]) {
             missing.push(node.clone());
         }
     }
@@ -165,6 +187,7 @@ impl Options {
             ("trace_id", self.trace.clone()),
             ("request_id", self.request.clone()),
             ("node", self.node.clone()),
+            ("retired", self.retired.then(|| "true".to_owned())),
         ];
         let given = parts.into_iter().filter_map(|(name, value)| Some((name, value?)));
         given.map(|(name, value)| format!("&{name}={}", segment(&value))).collect()

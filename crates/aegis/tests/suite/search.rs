@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use aegis_testkit::eventually;
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use crate::nodes::Cluster;
+use crate::nodes::{Cluster, Settings};
 use crate::support::{Dev, LONG, Ran, address, aegis, decide, finish, get_with_token, payment, post};
 
 /// What a search prints: its lines, and how it ended. Asked of one control node.
@@ -254,4 +255,112 @@ fn pages_go_on_where_they_ended_while_decisions_are_made() {
         assert_eq!(get(query).body["code"], "malformed", "{query}");
     }
     assert_eq!(get("node=elsewhere").body["code"], "unknown_data_node");
+}
+
+/// A search in which somebody is missing: the lines, and what is said of it.
+fn partly(cluster: &Cluster, tenant: &str, filter: &[&str], why: &str) -> (Vec<Value>, String) {
+    let mut last = None;
+    let told = || {
+        let (lines, ran) = ask(cluster, 0, tenant, filter);
+        let told = ran.code == Some(1) && ran.stderr.contains(why);
+        last = Some(format!("{} lines: {ran:?}", lines.len()));
+        told.then_some((lines, ran.stderr))
+    };
+    let told = eventually("an answer that says what is missing", LONG, told);
+    told.with_context(|| format!("{why} of {filter:?}: {last:?}")).expect("it comes")
+}
+
+/// The files of a tenant's sealed records below a folder.
+fn sealed_of(folder: &Path, tenant: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sealed_of(&path, tenant));
+        } else if path.extension().is_some_and(|it| it == "seg")
+            && fs::read_to_string(&path)
+                .is_ok_and(|text| text.contains(&format!("\"chain\":\"tenant/{tenant}\"")))
+        {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// AUD-1, TEN-1: what a data node decided is found after its disk is lost, and after the node is gone for good, in the copies that it left
+/// in the object store; a copy that was changed there is refused and never shown, and what the store lacks is named.
+#[test]
+fn what_lost_nodes_decided_is_found_in_the_store_and_a_forged_copy_is_refused() {
+    let store = tempfile::tempdir().expect("a folder");
+    let data = format!("[audit.store]\nurl = 'file://{}'\n", store.path().display());
+    let mut cluster = Cluster::running_with(Settings { data, ..Settings::default() }, 1, 2);
+    cluster.publish(10);
+    cluster.done(&["policy", "activate", "1", "--tenant", "acme", "--wait", "30s"]);
+    let (acme, globex) = (cluster.token("finance-agent"), with_globex(&cluster));
+    let mut decided = BTreeSet::new();
+    for data in 0..2 {
+        for amount in [5, 11, 6] {
+            let answer = cluster.ask(data, &acme, amount);
+            decided.insert(answer.body["decision_id"].as_str().expect("an id").to_owned());
+        }
+        assert_eq!(decide(cluster.data[data].http, &globex, &payment(5)).outcome(), "allow");
+    }
+    found(&cluster, 0, "acme", &[], 6);
+    let of_second = found(&cluster, 0, "acme", &["--node", "data-2"], 3);
+
+    // The second data node is gone for good: its disk with it. Retired, it is left out, and asked for where somebody wants it.
+    cluster.data[1].stop();
+    fs::remove_dir_all(cluster.path("data-2")).expect("its disk is lost");
+    cluster.done(&["cluster", "remove-data", "data-2"]);
+    let lines = found(&cluster, 0, "acme", &[], 3);
+    assert!(lines.iter().all(|line| line["node"] == "data-1"), "{lines:?}");
+    let told = ask(&cluster, 0, "acme", &["--limit", "5"]).1.stderr;
+    assert!(told.contains("{\"retired_left_out\":1}"), "{told}");
+    let lines = found(&cluster, 0, "acme", &["--retired"], 6);
+    assert_eq!(ids(&lines), decided);
+    // As they stood in its own log.
+    let copied: Vec<&Value> = lines.iter().filter(|line| line["node"] == "data-2").collect();
+    assert_eq!(copied, of_second.iter().collect::<Vec<_>>());
+    found(&cluster, 0, "acme", &["--node", "data-2", "--outcome", "deny"], 1);
+    let id = of_second[0]["record"]["what"]["decision"]["decision_id"].as_str().expect("an id");
+    found(&cluster, 0, "acme", &["--id", id], 1);
+    let others = found(&cluster, 0, "globex", &["--retired"], 2);
+    assert!(others.iter().all(|line| line["record"]["chain"] == "tenant/globex"), "{others:?}");
+
+    // The disk of the first one is lost, and the node comes back: what it decided before is in the store.
+    cluster.data[0].stop();
+    fs::remove_dir_all(cluster.path("data-1")).expect("its disk is lost");
+    cluster.start_data(0);
+    let served = || Some(cluster.ask(0, &acme, 8)).filter(|it| it.status == 200);
+    eventually("it serves", LONG, served).expect("it does");
+    // Under another id, since its disk had the old one, which the operator retires.
+    let (_, named) = partly(&cluster, "acme", &[], "not_connected");
+    assert!(named.contains("data-1"), "{named}");
+    let nodes = cluster.done(&["cluster", "status"])["data_nodes"].take();
+    let of_first = nodes.as_array().expect("a list").iter().filter(|node| node["name"] == "data-1");
+    let old = of_first.min_by_key(|node| node["started_at"].to_string()).expect("two of them");
+    cluster.done(&["cluster", "remove-data", old["id"].as_str().expect("an id")]);
+    let lines = found(&cluster, 0, "acme", &["--retired"], 7);
+    assert!(ids(&lines).is_superset(&decided));
+
+    // Somebody changes a copy: a record of the tenant, in a file that is as long as before.
+    let files = sealed_of(&store.path().join("test/data-2"), "acme");
+    let [file] = &files[..] else { panic!("one segment: {files:?}") };
+    let whole = fs::read_to_string(file).expect("text");
+    fs::write(file, whole.replacen("\"outcome\":\"deny\"", "\"outcome\":\"dent\"", 1)).expect("a file");
+    let (lines, told) = partly(&cluster, "acme", &["--retired"], "copy_refused");
+    assert!(lines.len() == 4 && lines.iter().all(|line| line["node"] == "data-1"), "{lines:?}");
+    assert!(told.contains("test/data-2/"), "{told}");
+    // Somebody takes it away.
+    fs::remove_file(file).expect("a file");
+    let (_, ran) = ask(&cluster, 0, "acme", &["--retired"]);
+    assert_eq!(ran.stdout.lines().count(), 4, "{ran:?}");
+    fs::write(file, &whole).expect("a file");
+    found(&cluster, 0, "acme", &["--retired"], 7);
+    // All of the copy.
+    fs::remove_dir_all(store.path().join("test/data-2")).expect("a folder");
+    let (lines, told) = partly(&cluster, "acme", &["--node", "data-2"], "not_copied");
+    assert!(lines.is_empty() && told.contains("test/data-2/"), "{told}");
+    // What was never in question is not spoken of.
+    found(&cluster, 0, "acme", &["--node", "data-2", "--to", "2026-01-01T00:00:00Z"], 0);
 }

@@ -6,6 +6,7 @@
 //! Segments are read whole, one after the other, until the page is full, or as much was read as may be. What was learned of the
 //! times in a sealed segment is kept in [`Sketches`], so that the next question about other times leaves it out unread.
 
+mod copies;
 mod filter;
 mod shelf;
 mod sketch;
@@ -17,6 +18,7 @@ use std::path::Path;
 use aegis_model::caps;
 use aegis_model::clock::UnixNanos;
 
+pub use copies::{Copies, CopyShelf, Known, Lack};
 pub use filter::Filter;
 use filter::{Matcher, Seen};
 pub use shelf::{Folder, Shelf};
@@ -160,7 +162,13 @@ pub fn search(
         lives.extend(shelf.lives()?);
     }
     lives.extend(logs.growing.as_ref().map(|growing| growing.life));
-    for life in lives.into_iter().rev().filter(|life| from.is_none_or(|from| *life <= from.life)) {
+    let lives = lives.into_iter().rev().filter(|life| from.is_none_or(|from| *life <= from.life));
+    for (place, life) in lives.enumerate() {
+        // One life is looked at in any case.
+        if place > 0 && !(walk.go_on)() {
+            walk.found.rest = Some(Position { life, segment: u64::MAX, below: u64::MAX });
+            break;
+        }
         let from = from.filter(|from| from.life == life);
         if let Some(rest) = walk.life(life, from)? {
             walk.found.rest = Some(rest);
@@ -208,7 +216,12 @@ impl<G: FnMut() -> bool> Walk<'_, '_, G> {
         }
         let grown = segments.clone();
         for shelf in self.logs.shelves {
-            segments.extend(shelf.segments(life, self.chain)?);
+            match shelf.segments(life, self.chain) {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    return Ok(Some(from.unwrap_or(Position { life, segment: u64::MAX, below: u64::MAX })));
+                }
+                numbers => segments.extend(numbers?),
+            }
         }
         let mut of_life = OfLife::default();
         for number in segments.into_iter().rev() {
@@ -254,7 +267,14 @@ impl<G: FnMut() -> bool> Walk<'_, '_, G> {
         number: u64,
         below: u64,
     ) -> io::Result<Option<Position>> {
-        let Some(bytes) = self.read(life, number)? else { return Ok(None) };
+        let bytes = match self.read(life, number) {
+            // Something was read before, and a place that is slow has more time on the next page.
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                return Ok(Some(Position { life, segment: number, below }));
+            }
+            bytes => bytes?,
+        };
+        let Some(bytes) = bytes else { return Ok(None) };
         self.found.read_bytes += bytes.len() as u64;
         let sealed = segment::read(&bytes).filter(|it| it.number == number && it.chain == *self.chain);
         let sealed = sealed.ok_or_else(|| damaged(life, number))?;

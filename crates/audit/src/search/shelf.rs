@@ -13,6 +13,7 @@ use crate::segment;
 /// Contract:
 /// - What is listed can be read, unless it is removed in between: then reading says [`io::ErrorKind::NotFound`].
 /// - A segment never changes.
+/// - [`io::ErrorKind::TimedOut`] is said only after something was read: the question ends there, and goes on with its next page.
 pub trait Shelf: Send + Sync {
     /// The lives that have a log here.
     ///

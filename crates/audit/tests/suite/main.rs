@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "where a helper fails, its test fails")]
 
+mod copies;
 mod crashes;
 mod disks;
 mod faulty;

@@ -23,7 +23,7 @@ const CODES: [ReasonCode; 2] = [ReasonCode::ToolDenied, ReasonCode::BudgetExceed
 
 /// One thing that a node writes down.
 #[derive(Debug, Clone)]
-enum Step {
+pub(crate) enum Step {
     Decide {
         tenant: usize,
         agent: usize,
@@ -82,7 +82,7 @@ fn filters() -> impl Strategy<Value = Filter> {
 }
 
 /// A node, and what it has written.
-struct Node {
+pub(crate) struct Node {
     home: Home,
     journal: Option<Journal>,
     life: u64,
@@ -99,12 +99,12 @@ struct Written {
 }
 
 impl Node {
-    fn new(root: &Path) -> Self {
+    pub(crate) fn new(root: &Path) -> Self {
         let home = Home::open(Arc::new(SystemDisk), root, &"prod.example".parse().unwrap(), "n1").unwrap();
         Self { home, journal: None, life: 0, written: Vec::new(), number: 0 }
     }
 
-    fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         if let Some(journal) = self.journal.take() {
             // Half of the lives end in order, and half are cut off.
             if self.life.is_multiple_of(2) {
@@ -118,7 +118,12 @@ impl Node {
         self.journal = Some(journal.unwrap());
     }
 
-    fn write(&mut self, step: &Step) {
+    /// The last life ends in order.
+    pub(crate) fn end(&mut self) {
+        self.journal.take().unwrap().close().unwrap();
+    }
+
+    pub(crate) fn write(&mut self, step: &Step) {
         self.number += 1;
         let (tenant, at, what) = match step {
             Step::Decide { tenant, agent, denied, version, at, request } => {
@@ -164,7 +169,7 @@ impl Node {
     }
 
     /// What a search of everything written up to now has to find: life and index, the newest first.
-    fn wanted(&self, chain: &str, filter: &Filter) -> Vec<(u64, u64)> {
+    pub(crate) fn wanted(&self, chain: &str, filter: &Filter) -> Vec<(u64, u64)> {
         let mut wanted: Vec<(u64, u64)> = self
             .written
             .iter()
@@ -284,7 +289,7 @@ proptest! {
     }
 }
 
-fn decide(at: u64) -> Step {
+pub(crate) fn decide(at: u64) -> Step {
     Step::Decide { tenant: 0, agent: 2, denied: None, version: 1, at, request: None }
 }
 

@@ -26,6 +26,8 @@ pub(crate) enum Missing {
     Malformed,
     /// It was missing on an earlier page.
     Earlier,
+    /// It is gone, and nobody who attends can look for copies of its logs.
+    NoStore,
 }
 
 impl Missing {
@@ -39,6 +41,7 @@ impl Missing {
             Self::NotServed => "not_served",
             Self::Malformed => "malformed",
             Self::Earlier => "earlier",
+            Self::NoStore => "no_store",
         }
     }
 
@@ -48,6 +51,7 @@ impl Missing {
             "busy" => Self::Busy,
             "unreadable" => Self::Unreadable,
             "not_served" => Self::NotServed,
+            "no_store" => Self::NoStore,
             _ => Self::Malformed,
         }
     }

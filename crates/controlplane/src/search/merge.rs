@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use aegis_audit::record::envelope;
+use aegis_audit::search::Lack;
+use aegis_model::caps;
 use aegis_model::ids::TenantId;
 use aegis_proto::v1;
 
@@ -25,6 +27,8 @@ pub(crate) struct Merged {
     pub(crate) places: BTreeMap<u64, Place>,
     /// Those that did not answer.
     pub(crate) missing: Vec<(u64, Missing)>,
+    /// The data node and the life of each log that was not looked at, or not to its end, and why.
+    pub(crate) lacks: Vec<(u64, u64, &'static str)>,
     /// The moment down to which every data node that answered was looked at; nothing: all of it was.
     pub(crate) looked_back_to_ns: Option<u64>,
 }
@@ -46,12 +50,16 @@ pub(crate) fn merge(tenant: &TenantId, asked: Vec<Asked>, hits_max: usize, bytes
     let mut columns: Vec<Column> = Vec::new();
     for Asked { node, from, answer } in asked {
         match answer.and_then(|answer| check(tenant, from, answer)) {
-            Ok(answer) => columns.push(Column {
-                node,
-                hits: answer.hits.into(),
-                rest: answer.rest,
-                reached_ns: answer.reached_ns,
-            }),
+            Ok(answer) => {
+                let lacks = answer.lacks.iter().take(caps::SEARCH_LOGS_MAX);
+                merged.lacks.extend(lacks.map(|lack| (node, lack.life, lack_code(&lack.why))));
+                columns.push(Column {
+                    node,
+                    hits: answer.hits.into(),
+                    rest: answer.rest,
+                    reached_ns: answer.reached_ns,
+                });
+            }
             Err(why) => {
                 merged.missing.push((node, why));
                 merged.places.insert(node, Place::Missing);
@@ -87,6 +95,12 @@ pub(crate) fn merge(tenant: &TenantId, asked: Vec<Asked>, hits_max: usize, bytes
         merged.looked_back_to_ns = merged.looked_back_to_ns.max(reached_ns);
     }
     merged
+}
+
+/// The stable code of what a data node could not look at; one that is not known is told as what it is.
+fn lack_code(why: &str) -> &'static str {
+    let known = [Lack::NotCopied, Lack::Incomplete, Lack::Refused, Lack::Unreadable];
+    known.into_iter().map(Lack::as_str).find(|code| *code == why).unwrap_or("malformed")
 }
 
 /// Holds an answer against its question: records of the tenant and of no other (TEN-1), in falling order, below where it was to go

@@ -96,6 +96,27 @@ impl SearchNode {
         let way = self.shared.attending.way(node).ok_or(Missing::NotConnected)?;
         way.ask(question, Duration::from_millis(caps::SEARCH_ANSWER_MS)).await
     }
+
+    /// Asks about the copies of a data node that is gone: one of `readers` after the other, until one has an object store to look in.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub(crate) async fn ask_copies(
+        &self,
+        readers: &[u64],
+        question: v1::SearchQuestion,
+    ) -> Result<v1::SearchAnswer, Missing> {
+        let attending = readers.iter().filter(|node| self.shared.attending.way(**node).is_some());
+        for node in attending.take(caps::SEARCH_READERS_MAX) {
+            match self.ask(*node, question.clone()).await {
+                // Of older software, it has answered about its own logs.
+                Ok(answer) if answer.copies_of != question.copies_of => {}
+                Err(Missing::NoStore | Missing::NotServed | Missing::NotConnected) => {}
+                answer => return answer,
+            }
+        }
+        Err(Missing::NoStore)
+    }
 }
 
 #[tonic::async_trait]

@@ -36,6 +36,18 @@ pub fn journals(state: &impl StateRead, query: &PageQuery) -> Result<Page<Journa
     page::rows(state, JOURNALS, &[], query)
 }
 
+/// The logs of all lives of the data node of this name, the oldest first.
+///
+/// # Errors
+/// The storage failed.
+pub(crate) fn of_node(
+    state: &impl StateRead,
+    name: &str,
+    query: &PageQuery,
+) -> Result<Page<Journal>, StoreError> {
+    page::rows(state, JOURNALS, &key::below(name), query)
+}
+
 /// The newest accepted checkpoint of a log; nothing before the first.
 ///
 /// # Errors

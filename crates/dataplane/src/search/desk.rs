@@ -1,18 +1,22 @@
 //! Answers questions, one at a time, in a thread of its own.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use aegis_audit::record::Chain;
-use aegis_audit::search::{Filter, Folder, Found, Growing, Limits, Logs, Position, Sketches, search};
+use aegis_audit::search::{
+    CopyShelf, Filter, Folder, Found, Growing, Known, Lack, Limits, Logs, Position, Shelf, Sketches, search,
+};
 use aegis_model::caps;
 use aegis_model::clock::Clock;
 use aegis_model::ids::TenantId;
 use tokio::sync::oneshot;
 
 use super::LogsFolder;
+use super::copies::{OfStore, Store};
 use super::counts::{Counts, Ended};
 
 /// What is asked, in forms that cannot be wrong.
@@ -23,6 +27,18 @@ pub(super) struct Question {
     pub(super) from: Option<Position>,
     pub(super) hits_max: usize,
     pub(super) bytes_max: usize,
+    /// Whether the logs are another node's, of which there are copies only.
+    pub(super) copies_only: bool,
+    /// What the control log knows of the logs, by life.
+    pub(super) known: BTreeMap<u64, Known>,
+}
+
+/// What was found, and what could not be looked at.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) found: Found,
+    /// By life.
+    pub(super) lacks: Vec<(u64, Lack)>,
 }
 
 /// The log of this life, as far as it may be shown.
@@ -54,24 +70,29 @@ pub(super) struct Desk {
 struct Job {
     question: Question,
     running: Option<Running>,
-    answer: oneshot::Sender<Result<Found, NoAnswer>>,
+    answer: oneshot::Sender<Result<Answer, NoAnswer>>,
 }
 
 impl Desk {
-    /// Answers from the logs in `folder`, which other threads write.
+    /// Answers from the logs in `folder`, which other threads write, and from the copies in `store` of those that are not there.
     ///
     /// # Errors
     /// There is no thread.
-    pub(super) fn open(folder: LogsFolder, clock: Clock, counts: Arc<Counts>) -> std::io::Result<Self> {
+    pub(super) fn open(
+        folder: LogsFolder,
+        clock: Clock,
+        counts: Arc<Counts>,
+        store: Option<Store>,
+    ) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(caps::SEARCH_QUEUE_MAX);
         let thread = std::thread::Builder::new().name("aegis-search".to_owned());
         let counted = Arc::clone(&counts);
-        thread.spawn(move || work(&folder, &clock, &jobs, &counted))?;
+        thread.spawn(move || work(&Place { folder, clock, store }, &jobs, &counted))?;
         Ok(Self { queue, counts })
     }
 
     /// Leaves a question: never blocks.
-    pub(super) async fn ask(&self, question: Question, running: Option<Running>) -> Result<Found, NoAnswer> {
+    pub(super) async fn ask(&self, question: Question, running: Option<Running>) -> Result<Answer, NoAnswer> {
         let (answer, answered) = oneshot::channel();
         let job = Job { question, running, answer };
         self.queue.try_send(job).map_err(|_full| self.busy())?;
@@ -86,22 +107,29 @@ impl Desk {
     }
 }
 
-fn work(folder: &LogsFolder, clock: &Clock, jobs: &Receiver<Job>, counts: &Counts) {
+/// What a thread answers from.
+struct Place {
+    folder: LogsFolder,
+    clock: Clock,
+    store: Option<Store>,
+}
+
+fn work(place: &Place, jobs: &Receiver<Job>, counts: &Counts) {
     let mut sketches = Sketches::default();
     for job in jobs {
         // Whoever asked may have gone while it waited.
         if job.answer.is_closed() {
             continue;
         }
-        let began = clock.monotonic();
+        let began = place.clock.monotonic();
         // One question that nobody thought of must not take the answers to all others away.
-        let found = catch_unwind(AssertUnwindSafe(|| answer(folder, clock, &job, &mut sketches)));
-        let took = clock.monotonic().since(began);
+        let found = catch_unwind(AssertUnwindSafe(|| answer(place, &job, &mut sketches)));
+        let took = place.clock.monotonic().since(began);
         let tenant = &job.question.tenant;
         let found = match found {
-            Ok(Ok(found)) => {
-                counts.worked(Ended::Answered, took, found.read_bytes);
-                Ok(found)
+            Ok(Ok(answer)) => {
+                counts.worked(Ended::Answered, took, answer.found.read_bytes);
+                Ok(answer)
             }
             Ok(Err(error)) => {
                 counts.worked(Ended::Unreadable, took, 0);
@@ -121,28 +149,58 @@ fn work(folder: &LogsFolder, clock: &Clock, jobs: &Receiver<Job>, counts: &Count
     }
 }
 
-fn answer(folder: &LogsFolder, clock: &Clock, job: &Job, sketches: &mut Sketches) -> std::io::Result<Found> {
+fn answer(place: &Place, job: &Job, sketches: &mut Sketches) -> std::io::Result<Answer> {
     let Job { question, running, .. } = job;
-    let shelf = Folder { disk: folder.disk.clone(), root: folder.root.clone() };
+    let Place { folder, clock, store } = place;
+    let began = clock.monotonic();
+    let mine = Folder { disk: folder.disk.clone(), root: folder.root.clone() };
+    let here = if question.copies_only { Vec::new() } else { mine.lives()? };
+    // What is in the folder is read there alone: what its node deleted is not to come back from the store.
+    let mut known = question.known.clone();
+    known.iter_mut().for_each(|(life, known)| known.wanted &= !here.contains(life));
+    let gone: Vec<u64> = known.iter().filter(|(_, known)| known.wanted).map(|(life, _)| *life).collect();
+    let copies = store.as_ref().map(|store| OfStore::new(store, clock, &known));
+    let copies = copies.as_ref().map(|copies| CopyShelf::new(copies, known));
+
     let log = running.as_ref().map(|running| folder.root.join(running.life.to_string()));
-    let growing = running.as_ref().zip(log.as_deref()).map(|(running, log)| Growing {
+    let growing = running.as_ref().zip(log.as_deref()).filter(|_| !question.copies_only);
+    let growing = growing.map(|(running, log)| Growing {
         disk: &*folder.disk,
         folder: log,
         origin: &running.origin,
         life: running.life,
         synced: running.synced,
     });
-    let logs = Logs { shelves: &[&shelf], growing };
+    let mut shelves: Vec<&dyn Shelf> = Vec::new();
+    if !question.copies_only {
+        shelves.push(&mine);
+    }
+    shelves.extend(copies.as_ref().map(|copies| copies as &dyn Shelf));
+    let logs = Logs { shelves: &shelves, growing };
     let limits = Limits {
         hits: question.hits_max,
         hit_bytes: question.bytes_max,
         read_bytes: caps::SEARCH_READ_BYTES_MAX,
     };
-    let began = clock.monotonic();
     let enough = Duration::from_millis(caps::SEARCH_WORK_MS);
     let chain = Chain::Tenant(question.tenant.clone());
     let go_on = || clock.monotonic().since(began) < enough;
-    search(&logs, &chain, &question.filter, question.from, limits, sketches, go_on)
+    // What is remembered of segments is of this node's; lives are never another's, but why rely on it.
+    let mut of_others = Sketches::default();
+    let sketches = if question.copies_only { &mut of_others } else { sketches };
+    let mut found = search(&logs, &chain, &question.filter, question.from, limits, sketches, go_on)?;
+    let lacks = match &copies {
+        Some(copies) => {
+            copies.vouch(&mut found.hits);
+            copies.lacks()
+        }
+        None => {
+            let (top, end) = (question.from.map(|from| from.life), found.rest.map(|rest| rest.life));
+            let passed = |life: &u64| top.is_none_or(|top| *life <= top) && end.is_none_or(|end| *life > end);
+            gone.into_iter().filter(passed).map(|life| (life, Lack::NotCopied)).collect()
+        }
+    };
+    Ok(Answer { found, lacks })
 }
 
 #[cfg(test)]
@@ -213,6 +271,8 @@ mod tests {
             from: None,
             hits_max: 10,
             bytes_max: 1 << 20,
+            copies_only: false,
+            known: BTreeMap::new(),
         }
     }
 
@@ -230,9 +290,10 @@ mod tests {
         let disk = Arc::new(Trap { armed: AtomicBool::new(true) });
         let counts = Arc::new(Counts::default());
         let logs = LogsFolder { disk: disk.clone(), root: folder.path().to_owned() };
-        let desk = Desk::open(logs, Clock::System, Arc::clone(&counts)).unwrap();
+        let desk = Desk::open(logs, Clock::System, Arc::clone(&counts), None).unwrap();
         assert_eq!(desk.ask(question(), None).await, Err(NoAnswer::Unreadable));
-        let found = desk.ask(question(), None).await.unwrap();
+        let Answer { found, lacks } = desk.ask(question(), None).await.unwrap();
+        assert!(lacks.is_empty());
         assert_eq!((found.hits.len(), found.rest), (0, None));
         disk.armed.store(true, Ordering::SeqCst);
         assert_eq!(desk.ask(question(), None).await, Err(NoAnswer::Unreadable));

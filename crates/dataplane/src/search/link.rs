@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use super::desk::{Desk, Running};
+use super::desk::{Desk, Question, Running};
 use super::wire;
 use crate::decider::Decider;
 use crate::feed::{Connector, ControlAddress, Pauses, causes};
@@ -28,6 +28,8 @@ pub(super) struct Link {
     pub(super) address: ControlAddress,
     pub(super) connector: Connector,
     pub(super) desk: Arc<Desk>,
+    /// Answers what leads to the object store; nothing without one.
+    pub(super) far: Option<Arc<Desk>>,
     pub(super) decider: Arc<Decider>,
     pub(super) pauses: Pauses,
 }
@@ -115,7 +117,9 @@ impl Link {
     /// Answers a question about a tenant that this node serves (TEN-1).
     async fn answer(&self, asked: v1::SearchQuestion) -> v1::SearchAnswer {
         let number = asked.number;
-        let Some(question) = wire::read(&asked) else { return wire::refused(number, "malformed") };
+        let Some(question) = wire::read(&asked, &self.node) else {
+            return wire::refused(number, "malformed");
+        };
         if self.tenant.as_ref().is_some_and(|only| *only != question.tenant) {
             return wire::refused(number, "not_served");
         }
@@ -124,7 +128,25 @@ impl Link {
             origin: journal.key().name().to_string(),
             synced: journal.newest().map_or(0, |newest| newest.checkpoint.size),
         });
-        wire::found(number, self.desk.ask(question, running).await)
+        let desk = match &self.far {
+            Some(far) if self.leads_away(&question).await => far,
+            None if question.copies_only => return wire::refused(number, "no_store"),
+            Some(_) | None => &self.desk,
+        };
+        let found = wire::found(number, desk.ask(question, running).await);
+        v1::SearchAnswer { copies_of: asked.copies_of, ..found }
+    }
+
+    /// Whether a question may lead to the object store: logs are wanted that are not in the node's folder.
+    async fn leads_away(&self, question: &Question) -> bool {
+        let wanted: Vec<u64> =
+            question.known.iter().filter(|(_, known)| known.wanted).map(|(life, _)| *life).collect();
+        if question.copies_only || wanted.is_empty() {
+            return question.copies_only;
+        }
+        let decider = Arc::clone(&self.decider);
+        let lives = tokio::task::spawn_blocking(move || decider.records.lives()).await.unwrap_or_default();
+        wanted.iter().any(|wanted| !lives.iter().any(|(life, _, _)| life == wanted))
     }
 }
 

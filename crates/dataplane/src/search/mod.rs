@@ -6,7 +6,10 @@
 //! ```
 //!
 //! The node dials, so nobody needs a way in, and only who shows the certificate of a control node is attended. One thread of its own
-//! works on one question after the other, each bounded in bytes, time and hits; calls share nothing with it but the machine.
+//! works on one question after the other, each bounded in bytes, time and hits; calls share nothing with it but the machine. A second one
+//! does for questions that lead to the object store, so that a slow store delays no others.
+
+mod copies;
 
 mod counts;
 
@@ -23,11 +26,14 @@ use aegis_audit::journal::Disk;
 use aegis_model::ids::TenantId;
 use tokio::task::JoinSet;
 
+use crate::archive::Archive;
 use crate::decider::Decider;
 use crate::feed::{Connector, ControlAddress, Pauses};
+use copies::Store;
 pub(crate) use counts::Counts;
 use desk::Desk;
 use link::Link;
+use tokio::runtime::Handle;
 
 /// Who answers, and whom.
 #[derive(Debug)]
@@ -59,9 +65,20 @@ pub(crate) struct LogsFolder {
 ///
 /// # Errors
 /// There is no thread to answer in.
-pub(crate) async fn attend(config: AttendanceConfig, decider: Arc<Decider>) -> std::io::Result<()> {
-    let desk =
-        Arc::new(Desk::open(decider.records.folder(), decider.clock.clone(), Arc::clone(&decider.searches))?);
+pub(crate) async fn attend(
+    config: AttendanceConfig,
+    decider: Arc<Decider>,
+    archive: Option<Archive>,
+) -> std::io::Result<()> {
+    let open = |store: Option<Store>| {
+        let (folder, clock) = (decider.records.folder(), decider.clock.clone());
+        Desk::open(folder, clock, Arc::clone(&decider.searches), store).map(Arc::new)
+    };
+    let desk = open(None)?;
+    let far = match archive {
+        Some(archive) => Some(open(Some(Store { archive, runtime: Handle::current() }))?),
+        None => None,
+    };
     // Before, there are no logs of this life, and nobody to say who asks.
     let identity = decider.book.identity().await;
     let mut links = JoinSet::new();
@@ -73,6 +90,7 @@ pub(crate) async fn attend(config: AttendanceConfig, decider: Arc<Decider>) -> s
             address,
             connector: config.connector.clone(),
             desk: Arc::clone(&desk),
+            far: far.clone(),
             decider: Arc::clone(&decider),
             pauses: Pauses::new(config.pause, config.randomness ^ number),
         };

@@ -1,16 +1,25 @@
 //! Questions and answers as they travel.
 
+use std::collections::BTreeMap;
+
+use aegis_audit::hash::Hash;
+use aegis_audit::keys::VerifyingKey;
+use aegis_audit::origin::Origin;
 use aegis_audit::record::RecordId;
-use aegis_audit::search::{Filter, Found, Hit, Position};
+use aegis_audit::search::{Filter, Hit, Known, Position};
 use aegis_model::caps;
 use aegis_model::clock::UnixNanos;
 use aegis_model::decision::Outcome;
 use aegis_proto::v1;
 
-use super::desk::{NoAnswer, Question};
+use super::desk::{Answer, NoAnswer, Question};
 
-/// A question, if it is one.
-pub(super) fn read(asked: &v1::SearchQuestion) -> Option<Question> {
+/// A question to the data node `node`, if it is one.
+pub(super) fn read(asked: &v1::SearchQuestion, node: &str) -> Option<Question> {
+    let of = if asked.copies_of.is_empty() { node } else { &asked.copies_of };
+    if asked.logs.len() > caps::SEARCH_LOGS_MAX {
+        return None;
+    }
     let from = asked.from.map(|from| Position { life: from.life, segment: from.segment, below: from.below });
     let limit = |number: u32, most: usize| usize::try_from(number).unwrap_or(most).clamp(1, most);
     Some(Question {
@@ -19,7 +28,21 @@ pub(super) fn read(asked: &v1::SearchQuestion) -> Option<Question> {
         from,
         hits_max: limit(asked.hits_max, caps::PAGE_ROWS_MAX),
         bytes_max: limit(asked.bytes_max, caps::SEARCH_PAGE_BYTES_MAX),
+        copies_only: !asked.copies_of.is_empty(),
+        known: asked.logs.iter().map(|log| known(log, of)).collect::<Option<BTreeMap<_, _>>>()?,
     })
+}
+
+/// The life of a log, and what is known of it; nothing if it is not one of the data node `of`.
+fn known(log: &v1::SearchLog, of: &str) -> Option<(u64, Known)> {
+    let key: VerifyingKey = log.verifier.parse().ok()?;
+    let origin: Origin = key.name().as_str().parse().ok()?;
+    let accepted = match &log.root[..] {
+        [] => None,
+        root => Some((log.size, Hash(root.try_into().ok()?))),
+    };
+    let known = Known { key, accepted, closed: log.closed, wanted: log.wanted };
+    (origin.node() == of).then_some((origin.incarnation(), known))
 }
 
 fn filter(it: &v1::DecisionFilter) -> Option<Filter> {
@@ -55,9 +78,9 @@ fn maybe<T: std::str::FromStr>(text: &str) -> Option<Option<T>> {
 }
 
 /// What was found, as it travels.
-pub(super) fn found(number: u64, found: Result<Found, NoAnswer>) -> v1::SearchAnswer {
-    let found = match found {
-        Ok(found) => found,
+pub(super) fn found(number: u64, answer: Result<Answer, NoAnswer>) -> v1::SearchAnswer {
+    let Answer { found, lacks } = match answer {
+        Ok(answer) => answer,
         Err(NoAnswer::Busy) => return refused(number, "busy"),
         Err(NoAnswer::Unreadable) => return refused(number, "unreadable"),
     };
@@ -71,6 +94,11 @@ pub(super) fn found(number: u64, found: Result<Found, NoAnswer>) -> v1::SearchAn
             below: rest.below,
         }),
         reached_ns: found.reached.map_or(0, |at| at.0),
+        lacks: lacks
+            .into_iter()
+            .map(|(life, why)| v1::SearchLack { life, why: why.as_str().to_owned() })
+            .collect(),
+        copies_of: String::new(),
     }
 }
 
@@ -108,7 +136,7 @@ mod tests {
             ..v1::SearchQuestion::default()
         };
         let sound = v1::DecisionFilter { outcome: "deny".to_owned(), ..Default::default() };
-        let question = read(&asked(sound)).unwrap();
+        let question = read(&asked(sound), "data-1").unwrap();
         assert_eq!(question.filter, Filter { outcome: Some(Outcome::Deny), ..Filter::default() });
         assert_eq!((question.hits_max, question.bytes_max), (1, 1));
         for filter in [
@@ -117,12 +145,14 @@ mod tests {
             v1::DecisionFilter { agent: "a b".to_owned(), ..Default::default() },
             v1::DecisionFilter { trace_id: "00".to_owned(), ..Default::default() },
         ] {
-            assert!(read(&asked(filter.clone())).is_none(), "{filter:?}");
+            assert!(read(&asked(filter.clone()), "data-1").is_none(), "{filter:?}");
         }
-        assert!(read(&v1::SearchQuestion { tenant: "a b".to_owned(), ..Default::default() }).is_none());
+        assert!(
+            read(&v1::SearchQuestion { tenant: "a b".to_owned(), ..Default::default() }, "data-1").is_none()
+        );
         let greedy =
             v1::SearchQuestion { hits_max: u32::MAX, bytes_max: u32::MAX, ..asked(Default::default()) };
-        let bounded = read(&greedy).unwrap();
+        let bounded = read(&greedy, "data-1").unwrap();
         assert_eq!((bounded.hits_max, bounded.bytes_max), (caps::PAGE_ROWS_MAX, caps::SEARCH_PAGE_BYTES_MAX));
     }
 }

@@ -4513,6 +4513,10 @@ pub struct DecisionListRequest {
     /// `next` of the page before, with the same filters. Empty: the first page.
     #[prost(string, tag = "15")]
     pub cursor: ::prost::alloc::string::String,
+    /// Also those of data nodes that were retired, as far as their logs are in the object store. One that `node` or `decision_id` names is
+    /// asked for anyway.
+    #[prost(bool, tag = "16")]
+    pub retired: bool,
 }
 impl ::prost::Name for DecisionListRequest {
     const NAME: &'static str = "DecisionListRequest";
@@ -4546,6 +4550,10 @@ pub struct DecisionList {
     #[prost(string, tag = "4")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub looked_back_to: ::prost::alloc::string::String,
+    /// On the first page: how many retired data nodes were not asked for (see `retired`).
+    #[prost(uint32, tag = "5")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub retired_left_out: u32,
 }
 impl ::prost::Name for DecisionList {
     const NAME: &'static str = "DecisionList";
@@ -4653,10 +4661,17 @@ pub struct NotSearched {
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub id: ::prost::alloc::string::String,
     /// Why, as a stable code: `not_connected` (it does not attend this control node), `late`, `busy`, `unreadable` (its logs
-    /// cannot be read), `earlier` (it was missing on an earlier page: begin anew), `malformed`, `not_served`.
+    /// cannot be read), `earlier` (it was missing on an earlier page: begin anew), `malformed`, `not_served`, `no_store` (it was
+    /// retired, and no data node that attends has an object store). Of one log: `not_copied` (neither on the node's disk nor in the
+    /// store), `copy_incomplete` (the copy ends before the log did, or lacks files), `copy_refused` (it is not what the log's key
+    /// signed: nothing of it is shown), `store_unreadable`.
     #[prost(string, tag = "3")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub why: ::prost::alloc::string::String,
+    /// The log that was not looked at, or not to its end. Empty: none of the data node's was.
+    #[prost(string, tag = "4")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub log: ::prost::alloc::string::String,
 }
 impl ::prost::Name for NotSearched {
     const NAME: &'static str = "NotSearched";

@@ -5461,14 +5461,14 @@ pub mod attend_request {
     }
 }
 /// To a data node.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AttendResponse {
     /// What is asked. Absent: the control node has taken the data node on.
     #[prost(message, optional, tag = "1")]
     pub question: ::core::option::Option<SearchQuestion>,
 }
 /// Which decisions of one tenant are in this node's logs?
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchQuestion {
     /// Names the question within the stream.
     #[prost(uint64, tag = "1")]
@@ -5488,6 +5488,32 @@ pub struct SearchQuestion {
     /// After so many bytes of records, the answer ends.
     #[prost(uint32, tag = "6")]
     pub bytes_max: u32,
+    /// Whose logs, where it is another data node, which is gone: only the copies of them in the object store are looked at. Empty: its own.
+    #[prost(string, tag = "7")]
+    pub copies_of: ::prost::alloc::string::String,
+    /// What the control log knows of that data node's logs: copies are held against it. The newest ones; others are not looked at in the
+    /// store.
+    #[prost(message, repeated, tag = "8")]
+    pub logs: ::prost::alloc::vec::Vec<SearchLog>,
+}
+/// A log, as the control log knows it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SearchLog {
+    /// Its public key, as verifier key, which has its name.
+    #[prost(string, tag = "1")]
+    pub verifier: ::prost::alloc::string::String,
+    /// How many entries the newest accepted checkpoint has.
+    #[prost(uint64, tag = "2")]
+    pub size: u64,
+    /// The root over them; empty before the first checkpoint.
+    #[prost(bytes = "vec", tag = "3")]
+    pub root: ::prost::alloc::vec::Vec<u8>,
+    /// Whether it ended.
+    #[prost(bool, tag = "4")]
+    pub closed: bool,
+    /// Whether it may hold what is asked for; otherwise only its key counts.
+    #[prost(bool, tag = "5")]
+    pub wanted: bool,
 }
 /// Which decisions; what is empty or absent does not narrow them.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -5545,7 +5571,8 @@ pub struct SearchAnswer {
     /// The question's.
     #[prost(uint64, tag = "1")]
     pub number: u64,
-    /// Empty: it was looked. Otherwise why not, as a stable code: `busy`, `unreadable`, `not_served`, `malformed`.
+    /// Empty: it was looked. Otherwise why not, as a stable code: `busy`, `unreadable`, `not_served`, `malformed`, or `no_store`
+    /// where it has no object store to look for copies in.
     #[prost(string, tag = "2")]
     pub refused: ::prost::alloc::string::String,
     /// The decisions.
@@ -5557,6 +5584,22 @@ pub struct SearchAnswer {
     /// The moment of the last record that was looked at, in nanoseconds since 1970.
     #[prost(uint64, tag = "5")]
     pub reached_ns: u64,
+    /// What was to be looked at and is not in the hits.
+    #[prost(message, repeated, tag = "6")]
+    pub lacks: ::prost::alloc::vec::Vec<SearchLack>,
+    /// Whose logs these are, as in the question: a data node of older software answers about its own.
+    #[prost(string, tag = "7")]
+    pub copies_of: ::prost::alloc::string::String,
+}
+/// A log of which something was not looked at.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SearchLack {
+    /// Whose log: the life.
+    #[prost(uint64, tag = "1")]
+    pub life: u64,
+    /// Why, as a stable code: `not_copied`, `copy_incomplete`, `copy_refused`, `store_unreadable`.
+    #[prost(string, tag = "2")]
+    pub why: ::prost::alloc::string::String,
 }
 /// A decision.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -25,6 +25,7 @@ use crate::admin::service::decisions;
         ("trace_id" = Option<String>, Query, description = "Only those of this trace: 32 hexadecimal digits"),
         ("request_id" = Option<String>, Query, description = "Only those with this id of the client's own"),
         ("node" = Option<String>, Query, description = "Only those of this data node"),
+        ("retired" = Option<bool>, Query, description = "Also those of retired data nodes, as far as their logs are in the object store"),
         ("limit" = Option<u32>, Query, description = "How many at most, up to 1000"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before, with the same filters"),
     ),
@@ -43,6 +44,7 @@ pub(super) async fn list(mut call: Call) -> Answer {
         "trace_id",
         "request_id",
         "node",
+        "retired",
         "limit",
         "cursor",
     ])?;
@@ -62,6 +64,7 @@ pub(super) async fn list(mut call: Call) -> Answer {
         trace_id: text("trace_id"),
         request_id: text("request_id"),
         node: text("node"),
+        retired: query.flag("retired")?,
         limit: query.number("limit")?.unwrap_or_default(),
         cursor: text("cursor"),
     };

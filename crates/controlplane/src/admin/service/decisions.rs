@@ -1,6 +1,6 @@
 //! Decisions, searched in the audit logs of data nodes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use aegis_audit::hash::Hash;
 use aegis_audit::origin::Origin;
@@ -13,7 +13,7 @@ use aegis_model::ids::{ActionName, AgentId, ClusterId, RequestId, TenantId, Tool
 use aegis_model::reason::ReasonCode;
 use aegis_model::utc::Utc;
 use aegis_proto::admin::{DecisionList, DecisionListRequest, FoundDecision, LinkedRecord, NotSearched};
-use aegis_proto::control::{DataNode, NoteSearch};
+use aegis_proto::control::{DataNode, Journal, NoteSearch};
 use aegis_proto::v1;
 use aegis_raft_store::tables::StateView;
 use futures_util::future::join_all;
@@ -30,7 +30,7 @@ use crate::command::{Code, Refused};
 use crate::keys::keyring;
 use crate::search::{Asked, Cursor, Missing, Place, merge};
 use crate::state::page::PageQuery;
-use crate::state::{control_log, data_nodes};
+use crate::state::{control_log, data_nodes, journals};
 
 /// A page of a tenant's decisions, the newest first.
 pub(crate) async fn list(caller: &Caller, request: DecisionListRequest) -> Result<DecisionList, Problem> {
@@ -40,8 +40,8 @@ pub(crate) async fn list(caller: &Caller, request: DecisionListRequest) -> Resul
     let state = caller.reads(Read::TenantRecords(&tenant)).await?;
     tenants::known(&state, &tenant)?;
     let question = digest(&tenant, &filter, &request.node);
-    let (nodes, places, noted) = match request.cursor.as_str() {
-        "" => begin(&state, &tenant, &request).map(|(nodes, places)| (nodes, places, 0))?,
+    let (Asking { nodes, places, left_out }, noted) = match request.cursor.as_str() {
+        "" => (begin(&state, &tenant, &request)?, 0),
         cursor => go_on(&state, &tenant, question, cursor)?,
     };
     let cluster = keyring::cluster_id(&state)?;
@@ -53,22 +53,39 @@ pub(crate) async fn list(caller: &Caller, request: DecisionListRequest) -> Resul
         true => noted,
         false => note(caller, &tenant, question, &filter, &request.node).await?,
     };
-    drop(state);
-    let wanted = v1::SearchQuestion {
-        tenant: tenant.to_string(),
-        filter: Some(filter),
-        hits_max: u32::try_from(limit).unwrap_or(u32::MAX),
-        bytes_max: caps::SEARCH_PAGE_BYTES_MAX as u32,
-        ..v1::SearchQuestion::default()
-    };
     let asked = places.iter().filter_map(|(node, place)| match place {
-        Place::At(from) => Some((*node, Some(*from))),
+        Place::At(from) => Some((nodes.get(node)?, *from)),
         Place::Done | Place::Missing => None,
     });
-    let asked = asked.map(|(node, from)| {
-        let from = from.filter(|from| *from != FROM_THE_TOP);
-        let question = v1::SearchQuestion { from, ..wanted.clone() };
-        async move { Asked { node, from, answer: search.ask(node, question).await } }
+    let (mut questions, mut earlier) = (Vec::new(), Vec::new());
+    for (row, from) in asked {
+        let logs = logs(&state, row, &filter)?;
+        earlier.extend(logs.more.then_some(row.id));
+        let from = Some(from).filter(|from| *from != FROM_THE_TOP);
+        let copies_of = if row.retired_ms > 0 { row.name.clone() } else { String::new() };
+        questions
+            .push((row.id, v1::SearchQuestion { from, logs: logs.logs, copies_of, ..Default::default() }));
+    }
+    let gone = questions.iter().any(|(_, question)| !question.copies_of.is_empty());
+    let readers = if gone { readers(&state, &tenant)? } else { Vec::new() };
+    drop(state);
+    let asked = questions.into_iter().map(|(node, question)| {
+        let (from, readers) = (question.from, &readers);
+        let question = v1::SearchQuestion {
+            tenant: tenant.to_string(),
+            filter: Some(filter.clone()),
+            hits_max: u32::try_from(limit).unwrap_or(u32::MAX),
+            bytes_max: caps::SEARCH_PAGE_BYTES_MAX as u32,
+            ..question
+        };
+        async move {
+            let answer = if question.copies_of.is_empty() {
+                search.ask(node, question).await
+            } else {
+                search.ask_copies(readers, question).await
+            };
+            Asked { node, from, answer }
+        }
     });
     let asked = join_all(asked).await;
     let mut merged = merge(&tenant, asked, limit, caps::SEARCH_PAGE_BYTES_MAX);
@@ -93,9 +110,19 @@ pub(crate) async fn list(caller: &Caller, request: DecisionListRequest) -> Resul
             .into_iter()
             .filter_map(|(node, hit)| shown(&cluster, nodes.get(&node)?, hit))
             .collect(),
-        missing: merged.missing.iter().map(|(node, why)| missing(&nodes, *node, *why)).collect(),
+        missing: merged
+            .missing
+            .iter()
+            .map(|(node, why)| missing(&nodes, *node, why.as_str(), String::new()))
+            .chain(earlier.iter().map(|node| missing(&nodes, *node, "earlier_lives", String::new())))
+            .chain(merged.lacks.iter().map(|(node, life, why)| {
+                let log = nodes.get(node).and_then(|row| Origin::new(cluster.clone(), &row.name, *life).ok());
+                missing(&nodes, *node, why, log.map(|log| log.to_string()).unwrap_or_default())
+            }))
+            .collect(),
         next: next.unwrap_or_default(),
         looked_back_to: looked_back_to.map(|at| Utc(UnixNanos(at)).to_string()).unwrap_or_default(),
+        retired_left_out: left_out,
     })
 }
 
@@ -106,14 +133,18 @@ const FROM_THE_TOP: v1::SearchPosition =
 type Nodes = BTreeMap<u64, DataNode>;
 type Places = BTreeMap<u64, Place>;
 
+/// Whom a page asks.
+struct Asking {
+    nodes: Nodes,
+    places: Places,
+    /// How many retired data nodes are not among them.
+    left_out: u32,
+}
+
 /// The data nodes that may have decisions of the tenant, none of which was asked yet.
-fn begin(
-    state: &StateView,
-    tenant: &TenantId,
-    request: &DecisionListRequest,
-) -> Result<(Nodes, Places), Problem> {
+fn begin(state: &StateView, tenant: &TenantId, request: &DecisionListRequest) -> Result<Asking, Problem> {
     let (made_by, life) = decided_by(&request.decision_id);
-    let mut nodes = Nodes::new();
+    let (mut nodes, mut retired) = (Nodes::new(), Nodes::new());
     let mut query = PageQuery::first();
     loop {
         let page = data_nodes::data_nodes(state, &query)?;
@@ -121,13 +152,25 @@ fn begin(
         let wanted = |row: &DataNode| {
             let named = request.node.is_empty() || row.name == request.node;
             let made = made_by.is_none_or(|name| row.name == name);
-            row.retired_ms == 0 && named && made && serves(row, tenant)
+            named && made && serves(row, tenant)
         };
-        nodes.extend(page.rows.into_iter().filter(wanted).map(|row| (row.id, row)));
+        for row in page.rows.into_iter().filter(wanted) {
+            let of = if row.retired_ms > 0 { &mut retired } else { &mut nodes };
+            of.insert(row.id, row);
+        }
         match next {
             Some(next) => query = query.after(next),
             None => break,
         }
+    }
+    // Who has the name now is asked for all logs under it.
+    let taken: BTreeSet<String> = nodes.values().map(|row| row.name.clone()).collect();
+    retired.retain(|_, row| !taken.contains(&row.name));
+    let mut left_out = 0;
+    if request.retired || made_by.is_some() || !request.node.is_empty() {
+        nodes.append(&mut retired);
+    } else {
+        left_out = u32::try_from(retired.len()).unwrap_or(u32::MAX);
     }
     if nodes.is_empty() && !request.node.is_empty() {
         return Err(Refused::unknown(Code::UnknownDataNode, "data node", &request.node).into());
@@ -141,7 +184,63 @@ fn begin(
     // What was decided in one life is in no other one's log.
     let top = life.map_or(FROM_THE_TOP, |life| v1::SearchPosition { life, ..FROM_THE_TOP });
     let places = nodes.keys().map(|node| (*node, Place::At(top))).collect();
-    Ok((nodes, places))
+    Ok(Asking { nodes, places, left_out })
+}
+
+/// What the control log knows of a data node's logs.
+struct Logs {
+    logs: Vec<v1::SearchLog>,
+    /// Whether older ones are wanted than a question has room for.
+    more: bool,
+}
+
+/// The newest logs of a data node, so that copies of them can be told from forgeries; which of them can hold what is asked for.
+fn logs(state: &StateView, row: &DataNode, filter: &v1::DecisionFilter) -> Result<Logs, Problem> {
+    let (_, life) = decided_by(&filter.decision_id);
+    let wanted = |it: &Journal| {
+        let (first, last) = (it.born_ms, it.born_ms.max(it.noted_ms).max(it.closed_ms));
+        let ns = |ms: u64| ms.saturating_mul(1_000_000);
+        let early = filter.to_ns.is_some_and(|to| ns(first.saturating_sub(caps::SEARCH_CLOCKS_MS)) >= to);
+        let late = filter.from_ns.is_some_and(|from| ns(last.saturating_add(caps::SEARCH_CLOCKS_MS)) < from);
+        !early && !late && life.is_none_or(|life| life == it.incarnation)
+    };
+    let (mut newest, mut more) = (VecDeque::new(), false);
+    let mut query = PageQuery::first();
+    loop {
+        let page = journals::of_node(state, &row.name, &query)?;
+        let next = page.next.clone();
+        for it in page.rows {
+            newest.push_back(v1::SearchLog {
+                wanted: wanted(&it),
+                verifier: it.verifier,
+                size: it.size,
+                root: it.root,
+                closed: it.closed_ms > 0,
+            });
+            if newest.len() > caps::SEARCH_LOGS_MAX {
+                more |= newest.pop_front().is_some_and(|dropped| dropped.wanted);
+            }
+        }
+        match next {
+            Some(next) => query = query.after(next),
+            None => return Ok(Logs { logs: newest.into(), more }),
+        }
+    }
+}
+
+/// Who may look for copies of a tenant's records: all data nodes share the object store. Those of other tenants alone may not.
+fn readers(state: &StateView, tenant: &TenantId) -> Result<Vec<u64>, Problem> {
+    let (mut readers, mut query) = (Vec::new(), PageQuery::first());
+    loop {
+        let page = data_nodes::data_nodes(state, &query)?;
+        let next = page.next.clone();
+        let may = |row: &DataNode| row.retired_ms == 0 && serves(row, tenant);
+        readers.extend(page.rows.iter().filter(|row| may(row)).map(|row| row.id));
+        match next {
+            Some(next) => query = query.after(next),
+            None => return Ok(readers),
+        }
+    }
 }
 
 /// Whether the control log says that this person asked this question, at most a day ago. A cursor can be made up, and gives no right:
@@ -218,7 +317,7 @@ fn go_on(
     tenant: &TenantId,
     question: [u8; 8],
     cursor: &str,
-) -> Result<(Nodes, Places, u64), Problem> {
+) -> Result<(Asking, u64), Problem> {
     let bad = || Problem::invalid("cursor", "`next` of the page before, unchanged, with the same filters");
     let cursor = Cursor::read(cursor).filter(|cursor| cursor.question == question).ok_or_else(bad)?;
     let mut nodes = Nodes::new();
@@ -227,7 +326,7 @@ fn go_on(
         let row = data_nodes::data_node(state, *node)?.filter(|row| serves(row, tenant)).ok_or_else(bad)?;
         nodes.insert(*node, row);
     }
-    Ok((nodes, cursor.places, cursor.noted))
+    Ok((Asking { nodes, places: cursor.places, left_out: 0 }, cursor.noted))
 }
 
 fn serves(row: &DataNode, tenant: &TenantId) -> bool {
@@ -349,7 +448,7 @@ fn shown(cluster: &ClusterId, node: &DataNode, hit: v1::SearchHit) -> Option<Fou
     })
 }
 
-fn missing(nodes: &Nodes, node: u64, why: Missing) -> NotSearched {
+fn missing(nodes: &Nodes, node: u64, why: &str, log: String) -> NotSearched {
     let name = nodes.get(&node).map(|row| row.name.clone()).unwrap_or_default();
-    NotSearched { node: name, id: form::node_id(node), why: why.as_str().to_owned() }
+    NotSearched { node: name, id: form::node_id(node), why: why.to_owned(), log }
 }
