@@ -38,6 +38,7 @@ pub fn number(name: &str) -> Option<u64> {
 
 /// Writes a file of a chain.
 pub(crate) struct Builder {
+    /// The text so far. Whoever takes it away puts it into the file before what follows.
     pub(crate) text: Vec<u8>,
 }
 
@@ -47,14 +48,15 @@ impl Builder {
     }
 
     pub(crate) fn record(&mut self, index: u64, bytes: &[u8]) {
-        self.text.extend_from_slice(format!("{index} ").as_bytes());
+        use std::io::Write;
+        write!(self.text, "{index} ").expect("a vector takes any write");
         self.text.extend_from_slice(bytes);
         self.text.push(b'\n');
     }
 
-    pub(crate) fn finish(mut self, opening: Option<&Opening>) -> Vec<u8> {
+    /// The last line.
+    pub(crate) fn finish(&mut self, opening: Option<&Opening>) {
         opening.into_iter().for_each(|opening| self.text.extend_from_slice(opening.to_line().as_bytes()));
-        self.text
     }
 }
 

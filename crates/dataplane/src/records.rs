@@ -7,8 +7,10 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 use aegis_audit::hash::DigestKey;
@@ -25,6 +27,7 @@ use aegis_model::clock::{Clock, UnixNanos};
 use aegis_model::decision::Receipt;
 use aegis_model::ids::ClusterId;
 use aegis_model::secret::Secret;
+use futures_util::FutureExt;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::watch;
@@ -35,6 +38,7 @@ use crate::evidence::Ended;
 use crate::occupied::Occupied;
 use crate::retention::Deleted;
 use crate::search::LogsFolder;
+use crate::serve::nearly_done;
 
 /// Where a node keeps its journal.
 #[derive(Debug, Clone)]
@@ -328,7 +332,18 @@ impl Records {
         if self.wait_in_thread.load(Ordering::Relaxed) {
             return ticket.wait(wait);
         }
-        let kept = tokio::time::timeout(wait, ticket).await.unwrap_or(Err(NotKept::Busy));
+        let mut waiting = pin!(tokio::time::timeout(wait, ticket.clone()));
+        let mut ticket = ticket;
+        let kept = std::future::poll_fn(|cx| {
+            // Who only has a look need not be woken when the time is over.
+            let looks = cx.waker().will_wake(Waker::noop());
+            let polled = if looks { ticket.poll_unpin(cx).map(Ok) } else { waiting.as_mut().poll(cx) };
+            if polled.is_pending() {
+                nearly_done();
+            }
+            polled
+        });
+        let kept = kept.await.unwrap_or(Err(NotKept::Busy));
         match &kept {
             Ok(_) if self.troubled.load(Ordering::Relaxed) => self.pass(|trouble| *trouble == Trouble::Late),
             Ok(_) => {}

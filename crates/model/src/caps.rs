@@ -1284,6 +1284,13 @@ pub const AUDIT_QUEUE_MAX: usize = 8_192;
 /// Most bytes of records that wait for the journal's thread. Beyond: the same.
 pub const AUDIT_QUEUE_BYTES_MAX: usize = 64 << 20;
 
+/// Microseconds from the beginning of one sync of the journal to that of the next, while records come faster than they can be
+/// synced one by one: a sync costs as much for many as for one. Who calls alone does not wait for others.
+pub const AUDIT_SYNC_PACE_MICROS: u64 = 1_000;
+
+/// Batches of one record after which the journal takes its callers for one that calls alone.
+pub const AUDIT_SYNC_ALONE: u32 = 16;
+
 /// Most records that one sync of the journal covers.
 pub const AUDIT_BATCH_MAX: usize = 1_024;
 

@@ -2,8 +2,8 @@
 //! forgets what was not synced.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 /// A file system. Every call is one thing that can fail.
 ///
@@ -31,11 +31,31 @@ pub trait Disk: Send + Sync {
     /// What the system says.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
+    /// Opens a file that will be appended to and synced thousands of times a second. What it is read as may end in zeros that
+    /// nobody wrote.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn grow(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.open(path)
+    }
+
     /// Reads a whole file.
     ///
     /// # Errors
     /// What the system says.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// Reads at most so many bytes from `offset` on and puts them behind those of `into`. Fewer only where the file ends.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn read_part(&self, path: &Path, offset: u64, bytes: usize, into: &mut Vec<u8>) -> io::Result<()> {
+        let whole = self.read(path)?;
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(whole.len());
+        into.extend_from_slice(&whole[from..whole.len().min(from.saturating_add(bytes))]);
+        Ok(())
+    }
 
     /// The names in a folder, sorted.
     ///
@@ -126,8 +146,19 @@ impl Disk for SystemDisk {
         Ok(Box::new(OpenOptions::new().append(true).open(path)?))
     }
 
+    fn grow(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Growing::open(path).map(|file| Box::new(file) as Box<dyn DiskFile>)
+    }
+
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         std::fs::read(path)
+    }
+
+    fn read_part(&self, path: &Path, offset: u64, bytes: usize, into: &mut Vec<u8>) -> io::Result<()> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        into.reserve(bytes);
+        file.take(bytes as u64).read_to_end(into).map(drop)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
@@ -181,17 +212,79 @@ impl DiskFile for File {
     }
 }
 
+/// Zeros that are written ahead at once.
+static AHEAD: [u8; 256 << 10] = [0; 256 << 10];
+
+/// A file that is written over zeros which lie on the disk already: a sync then has nothing to say of the file's length and its
+/// blocks, and costs half of what it costs for a file that gets longer.
+struct Growing {
+    file: File,
+    /// The end of what was appended, where the next bytes go.
+    end: u64,
+    /// The end of the zeros behind it.
+    length: u64,
+}
+
+impl Growing {
+    fn open(path: &Path) -> io::Result<Self> {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        let end = file.seek(SeekFrom::End(0))?;
+        Ok(Self { file, end, length: end })
+    }
+}
+
+impl DiskFile for Growing {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.end += bytes.len() as u64;
+        if self.end > self.length {
+            self.file.write_all(&AHEAD)?;
+            self.length = self.end + AHEAD.len() as u64;
+            self.file.seek(SeekFrom::Start(self.end))?;
+        }
+        Ok(())
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)?;
+        (self.end, self.length) = (length, length);
+        self.file.seek(SeekFrom::Start(length)).map(drop)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}
+
 /// Writes a file that is there whole or not at all: under another name first, then renamed. Its folder is not synced.
 pub(crate) fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let new = Path::new(&name);
-    match disk.remove(new) {
+    end_whole(disk, begin_whole(disk, path)?, path, bytes)
+}
+
+/// Begins a file that will be there whole or not at all, under its other name.
+pub(crate) fn begin_whole(disk: &dyn Disk, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+    let new = name_until_whole(path);
+    match disk.remove(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = disk.create(new)?;
+    disk.create(&new)
+}
+
+/// Ends it with `bytes`, and gives it its name.
+pub(crate) fn end_whole(
+    disk: &dyn Disk,
+    mut file: Box<dyn DiskFile>,
+    path: &Path,
+    bytes: &[u8],
+) -> io::Result<()> {
     file.append(bytes)?;
     file.sync()?;
-    disk.rename(new, path)
+    disk.rename(&name_until_whole(path), path)
+}
+
+fn name_until_whole(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    PathBuf::from(name)
 }

@@ -11,9 +11,15 @@
 //! | 8 | checksum over log, segment, place, the fields before, and the SHA-256 of the body |
 //! | … | body |
 //!
-//! The first frame that is not whole ends the file: it is what a crash cut off. But if a whole frame after it says that
+//! The first frame that is not whole ends the file: zeros that lie ahead of what will be written, or what a crash cut off. But if a whole frame after it says that
 //! this place was on disk, it is damage, and the file is refused: cutting there would lose what was acknowledged.
 
+use std::io;
+use std::path::Path;
+
+use aegis_model::caps;
+
+use super::disk::Disk;
 use crate::hash::Hash;
 use crate::record::{Chain, Encoded};
 
@@ -179,16 +185,92 @@ pub(super) struct Standing {
 
 impl Standing {
     /// The chain after one more record.
-    pub(super) fn after(before: Option<Self>, record: &Encoded, relaxed: bool) -> Self {
+    pub(super) fn after(before: Option<Self>, entry: Hash, relaxed: bool) -> Self {
         let (seq, was) = before.map_or((0, false), |before| (before.seq, before.relaxed));
-        Self { seq: seq + 1, entry: record.entry, relaxed: was || relaxed }
+        Self { seq: seq + 1, entry, relaxed: was || relaxed }
     }
 }
 
 impl Frame<'_> {
+    /// What it says if it is the first of its file.
+    pub(super) fn head(&self) -> Option<Head> {
+        let text = std::str::from_utf8(self.body).ok().filter(|_| self.kind == Kind::Head);
+        text.and_then(Head::read)
+    }
+
     /// Bytes that it takes in its file.
     pub(super) fn bytes(&self) -> usize {
         HEADER_BYTES + self.body.len()
+    }
+}
+
+/// Goes through the frames of a file, a part of it in memory at a time.
+pub(super) struct Frames<'d> {
+    disk: &'d dyn Disk,
+    path: &'d Path,
+    place: Place,
+    /// A part of the file.
+    bytes: Vec<u8>,
+    /// Where it begins in the file.
+    offset: u64,
+    /// How much of it was given.
+    at: usize,
+    /// Whether the file may go on behind it.
+    more: bool,
+}
+
+/// Bytes that [`Frames`] reads at once.
+const PART_BYTES: usize = 256 << 10;
+
+impl<'d> Frames<'d> {
+    pub(super) fn new(disk: &'d dyn Disk, path: &'d Path, place: Place) -> Self {
+        Self { disk, path, place, bytes: Vec::new(), offset: 0, at: 0, more: true }
+    }
+
+    /// The next frame; nothing where none that is whole follows.
+    pub(super) fn next(&mut self) -> io::Result<Option<Frame<'_>>> {
+        while self.more && self.bytes.len() - self.at < self.wanted() {
+            self.read()?;
+        }
+        let place = self.offset + self.at as u64;
+        let frame = self.place.first(&self.bytes[self.at..], place);
+        self.at += frame.as_ref().map_or(0, Frame::bytes);
+        Ok(frame)
+    }
+
+    /// Bytes that the next frame takes, as far as it says so by now.
+    fn wanted(&self) -> usize {
+        let Some((header, _)) = self.bytes[self.at..].split_first_chunk::<HEADER_BYTES>() else {
+            return HEADER_BYTES;
+        };
+        let length = header[8..12].iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+        // What claims to be longer is no frame.
+        HEADER_BYTES + length.min(caps::AUDIT_SEGMENT_BYTES as usize)
+    }
+
+    /// Reads on.
+    fn read(&mut self) -> io::Result<()> {
+        self.bytes.drain(..self.at);
+        self.offset += self.at as u64;
+        self.at = 0;
+        let known = self.bytes.len();
+        self.disk.read_part(self.path, self.offset + known as u64, PART_BYTES, &mut self.bytes)?;
+        self.more = self.bytes.len() == known + PART_BYTES;
+        Ok(())
+    }
+
+    /// Whether nothing but zeros follows, which lie ahead of what was to be written.
+    pub(super) fn ends(mut self) -> io::Result<bool> {
+        loop {
+            if self.bytes[self.at..].iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            if !self.more {
+                return Ok(true);
+            }
+            self.at = self.bytes.len();
+            self.read()?;
+        }
     }
 }
 

@@ -118,7 +118,8 @@ pub(crate) fn grown_records<'b>(
             index += 1;
         }
     }
-    (at == bytes.len() || index >= synced).then_some(records)
+    // Zeros lie ahead of what will be written.
+    (index >= synced || bytes[at..].iter().all(|byte| *byte == 0)).then_some(records)
 }
 
 /// Reads records as a log grows, on the machine's own disk. Judges nothing but that frames are whole.

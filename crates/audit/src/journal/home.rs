@@ -172,7 +172,7 @@ impl Home {
         self.make(&folder, &key, boot).map_err(file(&folder, "cannot be made"))?;
         let live = Arc::new(Live::new(Arc::clone(&self.disk), folder.clone(), 0));
         let log = Log { disk: Arc::clone(&self.disk), folder: folder.clone(), key, live };
-        let opened = self.disk.open(&log.wal_file(0)).map_err(file(&folder, "cannot be opened"))?;
+        let opened = self.disk.grow(&log.wal_file(0)).map_err(file(&folder, "cannot be opened"))?;
         let offset = super::writer::first_frame(log.origin(), &first_head()).len() as u64;
         let tree = tree::Compact::default();
         let from = Resume { file: opened, segment: 0, offset, chains: [].into(), tree };
@@ -301,7 +301,7 @@ fn finish(log: &Log, means: Means, loss: Option<GapCause>) -> Result<Vec<Chain>,
     let start = start_of(log, first)?;
     let mut sealer = Sealer::resume(log.clone(), start)?;
     log.live.sealed(start, || ());
-    (first..last).try_for_each(|segment| sealer.seal(segment))?;
+    (first..last).try_for_each(|segment| sealer.seal(segment, &|| false))?;
     let (mut writer, end) = reopen(log, means, &sealer, last)?;
     let mut gaps = Vec::new();
     let cannot = || file(&log.folder, "cannot be written");
@@ -315,7 +315,7 @@ fn finish(log: &Log, means: Means, loss: Option<GapCause>) -> Result<Vec<Chain>,
         }
         writer.end(true).map_err(cannot())?;
     }
-    (sealer_next(last, end)..=last).try_for_each(|segment| sealer.seal(segment))?;
+    (sealer_next(last, end)..=last).try_for_each(|segment| sealer.seal(segment, &|| false))?;
     Ok(gaps)
 }
 

@@ -70,6 +70,8 @@ pub struct Settings {
     pub checkpoint_after: Duration,
     /// Entries that get a checkpoint at once.
     pub checkpoint_entries: u64,
+    /// Shortest time from the beginning of one sync to that of the next, while records come together.
+    pub sync_pace: Duration,
 }
 
 impl Default for Settings {
@@ -79,6 +81,7 @@ impl Default for Settings {
             segment_after: Duration::from_secs(caps::AUDIT_SEGMENT_SECONDS),
             checkpoint_after: Duration::from_millis(caps::AUDIT_CHECKPOINT_MS),
             checkpoint_entries: caps::AUDIT_CHECKPOINT_ENTRIES,
+            sync_pace: Duration::from_micros(caps::AUDIT_SYNC_PACE_MICROS),
         }
     }
 }
@@ -267,6 +270,8 @@ impl Journal {
     }
 
     fn stop(&self) {
+        // Whoever waits for this thread wants no rests.
+        self.shared.closed.store(true, Ordering::Relaxed);
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         // What it panicked with is in the failure.
@@ -302,6 +307,11 @@ impl Shared {
         kept
     }
 
+    /// Whether nobody waits for segments to be sealed: this is the newest that ended, and the log is not closing.
+    fn may_rest(&self, sealing: u64) -> bool {
+        !self.closed.load(Ordering::Relaxed) && self.counts().segments.load(Ordering::Relaxed) <= sealing + 1
+    }
+
     /// Tells what became of a record.
     fn settle(&self, promise: Promise, outcome: Result<Placed, NotKept>) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -326,7 +336,7 @@ fn run(shared: &Arc<Shared>, mut writer: Writer, mut sealer: Sealer, orders: &Re
     std::thread::scope(|scope| {
         let sealing = std::thread::Builder::new().name("aegis-seal".to_owned()).spawn_scoped(scope, || {
             let sealed = std::panic::catch_unwind(AssertUnwindSafe(|| {
-                segments.iter().try_for_each(|segment| sealer.seal(segment))
+                segments.iter().try_for_each(|segment| sealer.seal(segment, &|| shared.may_rest(segment)))
             }));
             // Whoever waits for room in the channel is let go.
             drop(segments);
@@ -379,7 +389,7 @@ fn work(
     orders: &Receiver<Order>,
     ended: &SyncSender<u64>,
 ) -> Option<Closing> {
-    let mut batch = Vec::new();
+    let (mut batch, mut pace) = (Vec::new(), Pace::new(writer.sync_pace()));
     loop {
         // A writer that failed is never asked again.
         let due_in = if shared.failure.get().is_some() { None } else { writer.wakes_in() };
@@ -397,9 +407,39 @@ fn work(
         {
             batch.push(order);
         }
+        let (began, taken) = (shared.clock.monotonic(), batch.len());
         if let Some(closing) = turn(shared, writer, batch.drain(..), ended) {
             return Some(closing);
         }
+        let rest = pace.rest(taken, shared.clock.monotonic().since(began));
+        if !rest.is_zero() && shared.failure.get().is_none() {
+            // Nobody has to wake this thread for what comes meanwhile.
+            std::thread::sleep(rest);
+        }
+    }
+}
+
+/// How long the thread rests between two syncs, so that those who call at the same time share one.
+struct Pace {
+    sync: Duration,
+    /// How many more batches of one record are taken for chance.
+    crowded: u32,
+}
+
+impl Pace {
+    fn new(sync: Duration) -> Self {
+        Self { sync, crowded: 0 }
+    }
+
+    /// The rest after a turn with so many orders that took so long. None for who calls alone, and after a full batch: more wait.
+    fn rest(&mut self, orders: usize, took: Duration) -> Duration {
+        match orders {
+            0 => return Duration::ZERO,
+            1 => self.crowded = self.crowded.saturating_sub(1),
+            _ => self.crowded = caps::AUDIT_SYNC_ALONE,
+        }
+        let rests = self.crowded > 0 && orders < caps::AUDIT_BATCH_MAX;
+        if rests { self.sync.saturating_sub(took) } else { Duration::ZERO }
     }
 }
 
@@ -486,4 +526,32 @@ fn follow_up(
         ended.send(segment).map_err(|_gone| std::io::Error::other("segments are not sealed any more"))?;
     }
     Ok(signed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACE: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn who_calls_alone_does_not_wait_for_others() {
+        let mut pace = Pace::new(PACE);
+        for orders in [1, 0, 1, 1] {
+            assert_eq!(pace.rest(orders, Duration::ZERO), Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn who_come_together_share_syncs_that_begin_a_pace_apart() {
+        let mut pace = Pace::new(PACE);
+        assert_eq!(pace.rest(2, Duration::from_micros(300)), Duration::from_micros(700));
+        // Sometimes only one comes.
+        for _ in 1..caps::AUDIT_SYNC_ALONE {
+            assert_eq!(pace.rest(1, Duration::ZERO), PACE);
+        }
+        assert_eq!(pace.rest(1, Duration::ZERO), Duration::ZERO, "that was no chance");
+        assert_eq!(pace.rest(5, Duration::from_millis(3)), Duration::ZERO, "a slow disk sets the pace");
+        assert_eq!(pace.rest(caps::AUDIT_BATCH_MAX, Duration::ZERO), Duration::ZERO, "more wait");
+    }
 }

@@ -1,18 +1,31 @@
 //! Seals an ended segment: its records go to the files of their chains, its entries to tiles, and the file that it grew in
 //! goes away. Done again after a crash, it gives the same files.
+//!
+//! All of it goes by in small parts: sealing runs beside decisions, on the same processors.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::disk::{Disk, write_whole};
+use aegis_model::clock::{Clock, Monotonic};
+
+use super::disk::{Disk, DiskFile, begin_whole, end_whole, write_whole};
 use super::error::JournalError;
-use super::frame::{Frame, Head, Kind, Place, Standing};
+use super::frame::{Frame, Frames, Head, Kind, Place, Standing};
 use super::writer::{Log, make_dirs};
 use crate::heads::Heads;
-use crate::record::{Chain, Encoded, Record, RecordId, SegmentEnd, What, chain_text};
+use crate::record::{Chain, Record, RecordId, SegmentEnd, What, chain_text};
 use crate::segment::{Builder, file_name, folder};
 use crate::tiles::{Maker, Tile};
+
+/// Bytes of a chain's file that are gathered before they are written.
+const PART_BYTES: usize = 256 << 10;
+
+/// How long the sealer works at least before it rests, how many times as long as it worked it does so, and how long at most.
+const WORKS: Duration = Duration::from_millis(1);
+const RESTS: u32 = 3;
+const RESTS_MAX: Duration = Duration::from_millis(20);
 
 /// Makes the tiles as segment after segment is sealed.
 pub(super) struct Sealer {
@@ -20,13 +33,27 @@ pub(super) struct Sealer {
     maker: Maker,
 }
 
-/// What an ended segment holds.
-struct Ended<'b> {
-    head: Head,
-    records: Vec<Frame<'b>>,
-    chains: HashMap<Chain, Standing>,
-    end: SegmentEnd,
-    end_id: RecordId,
+/// A segment on its way into its files.
+struct Sealing<'s> {
+    log: &'s Log,
+    number: u64,
+    maker: Maker,
+    /// The chains by their names.
+    chains: BTreeMap<String, Part>,
+    /// Whole tiles and bundles.
+    tiles: Vec<(PathBuf, Vec<u8>)>,
+    /// The newest record of the chain `log`, and its index.
+    end: Option<(u64, Vec<u8>)>,
+}
+
+/// What is sealed of one chain.
+struct Part {
+    chain: Chain,
+    standing: Option<Standing>,
+    /// Nothing while it has no record in this segment.
+    text: Option<Builder>,
+    /// Where the beginning of a long text is already.
+    file: Option<Box<dyn DiskFile>>,
 }
 
 impl Sealer {
@@ -45,81 +72,22 @@ impl Sealer {
         &self.maker
     }
 
-    /// Seals segment `number`, whose end is on disk.
-    pub(super) fn seal(&mut self, number: u64) -> Result<(), JournalError> {
-        let path = self.log.wal_file(number);
-        let bytes = self.log.disk.read(&path).map_err(file(&path, "cannot be read"))?;
-        let damaged = |what| JournalError::Damaged { path: path.clone(), what };
-        let ended = read(self.log.origin(), number, &bytes).map_err(damaged)?;
-        if ended.head.start != self.maker.size() {
-            return Err(damaged("it does not follow what was sealed before"));
-        }
-        let files = self.chain_files(&ended).map_err(damaged)?;
-        let old = self.maker.clone();
-        let folder = self.log.folder.clone();
-        self.write(files, &ended).map_err(file(&folder, "cannot be written"))?;
+    /// Seals segment `number`, whose end is on disk. As long as it `may_rest`, it leaves most of the time to others.
+    pub(super) fn seal(&mut self, number: u64, may_rest: &dyn Fn() -> bool) -> Result<(), JournalError> {
+        let (path, folder) = (self.log.wal_file(number), self.log.folder.clone());
+        let mut rest = Rest { may: may_rest, since: Clock::System.monotonic() };
+        let sealing = Sealing::read(&self.log, self.maker.clone(), number, &mut rest);
+        let maker =
+            sealing.and_then(|sealing| sealing.finish(&mut rest)).map_err(|stopped| match stopped {
+                Stopped::Damage(what) => JournalError::Damaged { path: path.clone(), what },
+                Stopped::Reading(error) => file(&path, "cannot be read")(error),
+                Stopped::Writing(error) => file(&folder, "cannot be written")(error),
+            })?;
+        let old = std::mem::replace(&mut self.maker, maker);
         self.log.disk.remove(&path).map_err(file(&path, "cannot be removed"))?;
         self.log.disk.sync_dir(&self.log.wal()).map_err(file(&folder, "cannot be synced"))?;
         let forget = || self.forget(&old);
         self.log.live.sealed(self.maker.size(), forget).map_err(file(&folder, "cannot be cleaned"))
-    }
-
-    /// The file of every chain that has something to say in this segment.
-    fn chain_files(&self, ended: &Ended<'_>) -> Result<Vec<(PathBuf, Vec<u8>)>, &'static str> {
-        let keys = self.log.head_keys();
-        let others = ended.chains.iter().filter(|(chain, _)| **chain != Chain::Log);
-        let heads = Heads::new(&keys, ended.end_id, others.map(|(chain, it)| (chain, it.seq, it.entry)));
-        if (heads.root(), heads.len()) != (ended.end.heads_root, ended.end.heads) {
-            return Err("its end does not commit to its chains");
-        }
-        let mut builders: BTreeMap<&str, Builder> = BTreeMap::new();
-        let new = |chain: &str| Builder::new(self.log.origin(), ended.head.segment, chain);
-        for (index, frame) in (ended.head.start..).zip(&ended.records) {
-            let chain = chain_text(frame.body).ok_or("a record has no chain")?;
-            builders.entry(chain).or_insert_with(|| new(chain)).record(index, frame.body);
-        }
-        let names: Vec<(String, &Chain)> =
-            ended.chains.keys().map(|chain| (chain.to_string(), chain)).collect();
-        // Where the log ends, every chain is told where it stands; before, those that have records here.
-        if ended.end.last {
-            for (name, _) in &names {
-                builders.entry(name).or_insert_with(|| new(name));
-            }
-        }
-        let chains: HashMap<&str, &Chain> = names.iter().map(|(name, chain)| (&name[..], *chain)).collect();
-        let finish = |(name, builder): (&str, Builder)| {
-            let chain = *chains.get(name).ok_or("a record has an unknown chain")?;
-            let standing = ended.chains[chain];
-            let end = (ended.end.at, ended.end_id);
-            let opening = heads.open(&keys, end, chain, standing.seq, standing.entry);
-            let path = folder(chain).join(file_name(ended.head.segment));
-            Ok((path, builder.finish(opening.as_ref().filter(|_| *chain != Chain::Log))))
-        };
-        builders.into_iter().map(finish).collect()
-    }
-
-    /// Writes all files and brings them to the disk; the checkpoint last, so that it never speaks of what is not there.
-    fn write(&mut self, mut files: Vec<(PathBuf, Vec<u8>)>, ended: &Ended<'_>) -> io::Result<()> {
-        for frame in &ended.records {
-            self.maker.push(frame.hash, |tile, bytes| files.push((PathBuf::from(tile.to_string()), bytes)));
-        }
-        files.extend(
-            self.maker.parts().into_iter().map(|(tile, bytes)| (PathBuf::from(tile.to_string()), bytes)),
-        );
-        let disk = &*self.log.disk;
-        let parents: BTreeSet<&Path> = files.iter().filter_map(|(path, _)| path.parent()).collect();
-        for parent in &parents {
-            make_dirs(disk, &self.log.folder, parent)?;
-        }
-        for (path, bytes) in &files {
-            write_whole(disk, &self.log.folder.join(path), bytes)?;
-        }
-        for parent in parents {
-            disk.sync_dir(&self.log.folder.join(parent))?;
-        }
-        let signed = self.log.sign(&self.maker.compact());
-        write_whole(disk, &self.log.folder.join("checkpoint"), &signed.note)?;
-        disk.sync_dir(&self.log.folder)
     }
 
     /// Removes what only the tree of `old` needed.
@@ -132,34 +100,191 @@ impl Sealer {
     }
 }
 
-/// Reads the file of an ended segment.
-fn read<'b>(origin: &str, number: u64, bytes: &'b [u8]) -> Result<Ended<'b>, &'static str> {
-    let place = Place::new(origin, number);
-    let (frames, end) = place.read(bytes).map_err(|_damage| "what was on disk has changed")?;
-    if end != bytes.len() {
-        return Err("an ended segment is cut off");
-    }
-    let (head, records, chains) = replay(&frames).ok_or("its frames do not fit together")?;
-    let last = records.last().and_then(|frame| Record::read(frame.body).ok());
-    match last {
-        Some(Record { what: What::SegmentEnd(end), id, .. }) => {
-            Ok(Ended { head, records, chains, end, end_id: id })
+/// Why a segment is not sealed.
+enum Stopped {
+    Reading(io::Error),
+    Writing(io::Error),
+    Damage(&'static str),
+}
+
+impl<'s> Sealing<'s> {
+    /// Goes through the file of an ended segment.
+    fn read(log: &'s Log, maker: Maker, number: u64, rest: &mut Rest<'_>) -> Result<Self, Stopped> {
+        let path = log.wal_file(number);
+        let mut frames = Frames::new(&*log.disk, &path, Place::new(log.origin(), number));
+        let first = frames.next().map_err(Stopped::Reading)?;
+        let head = first.and_then(|frame| frame.head()).ok_or(Stopped::Damage("it has no head"))?;
+        if head.start != maker.size() {
+            return Err(Stopped::Damage("it does not follow what was sealed before"));
         }
-        _ => Err("it has no end"),
+        let known = |(chain, standing): (Chain, Standing)| {
+            (chain.to_string(), Part { chain, standing: Some(standing), text: None, file: None })
+        };
+        let chains = head.chains.into_iter().map(known).collect();
+        let mut sealing = Self { log, number, maker, chains, tiles: Vec::new(), end: None };
+        while let Some(frame) = frames.next().map_err(Stopped::Reading)? {
+            if frame.kind == Kind::Record {
+                sealing.record(&frame)?;
+            }
+            rest.rest();
+        }
+        if frames.ends().map_err(Stopped::Reading)? {
+            Ok(sealing)
+        } else {
+            Err(Stopped::Damage("it is cut off"))
+        }
+    }
+
+    /// One more record.
+    fn record(&mut self, frame: &Frame<'_>) -> Result<(), Stopped> {
+        let index = self.maker.size();
+        let name = chain_text(frame.body).ok_or(Stopped::Damage("a record has no chain"))?;
+        if !self.chains.contains_key(name) {
+            let chain = name.parse().map_err(|_withheld| Stopped::Damage("a record has no chain"))?;
+            self.chains.insert(name.to_owned(), Part { chain, standing: None, text: None, file: None });
+        }
+        let Some(part) = self.chains.get_mut(name) else { return Ok(()) };
+        part.standing = Some(Standing::after(part.standing, frame.hash, frame.relaxed));
+        let new = || Builder::new(self.log.origin(), self.number, name);
+        let text = part.text.get_or_insert_with(new);
+        text.record(index, frame.body);
+        if text.text.len() >= PART_BYTES {
+            part.write_ahead(self.log, self.number).map_err(Stopped::Writing)?;
+        }
+        if part.chain == Chain::Log {
+            self.end = Some((index, frame.body.to_vec()));
+        }
+        let tiles = &mut self.tiles;
+        self.maker.push(frame.hash, |tile, bytes| tiles.push((PathBuf::from(tile.to_string()), bytes)));
+        Ok(())
+    }
+
+    /// The record that ends the segment.
+    fn end(&self) -> Option<(RecordId, SegmentEnd)> {
+        let (index, bytes) = self.end.as_ref()?;
+        match Record::read(bytes).ok()? {
+            Record { what: What::SegmentEnd(end), id, .. } if index + 1 == self.maker.size() => {
+                Some((id, end))
+            }
+            _ => None,
+        }
+    }
+
+    /// Writes all files and brings them to the disk; the checkpoint last, so that it never speaks of what is not there.
+    fn finish(mut self, rest: &mut Rest<'_>) -> Result<Maker, Stopped> {
+        let (id, end) = self.end().ok_or(Stopped::Damage("it has no end"))?;
+        let keys = self.log.head_keys();
+        let standing = |part: &Part| part.standing.map(|it| (it.seq, it.entry));
+        let others = self.chains.values().filter(|part| part.chain != Chain::Log);
+        let others = others.filter_map(|part| standing(part).map(|(seq, entry)| (&part.chain, seq, entry)));
+        let heads = Heads::new(&keys, id, others);
+        if (heads.root(), heads.len()) != (end.heads_root, end.heads) {
+            return Err(Stopped::Damage("its end does not commit to its chains"));
+        }
+        let mut parts = Vec::new();
+        for (name, mut part) in std::mem::take(&mut self.chains) {
+            // Where the log ends, every chain is told where it stands; before, those that have records here.
+            if end.last {
+                part.text.get_or_insert_with(|| Builder::new(self.log.origin(), self.number, &name));
+            }
+            let stands = standing(&part);
+            if let (Some(text), Some((seq, entry))) = (&mut part.text, stands) {
+                let opening = heads.open(&keys, (end.at, id), &part.chain, seq, entry);
+                text.finish(opening.as_ref().filter(|_| part.chain != Chain::Log));
+                parts.push(part);
+            }
+        }
+        self.write(parts, rest).map_err(Stopped::Writing)?;
+        Ok(self.maker)
+    }
+
+    fn write(&mut self, parts: Vec<Part>, rest: &mut Rest<'_>) -> io::Result<()> {
+        let (disk, below) = (&*self.log.disk, |path: &Path| self.log.folder.join(path));
+        let maker = self.maker.parts().into_iter();
+        self.tiles.extend(maker.map(|(tile, bytes)| (PathBuf::from(tile.to_string()), bytes)));
+        let mut parents: BTreeSet<PathBuf> = parts.iter().map(|part| folder(&part.chain)).collect();
+        parents.extend(self.tiles.iter().filter_map(|(path, _)| path.parent()).map(Path::to_owned));
+        for parent in &parents {
+            make_dirs(disk, &self.log.folder, parent)?;
+        }
+        for part in parts {
+            part.finish(self.log, self.number)?;
+            rest.rest();
+        }
+        for (path, bytes) in &self.tiles {
+            write_whole(disk, &below(path), bytes)?;
+            rest.rest();
+        }
+        for parent in &parents {
+            disk.sync_dir(&below(parent))?;
+        }
+        let signed = self.log.sign(&self.maker.compact());
+        write_whole(disk, &below(Path::new("checkpoint")), &signed.note)?;
+        disk.sync_dir(&self.log.folder)
+    }
+}
+
+impl Part {
+    fn path(&self, log: &Log, segment: u64) -> PathBuf {
+        log.folder.join(folder(&self.chain)).join(file_name(segment))
+    }
+
+    /// Writes what is gathered, under the name of what is not whole.
+    fn write_ahead(&mut self, log: &Log, segment: u64) -> io::Result<()> {
+        let path = self.path(log, segment);
+        let Some(text) = &mut self.text else { return Ok(()) };
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                make_dirs(&*log.disk, &log.folder, &folder(&self.chain))?;
+                self.file.insert(begin_whole(&*log.disk, &path)?)
+            }
+        };
+        file.append(&text.text)?;
+        text.text.clear();
+        Ok(())
+    }
+
+    /// Gives the whole file its name.
+    fn finish(mut self, log: &Log, segment: u64) -> io::Result<()> {
+        let path = self.path(log, segment);
+        let text = self.text.take().map(|builder| builder.text).unwrap_or_default();
+        match self.file {
+            Some(file) => end_whole(&*log.disk, file, &path, &text),
+            None => write_whole(&*log.disk, &path, &text),
+        }
+    }
+}
+
+/// Leaves the processor and the disk to others, who wait for answers.
+struct Rest<'m> {
+    may: &'m dyn Fn() -> bool,
+    since: Monotonic,
+}
+
+impl Rest<'_> {
+    /// Rests, if it is time.
+    fn rest(&mut self) {
+        let worked = Clock::System.monotonic().since(self.since);
+        if worked < WORKS {
+            return;
+        }
+        if (self.may)() {
+            std::thread::sleep((worked * RESTS).min(RESTS_MAX));
+        }
+        self.since = Clock::System.monotonic();
     }
 }
 
 /// What the frames of a file say: its head, its records, and how every chain stands after them.
 pub(super) fn replay<'b>(frames: &[Frame<'b>]) -> Option<(Head, Vec<Frame<'b>>, HashMap<Chain, Standing>)> {
     let (first, rest) = frames.split_first()?;
-    let head =
-        (first.kind == Kind::Head).then(|| std::str::from_utf8(first.body).ok().and_then(Head::read))??;
+    let head = first.head()?;
     let mut chains: HashMap<Chain, Standing> = head.chains.iter().cloned().collect();
     let records: Vec<Frame<'b>> = rest.iter().filter(|frame| frame.kind == Kind::Record).copied().collect();
     for frame in &records {
         let chain: Chain = chain_text(frame.body)?.parse().ok()?;
-        let record = Encoded { bytes: Vec::new(), entry: frame.hash };
-        let standing = Standing::after(chains.get(&chain).copied(), &record, frame.relaxed);
+        let standing = Standing::after(chains.get(&chain).copied(), frame.hash, frame.relaxed);
         chains.insert(chain, standing);
     }
     Some((head, records, chains))

@@ -46,8 +46,12 @@ struct Fate {
 #[derive(Debug, Default)]
 struct State {
     outcome: Option<Result<Placed, NotKept>>,
-    /// Of everybody who waits: nearly always one.
-    wakers: Vec<Waker>,
+    /// Who waits in a task: nearly always one.
+    waker: Option<Waker>,
+    /// And whoever else does.
+    others: Vec<Waker>,
+    /// How many wait in a thread. Telling nobody costs a call of the system.
+    threads: usize,
 }
 
 /// The writer's end of a [`Ticket`]. Dropped unkept, it tells that the record is not kept.
@@ -79,8 +83,11 @@ impl Ticket {
     /// # Errors
     /// [`NotKept`]; [`NotKept::Busy`] when the time is over, and then the record may be kept all the same.
     pub fn wait(&self, at_most: Duration) -> Result<Placed, NotKept> {
-        let waiting = self.0.told.wait_timeout_while(self.0.lock(), at_most, |state| state.outcome.is_none());
-        let (state, _) = waiting.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
+        state.threads += 1;
+        let waiting = self.0.told.wait_timeout_while(state, at_most, |state| state.outcome.is_none());
+        let (mut state, _) = waiting.unwrap_or_else(PoisonError::into_inner);
+        state.threads -= 1;
         state.outcome.clone().unwrap_or(Err(NotKept::Busy))
     }
 
@@ -97,11 +104,23 @@ impl Future for Ticket {
         match &state.outcome {
             Some(outcome) => Poll::Ready(outcome.clone()),
             None => {
-                if !state.wakers.iter().any(|known| known.will_wake(ctx.waker())) {
-                    state.wakers.push(ctx.waker().clone());
-                }
+                state.wait(ctx.waker());
                 Poll::Pending
             }
+        }
+    }
+}
+
+impl State {
+    fn wait(&mut self, waker: &Waker) {
+        let mut known = self.waker.iter().chain(&self.others);
+        if known.any(|known| known.will_wake(waker)) {
+            return;
+        }
+        match &self.waker {
+            Some(known) if !known.will_wake(Waker::noop()) => self.others.push(waker.clone()),
+            // Who only had a look was not to be woken.
+            _ => self.waker = Some(waker.clone()),
         }
     }
 }
@@ -114,10 +133,12 @@ impl Fate {
     fn tell(&self, outcome: Result<Placed, NotKept>) {
         let mut state = self.lock();
         state.outcome.get_or_insert(outcome);
-        let wakers = std::mem::take(&mut state.wakers);
+        let wakers = state.waker.take().into_iter().chain(std::mem::take(&mut state.others));
+        if state.threads > 0 {
+            self.told.notify_all();
+        }
         drop(state);
-        self.told.notify_all();
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.for_each(Waker::wake);
     }
 }
 

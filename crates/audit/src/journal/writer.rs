@@ -129,7 +129,7 @@ impl Writer {
         }
         let record = draft.complete(before.map_or(1, |it| it.seq + 1), before.map(|it| it.entry));
         let relaxed = durability == Durability::Written;
-        let standing = Standing::after(before, &record, relaxed);
+        let standing = Standing::after(before, record.entry, relaxed);
         let Self { place, waiting, offset, synced, .. } = self;
         place.put(waiting, *offset, *synced, &New::record(&record, relaxed));
         let leaf = tree::leaf(&record.entry.0);
@@ -258,6 +258,11 @@ impl Writer {
         Ok(())
     }
 
+    /// Shortest time between the beginnings of two syncs, while records come together.
+    pub(super) fn sync_pace(&self) -> std::time::Duration {
+        self.settings.sync_pace
+    }
+
     /// Where its time comes from.
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
@@ -275,7 +280,7 @@ pub(super) fn begin(log: &Log, head: &Head) -> io::Result<(Box<dyn DiskFile>, u6
     let bytes = first_frame(log.origin(), head);
     write_whole(&*log.disk, &path, &bytes)?;
     log.disk.sync_dir(&log.wal())?;
-    Ok((log.disk.open(&path)?, bytes.len() as u64))
+    Ok((log.disk.grow(&path)?, bytes.len() as u64))
 }
 
 pub(super) fn first_frame(origin: &str, head: &Head) -> Vec<u8> {

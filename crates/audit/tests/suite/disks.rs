@@ -24,11 +24,34 @@ fn contract(disk: &dyn Disk, root: &Path) {
     file.sync().unwrap();
     assert_eq!(disk.create(&one).map(drop).unwrap_err().kind(), ErrorKind::AlreadyExists);
     assert_eq!(disk.read(&one).unwrap(), b"first second");
+    let part = |offset, bytes| {
+        let mut into = b"before ".to_vec();
+        disk.read_part(&one, offset, bytes, &mut into).map(|()| String::from_utf8(into).unwrap())
+    };
+    assert_eq!(part(0, 5).unwrap(), "before first");
+    assert_eq!(part(6, 100).unwrap(), "before second");
+    assert_eq!((part(12, 1).unwrap(), part(1 << 40, 9).unwrap()), ("before ".into(), "before ".into()));
+    assert_eq!(disk.read_part(&two, 0, 1, &mut Vec::new()).unwrap_err().kind(), ErrorKind::NotFound);
     let mut again = disk.open(&one).unwrap();
     again.truncate(6).unwrap();
     again.append(b"third").unwrap();
     assert_eq!(disk.read(&one).unwrap(), b"first third");
     assert!(disk.list(&one).is_err(), "a file has no names in it");
+    let mut growing = disk.grow(&one).unwrap();
+    let mut expected = b"first third".to_vec();
+    for part in [&b"fourth"[..], &[b'x'; 300_000], b"y", &[b'z'; 300_000]] {
+        growing.append(part).unwrap();
+        growing.sync().unwrap();
+        expected.extend_from_slice(part);
+        let read = disk.read(&one).unwrap();
+        assert_eq!(read[..expected.len()], expected, "{} bytes", part.len());
+        assert!(read[expected.len()..].iter().all(|byte| *byte == 0), "nothing but zeros ahead");
+    }
+    growing.truncate(11).unwrap();
+    growing.append(b"!").unwrap();
+    growing.truncate(11).unwrap();
+    assert_eq!(disk.read(&one).unwrap(), b"first third");
+    assert_eq!(disk.grow(&two).map(drop).unwrap_err().kind(), ErrorKind::NotFound);
 
     disk.create(&two).unwrap().append(b"old").unwrap();
     assert_eq!(disk.list(&folder).unwrap(), ["one", "two"]);

@@ -116,6 +116,39 @@ fn a_closed_log_verifies_and_so_does_an_export_of_one_tenant() {
     }
 }
 
+/// Segments of more than is read, or gathered for one file, at a time; with a record that is longer than either.
+#[test]
+fn segments_are_sealed_in_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = home(folder.path(), "n1").unwrap();
+    let settings = Settings { segment_bytes: 1 << 20, ..means(1).settings };
+    let journal = home.begin(&origin(1), key_of(1), "boot-1", Means { settings, ..means(1) }).unwrap();
+    let long = {
+        let What::Decision(mut decision) = full_decision() else { unreachable!() };
+        decision.params = Some("\n".repeat(300_000));
+        let chain = "tenant/acme".parse().unwrap();
+        Draft::new(moment(1), chain, RecordId([5; 16]), &What::Decision(decision)).unwrap()
+    };
+    let append = |number: u64| {
+        let draft = match number {
+            700 | 1_100 => long.clone(),
+            _ => draft(["node", "tenant/acme"][usize::from(!number.is_multiple_of(9))], number),
+        };
+        journal.append(draft, Durability::Synced).unwrap()
+    };
+    let tickets: Vec<Ticket> = (0..1_600).map(append).collect();
+    tickets.iter().for_each(|ticket| assert!(ticket.wait(WAIT).is_ok()));
+    let last = journal.close().unwrap();
+    let (log, key) = (home.folder(1), key_of(1).verifying_key().clone());
+    let whole = verify(&SystemDisk, &log, &key, Some(&last.checkpoint), &Scope::Whole).unwrap();
+    let segments = whole.size - 1_600;
+    assert!(segments >= 2, "each segment has its end: {segments}");
+    assert_eq!((whole.ended, whole.complete_to), (true, Some(whole.size)));
+    let acme = log.join(aegis_audit::segment::folder(&"tenant/acme".parse().unwrap()));
+    let names = std::fs::read_dir(acme).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| !name.ends_with(".seg")).count(), 0, "nothing half done is left");
+}
+
 #[test]
 fn a_running_journal_proves_what_it_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
@@ -388,6 +421,13 @@ fn a_log_is_read_forward_from_any_place_while_it_grows_and_after_it_ended() {
     }
 }
 
+/// What was written to a file that grows, without the zeros ahead.
+fn grown(path: &Path) -> Vec<u8> {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+    bytes
+}
+
 #[test]
 fn what_is_wrong_with_a_log_that_grows_is_found() {
     let folder = tempfile::tempdir().unwrap();
@@ -402,7 +442,7 @@ fn what_is_wrong_with_a_log_that_grows_is_found() {
     let whole = judge(Some(&last.checkpoint)).unwrap();
     assert_eq!((whole.size, whole.unsigned, whole.ended), (20, 0, false));
     let wal = log.join("wal/00000000.wal");
-    let sound = std::fs::read(&wal).unwrap();
+    let sound = grown(&wal);
     // The end is torn off: nothing is wrong in itself, and the checkpoint from elsewhere tells.
     std::fs::write(&wal, &sound[..sound.len() / 2]).unwrap();
     assert!(judge(None).is_ok());
@@ -452,7 +492,7 @@ fn damage_in_what_was_synced_is_refused_and_never_cut_off() {
     journal.checkpoint().unwrap();
     drop(journal);
     let path = home.folder(1).join("wal/00000000.wal");
-    let sound = std::fs::read(&path).unwrap();
+    let sound = grown(&path);
     for place in (0..sound.len() - 400).step_by(97) {
         let mut damaged = sound.clone();
         damaged[place] ^= 1;

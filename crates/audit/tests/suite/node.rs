@@ -38,6 +38,7 @@ pub(crate) fn means(life: u64) -> Means {
         segment_after: Duration::from_secs(3_600),
         checkpoint_after: Duration::from_secs(3_600),
         checkpoint_entries: 5,
+        sync_pace: Duration::from_millis(1),
     };
     let clock = Clock::manual(UnixNanos::from_seconds(1_795_741_200 + life));
     Means { clock, randomness: Box::new(rng(1_000 + life)), settings }

@@ -374,7 +374,8 @@ fn damage_is_an_error_and_never_a_shorter_answer() {
     };
     for path in [of_life("1", "segments"), of_life("2", "wal")] {
         let whole = std::fs::read(&path).unwrap();
-        let middle = whole.len() / 2;
+        // Behind what was written to a file that grows lie zeros.
+        let middle = whole.iter().rposition(|byte| *byte != 0).unwrap() / 2;
         for changed in [whole[..middle].to_vec(), [&whole[..middle], b"\0", &whole[middle + 1..]].concat()] {
             // A file that was cut off between two frames looks whole; verification tells.
             if changed.len() == middle && path.extension().is_some_and(|it| it == "wal") {
