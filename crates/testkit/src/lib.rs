@@ -5,7 +5,9 @@
 pub mod eventually;
 pub mod places;
 pub mod process;
+pub mod server;
 pub mod sockets;
+pub mod stores;
 
 pub use eventually::eventually;
 pub use places::{root, vectors_dir};

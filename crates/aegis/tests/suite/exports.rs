@@ -2,6 +2,7 @@
 //! Beside it, events in files; those at a collector of OTLP are with telemetry.
 
 mod files;
+mod store;
 
 use std::collections::BTreeSet;
 use std::fs;

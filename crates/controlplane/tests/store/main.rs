@@ -7,5 +7,4 @@ mod folder;
 mod google;
 mod opa;
 mod s3;
-mod server;
 mod worker;

@@ -13,7 +13,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::contract::tenant;
-use crate::server::{Server, plain};
+use aegis_testkit::server::{Server, plain};
 
 const VARIABLE: &str = "AEGIS_OPA";
 
@@ -64,7 +64,7 @@ async fn a_stock_opa_loads_the_enforced_bundle_and_follows_it() {
     command.args(["run", "--server", "--addr", "127.0.0.1:0", "--disable-telemetry", "--log-format", "json"]);
     command.arg("--config-file").arg(&path);
     let opa = TestProcess::start(&mut command).unwrap();
-    let address = crate::google::listening(&opa).to_string();
+    let address = aegis_testkit::stores::listening(&opa).to_string();
     assert_eq!(outcome(&address, "pay", "allow").await, "allow");
     assert_eq!(outcome(&address, "refund", "deny").await, "deny");
     enforce(&shelf, "refund").await;

@@ -3,26 +3,15 @@
 use std::path::Path;
 
 use aegis_controlplane::store::{Shelf, StoreConfig};
-use http_body_util::BodyExt;
-use hyper::service::Service;
-use s3s::auth::SimpleAuth;
-use s3s::service::S3ServiceBuilder;
+use aegis_testkit::server::{Mood, Server};
 
 use crate::contract::{keeps_the_contract, tenant, version};
-use crate::server::{Mood, Server};
 
-pub(crate) const SECRET: &str = "s3cr3t-s3cr3t-s3cr3t";
+pub(crate) use aegis_testkit::stores::S3_SECRET as SECRET;
 
 /// A server over `folder` with the bucket `bundles`.
 pub(crate) fn server(folder: &Path) -> Server {
-    std::fs::create_dir_all(folder.join("bundles")).unwrap();
-    let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder).unwrap());
-    builder.set_auth(SimpleAuth::from_single("aegis", SECRET));
-    let service = builder.build();
-    Server::start(move |request| {
-        let answer = Service::call(&service, request);
-        async move { answer.await.unwrap().map(|body| body.map_err(Into::into).boxed_unsync()) }
-    })
+    aegis_testkit::stores::s3(folder, "bundles")
 }
 
 pub(crate) fn shelf(folder: &Path, url: &str, secret: &str) -> Shelf {

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::s3;
-use crate::server::Mood;
+use aegis_testkit::server::Mood;
 
 /// Generous: what is waited for takes milliseconds; but shorter than a single call of the store may take.
 const PATIENCE: Duration = Duration::from_secs(20);

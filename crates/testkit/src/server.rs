@@ -14,13 +14,16 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use tokio::task::JoinSet;
 
+use crate::sockets::loopback;
+
 /// What a server answers with.
-pub(crate) type Answer = Response<UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>>;
+pub type Answer = Response<UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>>;
 
 /// How a server behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Mood {
+pub enum Mood {
+    /// Answers.
     Well = 0,
     /// Closes every connection at once.
     Down = 1,
@@ -31,20 +34,24 @@ pub(crate) enum Mood {
 }
 
 /// A running server; it ends when it is dropped.
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
     mood: Arc<AtomicU8>,
     _running: JoinSet<()>,
 }
 
 impl Server {
-    /// Answers every request with `answer`.
-    pub(crate) fn start<F>(answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static) -> Self
+    /// Answers every request with `answer`. To be called within a runtime, which has to go on.
+    ///
+    /// # Panics
+    /// Without a free port on the loopback interface.
+    pub fn start<F>(answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Answer> + Send + 'static,
     {
-        let (listener, address) = aegis_testkit::loopback().unwrap();
-        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        let (listener, address) = loopback().expect("a free port");
+        let listener = tokio::net::TcpListener::from_std(listener).expect("it does not block");
         let mood = Arc::new(AtomicU8::new(0));
         let mut running = JoinSet::new();
         let seen = Arc::clone(&mood);
@@ -78,16 +85,22 @@ impl Server {
         Self { address, mood, _running: running }
     }
 
-    pub(crate) fn set(&self, mood: Mood) {
+    /// From now on it behaves like this.
+    pub fn set(&self, mood: Mood) {
         self.mood.store(mood as u8, Ordering::SeqCst);
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Where it is.
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 }
 
-pub(crate) fn plain(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+/// An answer of these bytes.
+///
+/// # Panics
+/// Never: a status and a body are an answer.
+pub fn plain(status: StatusCode, text: impl Into<Bytes>) -> Answer {
     let body = Full::new(text.into()).map_err(|never| match never {}).boxed_unsync();
-    Response::builder().status(status).body(body).unwrap()
+    Response::builder().status(status).body(body).expect("an answer")
 }
