@@ -82,7 +82,7 @@ pub struct NodeConfig {
     pub metrics: Option<SocketAddr>,
     /// What `/metrics` shows beside what the node has to tell.
     pub more_metrics: Option<metric::Source>,
-    /// Where spans of calls go. Nothing: there are none.
+    /// Where spans of calls go. Nothing: calls are only counted.
     pub spans: Option<CallSink>,
     /// Certificate, key, and who vouches for other nodes.
     pub tls: OwnedPem,
@@ -192,7 +192,7 @@ pub struct ControlNode {
     store: StoreHandle,
     addresses: Addresses,
     more_metrics: Option<metric::Source>,
-    spans: Option<CallSink>,
+    calls: CallSink,
     identity: TlsIdentity,
     http_tls: Option<HttpTls>,
     readiness: Readiness,
@@ -284,6 +284,7 @@ impl ControlNode {
         let backups = backups::backups(parts.raft.clone(), store.clone(), scratch);
         let search = pages::search(&config, &parts, stop.clone());
         let admin = pages::admin(&parts, &feed, backups, readiness.clone(), sender, search.clone());
+        let calls = config.spans.clone().unwrap_or_else(|| CallSink::counting(config.clock.clone()));
         let mut node = Self {
             parts,
             feed,
@@ -297,7 +298,7 @@ impl ControlNode {
             store,
             addresses,
             more_metrics: config.more_metrics.clone(),
-            spans: config.spans.clone(),
+            calls,
             identity,
             http_tls,
             readiness,
@@ -342,6 +343,7 @@ impl ControlNode {
             store: self.store.clone(),
             readiness: self.readiness.clone(),
             deliveries: Arc::clone(&self.deliveries),
+            calls: self.calls.clone(),
             more: self.more_metrics.clone(),
         }
     }
@@ -407,8 +409,8 @@ impl ControlNode {
             tokens: &self.tokens,
             search: &self.search,
         };
-        let spans = self.spans.clone();
-        let routes = pages::routes(&self.parts, &served, &self.admin, spans, &mut self.tasks, stop.clone());
+        let calls = self.calls.clone();
+        let routes = pages::routes(&self.parts, &served, &self.admin, &calls, &mut self.tasks, stop.clone());
         self.tasks.spawn(async move {
             if let Err(error) = listen::serve(sockets.grpc, identity, routes, stop).await {
                 tracing::error!(%error, "gRPC cannot be served");
@@ -416,7 +418,7 @@ impl ControlNode {
             "the gRPC listener"
         });
         if let Some(listener) = sockets.http {
-            let (rest, stop) = (pages::rest(&self.admin, self.spans.clone()), self.stop.clone());
+            let (rest, stop) = (pages::rest(&self.admin, &self.calls), self.stop.clone());
             let tls = self.http_tls.as_ref().map(HttpTls::source);
             self.tasks.spawn(async move {
                 http_port::serve(listener, tls, rest, stop).await;

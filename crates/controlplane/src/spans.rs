@@ -10,6 +10,7 @@
 //! Nothing here waits. What the exporter does not take in time is dropped and counted. A span holds names, ids and codes: no body, no
 //! token, and no name of a person, who is known by the id of the token (AUD-2).
 
+mod counts;
 mod door;
 mod notes;
 
@@ -20,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aegis_model::caps;
 use aegis_model::clock::{Clock, Monotonic, UnixNanos};
 use aegis_model::ids::TenantId;
+use aegis_model::metric::Family;
 use aegis_model::trace::{SpanId, TraceContext, TraceId};
 use http::HeaderMap;
 use rand::rngs::StdRng;
@@ -28,6 +30,7 @@ use tokio::sync::mpsc;
 
 use crate::admin::Randomness;
 
+use counts::Counts;
 pub(crate) use door::Traced;
 pub(crate) use notes::Notes;
 
@@ -97,7 +100,7 @@ impl Surface {
 }
 
 /// What becomes of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// What was asked for was done.
     Done,
@@ -121,11 +124,13 @@ impl Outcome {
     }
 }
 
-/// Where spans of calls go. Cheap to clone.
+/// Where calls are counted, and their spans go. Cheap to clone.
 #[derive(Clone)]
 pub struct CallSink {
-    queue: mpsc::Sender<Box<CallSpan>>,
+    /// Nothing: they are only counted.
+    queue: Option<mpsc::Sender<Box<CallSpan>>>,
     dropped: Arc<AtomicU64>,
+    counts: Arc<Counts>,
     clock: Clock,
     randomness: Arc<Randomness>,
 }
@@ -135,7 +140,13 @@ impl CallSink {
     pub fn new(clock: Clock, randomness: StdRng) -> (Self, mpsc::Receiver<Box<CallSpan>>) {
         let (queue, spans) = mpsc::channel(caps::CALL_SPAN_QUEUE_MAX);
         let randomness = Arc::new(Randomness::new(randomness));
-        (Self { queue, dropped: Arc::default(), clock, randomness }, spans)
+        let counts = Arc::default();
+        (Self { queue: Some(queue), dropped: Arc::default(), counts, clock, randomness }, spans)
+    }
+
+    /// Counts calls, and tells nobody of each.
+    pub(crate) fn counting(clock: Clock) -> Self {
+        Self { queue: None, ..Self::of_system(clock).0 }
     }
 
     /// The same with ids of the system's randomness.
@@ -148,6 +159,11 @@ impl CallSink {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    /// What was counted, as metrics.
+    pub(crate) fn families(&self) -> [Family; 2] {
+        self.counts.families()
+    }
+
     /// A call that comes in with `headers`.
     pub(crate) fn open(&self, surface: Surface, headers: &HeaderMap) -> OpenCall {
         let notes = Notes::new(self.clock.clone());
@@ -157,7 +173,7 @@ impl CallSink {
     }
 
     fn push(&self, span: Box<CallSpan>) {
-        if self.queue.try_send(span).is_err() {
+        if self.queue.as_ref().is_some_and(|queue| queue.try_send(span).is_err()) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -196,22 +212,27 @@ impl OpenCall {
     fn finish(&self, answered: Answered) {
         let noted = self.notes.take();
         let Some(operation) = noted.operation else { return };
+        let Answered { mut outcome, mut code, replayed } = answered;
+        if let (Outcome::Done, Some(refused)) = (outcome, noted.refused) {
+            (outcome, code) = (Outcome::Refused, Some(refused));
+        }
+        let nanos = nanos(self.sink.clock.monotonic(), self.began);
+        self.sink.counts.count(operation, outcome, nanos);
+        if self.sink.queue.is_none() {
+            return;
+        }
         let mut randomness = self.sink.randomness.fork();
         let trace = self
             .caller
             .as_ref()
             .map_or_else(|| TraceId(randomness.random::<u128>().max(1).to_be_bytes()), |caller| caller.trace);
-        let Answered { mut outcome, mut code, replayed } = answered;
-        if let (Outcome::Done, Some(refused)) = (outcome, noted.refused) {
-            (outcome, code) = (Outcome::Refused, Some(refused));
-        }
         self.sink.push(Box::new(CallSpan {
             trace,
             span: SpanId(randomness.random::<u64>().max(1).to_be_bytes()),
             parent: self.caller.as_ref().map(|caller| caller.span),
             state: self.caller.as_ref().map(|caller| caller.state.clone()).unwrap_or_default(),
             start: self.start,
-            nanos: nanos(self.sink.clock.monotonic(), self.began),
+            nanos,
             operation,
             surface: self.surface,
             outcome,

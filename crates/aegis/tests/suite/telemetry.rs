@@ -258,6 +258,7 @@ fn prometheus_scrapes_a_cluster_and_every_panel_finds_data() {
     let mut missing = panels;
     let found = eventually("data for every panel", LONG * 2, || {
         traffic(&cluster, &token, &narrow);
+        cluster.done(&["agent", "list", "--tenant", "acme"]);
         missing.retain(|panel| !prometheus.has_data(&panel.query()));
         missing.is_empty().then_some(())
     });

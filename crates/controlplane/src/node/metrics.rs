@@ -17,6 +17,7 @@ use crate::deliveries::Counters;
 use crate::feed::Acks;
 use crate::lending::LendingNode;
 use crate::readiness::Readiness;
+use crate::spans::CallSink;
 
 /// What a control node has to tell. Cheap to clone.
 #[derive(Clone)]
@@ -27,6 +28,7 @@ pub struct Metrics {
     pub(super) store: StoreHandle,
     pub(super) readiness: Readiness,
     pub(super) deliveries: Arc<Counters>,
+    pub(super) calls: CallSink,
     pub(super) more: Option<Source>,
 }
 
@@ -56,6 +58,7 @@ impl Metrics {
         feed_part(&mut page, &self.acks);
         store_part(&mut page, &self.parts);
         deliveries_part(&mut page, &self.deliveries);
+        page.0.extend(self.calls.families());
         if self.parts.raft.leads() {
             state::families(&mut page, &self.parts);
         }

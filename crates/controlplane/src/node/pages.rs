@@ -261,7 +261,7 @@ pub(super) fn routes(
     parts: &Parts,
     served: &ForDataNodes<'_>,
     admin: &Admin,
-    spans: Option<CallSink>,
+    calls: &CallSink,
     tasks: &mut JoinSet<&'static str>,
     stop: CancellationToken,
 ) -> Routes {
@@ -274,16 +274,16 @@ pub(super) fn routes(
     Routes::new(parts.raft.service())
         .add_service(served.feed.service())
         .add_service(served.lending.service())
-        .add_service(Traced::new(served.approvals.service(), spans.clone()))
+        .add_service(Traced::new(served.approvals.service(), Some(calls.clone())))
         .add_service(served.evidence.service())
-        .add_service(Traced::new(served.tokens.service(), spans.clone()))
+        .add_service(Traced::new(served.tokens.service(), Some(calls.clone())))
         .add_service(served.search.service())
-        .add_service(Traced::new(grpc::server(admin.clone()), spans))
+        .add_service(Traced::new(grpc::server(admin.clone()), Some(calls.clone())))
         .add_service(health)
         .add_service(grpc::reflection())
 }
 
 /// What is served over HTTP.
-pub(super) fn rest(admin: &Admin, spans: Option<CallSink>) -> Rest {
-    Rest::new(admin.clone()).with_spans(spans)
+pub(super) fn rest(admin: &Admin, calls: &CallSink) -> Rest {
+    Rest::new(admin.clone()).with_spans(Some(calls.clone()))
 }

@@ -175,6 +175,27 @@ async fn a_token_that_an_agent_does_not_get_is_told_as_refused() {
     assert_eq!((span.code.as_deref(), span.data_node.as_deref()), (Some("invalid_request"), Some("edge-1")));
 }
 
+/// What is counted is counted without an exporter as well.
+#[tokio::test]
+async fn calls_are_counted_by_what_became_of_them() {
+    let mut watched = Watched::new();
+    let sink = CallSink::counting(watched.setting.world.clock.clone());
+    watched.setting.rest = watched.setting.rest.with_spans(Some(sink.clone()));
+    let token = watched.setting.token("root");
+    for (path, token) in [("/whoami", token.as_str()), ("/whoami", token.as_str()), ("/whoami", "forged")] {
+        watched.setting.call("GET", path, token, None).await;
+    }
+    watched.setting.call("GET", "/made-up", &token, None).await;
+    drop(sink.open(Surface::Http, &HeaderMap::new()));
+    let page = aegis_proto::exposition::Format::Text.page(&sink.families());
+    let line = |outcome: &str, count: u64| {
+        format!("aegis_control_calls_total{{operation=\"WhoAmI\",outcome=\"{outcome}\"}} {count}\n")
+    };
+    assert!(page.contains(&line("done", 2)) && page.contains(&line("refused", 1)), "{page}");
+    assert!(page.contains("aegis_control_call_seconds_count 3"), "{page}");
+    assert!(!page.contains("made-up") && sink.dropped() == 0 && watched.queue.try_recv().is_err(), "{page}");
+}
+
 /// A call does not wait for the exporter, and what finds no room is counted.
 #[tokio::test]
 async fn what_finds_no_room_is_counted() {
