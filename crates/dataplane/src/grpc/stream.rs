@@ -18,6 +18,7 @@ use crate::answer::Refused;
 use crate::case::Surface;
 use crate::decider::Decider;
 use crate::readiness::Readiness;
+use crate::serve::more_follows;
 
 /// Who opened a stream.
 #[derive(Debug, Clone)]
@@ -46,7 +47,7 @@ pub(super) fn answers(
             let (decider, opener) = (Arc::clone(&decider), opener.clone());
             async move {
                 match message {
-                    Ok(message) => Ok(answer(&decider, opener, message).await),
+                    Ok(message) => Ok(more_follows(answer(&decider, opener, message)).await),
                     Err(status) => Err(status),
                 }
             }

@@ -19,6 +19,7 @@ use super::{HttpSurface, Reply, headers, reply};
 use crate::answer::{Answer, Refused, Standing};
 use crate::case::Surface;
 use crate::decider::Entry;
+use crate::serve::more_follows;
 use crate::walk::walk;
 
 /// Who asks, and by which proof it was let in.
@@ -61,7 +62,7 @@ pub(super) async fn evaluations(
     };
     let mut evaluations = Vec::with_capacity(list.len());
     for evaluation in &list {
-        let answer = match asker.evaluate(evaluation).await {
+        let answer = match more_follows(asker.evaluate(evaluation)).await {
             Ok(answer) => answer,
             Err(refused) if refused.standing() == Standing::Unproven => return Err(refused.into()),
             Err(refused) => failed(refused),

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use listener::{Listener, Protocol};
-pub(crate) use streams::nearly_done;
+pub(crate) use streams::{more_follows, nearly_done};
 
 /// How long the parties of a connection may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
