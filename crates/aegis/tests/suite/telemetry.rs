@@ -105,8 +105,12 @@ fn a_collector_receives_spans_metrics_and_logs_of_a_cluster() {
     cluster.data[0].stop();
     cluster.controls[0].stop();
 
+    // The two nodes export apart from each other: neither's spans say that the other's have come.
     let (spans, calls): (Vec<_>, Vec<_>) = collector
-        .spans_until(|spans| spans.iter().filter(|span| span.name() == "aegis.decide").count() >= 8)
+        .spans_until(|spans| {
+            let of = |name: &str| spans.iter().filter(|span| span.name() == name).count();
+            of("aegis.decide") >= 8 && of("aegis.control.OpenApproval") >= 1
+        })
         .into_iter()
         .partition(|span| span.name() == "aegis.decide");
     tell_of_calls(&spans, &calls);
