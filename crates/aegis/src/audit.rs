@@ -1,5 +1,6 @@
 //! `aegis audit`: evidence, read, downloaded and verified. What reads a node's logs needs nothing but their files.
 
+mod budgets;
 mod control;
 mod events;
 mod export;
@@ -29,6 +30,7 @@ use crate::output::Output;
   aegis audit fetch s3://evidence/prod --to downloaded
   aegis audit search --tenant acme --outcome deny --since 1h
   aegis audit control download --to evidence/
+  aegis audit budgets evidence/ --key \"$LOG_KEY\" --journal data-1/audit/7
   aegis audit events data-1/audit/7 --format ocsf
 
 What reads the logs of a node works offline, on a copy as well. FOLDER is the journal of a node (`audit_dir`, or `audit` in its data directory), the folder
@@ -49,6 +51,8 @@ pub(crate) enum Command {
     /// Download and verify the control log, and logs of data nodes against it
     #[command(subcommand)]
     Control(control::Command),
+    /// Hold what records say that calls were charged against the ledgers of the budgets
+    Budgets(Box<budgets::Options>),
     /// Search decisions in the logs of all data nodes, asked of the control plane
     Search(search::Options),
     /// Say which controls of compliance frameworks verified evidence speaks for
@@ -60,6 +64,7 @@ pub(crate) enum Command {
 pub(crate) fn run(command: Command, output: Output) -> anyhow::Result<Ended> {
     match command {
         Command::Control(command) => control::run(command, output),
+        Command::Budgets(options) => budgets::run(&options, output),
         Command::Report(options) => report::run(&options, output),
         Command::Events(options) => events::run(&options, output),
         Command::Verify(options) => verify::run(&options, output),

@@ -42,7 +42,8 @@ struct Owner {
   aegis budget show --tenant acme --agent finance-agent --unit usd --output json
   aegis budget show --organization acme-group
 
-Budgets are shown of which something was asked for lately. LENT is what of GRANTED is out at data nodes, and may come back.")]
+Budgets are shown of which something was asked for lately: a day is forgotten two days after its end, and then stands in the control log
+(`aegis audit budgets`). LENT is what of GRANTED is out at data nodes, and may come back.")]
 pub(crate) struct ShowOptions {
     #[command(flatten)]
     owner: Owner,
@@ -55,6 +56,9 @@ pub(crate) struct ShowOptions {
     /// Only those that count this, e.g. `usd` or `calls`
     #[arg(long, env = "AEGIS_UNIT", value_name = "UNIT")]
     unit: Option<String>,
+    /// Instead of the newest day of each budget, the one before; of a tenant only
+    #[arg(long, env = "AEGIS_BEFORE", conflicts_with = "organization")]
+    before: bool,
     #[command(flatten)]
     server: Server,
 }
@@ -151,6 +155,7 @@ fn show(options: &ShowOptions, output: Output) -> anyhow::Result<Ended> {
         .iter()
         .filter(|_| of_tenant)
         .filter_map(|(name, value)| value.map(|value| format!("&{name}={}", segment(value))))
+        .chain(options.before.then(|| "&before=true".to_owned()))
         .collect::<String>();
     let rows = match block_on(async { Ok(admin.all_of(&options.owner.path(), &query).await) })? {
         Ok(rows) => rows,

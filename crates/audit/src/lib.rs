@@ -28,6 +28,7 @@ pub mod segment;
 
 pub mod export;
 pub mod forward;
+pub mod ledgers;
 pub mod prune;
 pub mod pruned;
 pub mod read;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aegis_audit::record::LimitUse;
 use aegis_limits::hierarchy::{Account, Hierarchy, Level, Unfit};
 use aegis_limits::pace::Pace;
-use aegis_limits::reservation::{Charge, Reservation};
+use aegis_limits::reservation::{Charge, Reservation, Saving};
 use aegis_model::call::ToolCall;
 use aegis_model::caps;
 use aegis_model::clock::Monotonic;
@@ -258,6 +258,16 @@ pub(crate) struct Admission {
     dry_run: bool,
 }
 
+/// What a call paid at one budget.
+#[derive(Debug)]
+pub(crate) struct Paid<'a> {
+    pub(crate) limit: &'a Limit,
+    pub(crate) unit: &'a Arc<str>,
+    /// The ledger of the lease that paid.
+    pub(crate) ledger: u64,
+    pub(crate) amount: Micros,
+}
+
 /// What a call that was allowed has been charged.
 #[derive(Debug)]
 pub(crate) struct Charged {
@@ -273,17 +283,26 @@ impl Admission {
     }
 
     /// The call may not go on after all: gives everything back.
-    pub(crate) fn refund(self, now: Monotonic) {
-        if let Some(taken) = self.taken {
-            taken.refund(now);
+    pub(crate) fn refund(mut self, now: Monotonic) {
+        if let Some(taken) = self.taken.take() {
+            self.late(&taken.refund(now));
+        }
+    }
+
+    /// What came back too late for the lease that paid it goes to the ledger, so that it does not look spent for ever.
+    fn late(&self, savings: &[Saving]) {
+        for saving in savings {
+            if let Kind::Budget { budget, .. } = &self.limits[saving.account].kind {
+                budget.below(saving);
+            }
         }
     }
 
     /// The call is allowed. What it was charged, if anything limits it.
-    pub(crate) fn commit(self) -> Option<Charged> {
-        let charge = self.taken?.commit();
+    pub(crate) fn commit(mut self) -> Option<Charged> {
+        let charge = self.taken.take()?.commit();
         charge.hierarchy().forget();
-        let limits = self.limits.into_iter().enumerate();
+        let limits = std::mem::take(&mut self.limits).into_iter().enumerate();
         let budgets = limits.filter(|(_, limit)| matches!(limit.kind, Kind::Budget { .. }));
         (!self.dry_run).then(|| Charged { budgets: budgets.collect(), charge })
     }
@@ -293,17 +312,19 @@ impl Admission {
         self.taken.is_some()
     }
 
-    /// What is paid at each budget that the call is charged at.
-    pub(crate) fn paid(&self) -> impl Iterator<Item = (&Limit, &Arc<str>, Micros)> {
+    /// What is paid at each budget that the call is charged at, and in which ledger.
+    pub(crate) fn paid(&self) -> impl Iterator<Item = Paid<'_>> {
         self.taken
             .iter()
             .flat_map(|taken| {
                 self.limits.iter().enumerate().filter_map(|(at, limit)| match &limit.kind {
-                    Kind::Budget { unit, .. } => Some((limit, unit, taken.paid(at))),
+                    Kind::Budget { unit, .. } => {
+                        Some(Paid { limit, unit, ledger: taken.ledger(at)?, amount: taken.paid(at) })
+                    }
                     Kind::Rate(_) => None,
                 })
             })
-            .filter(|(_, _, paid)| !paid.is_zero())
+            .filter(|paid| !paid.amount.is_zero())
     }
 
     /// What each limit had before the call, and has after it, as this node knows it. Calls at the same time show in both.
@@ -327,6 +348,15 @@ impl Admission {
         });
         let calls = |(left, cost): &(Micros, Micros)| left.0.checked_div(cost.0).unwrap_or(u64::MAX);
         left.min_by_key(calls).map(|(left, _)| left)
+    }
+}
+
+/// A client that goes away leaves nothing taken, but tokens.
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if let Some(mut taken) = self.taken.take() {
+            self.late(&taken.put_back());
+        }
     }
 }
 
@@ -364,5 +394,50 @@ impl Limit {
     /// The reason for which it refuses a call.
     pub(crate) fn reason(&self, code: ReasonCode, message: String) -> Reason {
         Reason { rule: self.rule.as_deref().map(str::to_owned), ..Reason::plain(code, message) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::limits::testing::{Leader, TestBook, budget_of};
+
+    const FOUR: Micros = Micros(4_000_000);
+    const TEN: Micros = Micros(10_000_000);
+
+    /// A call that is refused, or whose client goes away, after the lease that paid it went back: the ledger hears of it, or it would
+    /// look spent without a record.
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_back_after_its_lease_goes_to_the_ledger() {
+        for dropped in [false, true] {
+            let leader = Leader::new();
+            let book = TestBook::start(&leader, 1);
+            let budget = book.budget(&budget_of("bot"), TEN);
+            budget.more(TEN, Instant::now() + Duration::from_millis(500)).await.unwrap();
+            let cost = Cost { reserved: FOUR, stated: None };
+            let kind = Kind::Budget { budget: Arc::clone(&budget), unit: "usd".into(), limit: TEN, cost };
+            let limits = Limits(vec![Limit { level: Level::Agent, rule: None, entry: None, kind }]);
+            let counted = limits.gather(false);
+            let now = Monotonic(Duration::from_secs(1));
+            let taken = counted.reserve(now).unwrap();
+            let admission = counted.with(taken);
+            assert_eq!(admission.paid().map(|paid| paid.amount).collect::<Vec<_>>(), [FOUR]);
+            for lease in budget.purse().all() {
+                lease.take_rest();
+            }
+            let before = leader.ledger(&budget_of("bot")).granted;
+            if dropped {
+                drop(admission)
+            } else {
+                admission.refund(now)
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await; // expect(sleep): paused time
+            let after = leader.ledger(&budget_of("bot")).granted;
+            assert_eq!(before.saturating_sub(after), FOUR, "dropped: {dropped}");
+        }
     }
 }

@@ -250,15 +250,13 @@ fn settle(decider: &Decider, charged: Charged, real: &Costs) {
     let Charged { budgets, charge } = charged;
     let settlement = charge.settle(real);
     for (at, limit) in &budgets {
-        let debt = settlement.debt.iter().find(|(account, _)| account == at);
-        if let (Kind::Budget { budget, .. }, Some((_, debt))) = (&limit.kind, debt) {
-            budget.beyond(*debt);
+        let Kind::Budget { budget, .. } = &limit.kind else { continue };
+        for debt in settlement.debt.iter().filter(|debt| debt.account == *at) {
+            budget.beyond(debt);
             decider.metrics.debt(limit.level);
         }
         for saving in settlement.late.iter().filter(|saving| saving.account == *at) {
-            if let Kind::Budget { budget, .. } = &limit.kind {
-                budget.below(saving);
-            }
+            budget.below(saving);
         }
     }
 }
@@ -271,6 +269,7 @@ fn parts(charged: &Charged, real: &Costs) -> impl Iterator<Item = Settled> {
             charged: charged.charge.paid(*at),
             cost: real.0[*at],
             entry: limit.entry.as_deref().map(str::to_owned),
+            ledger: charged.charge.ledger(*at),
             level: limit.level.name().to_owned(),
             unit: unit.to_string(),
         })

@@ -21,7 +21,7 @@ use prometheus::{
     Opts, Registry,
 };
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Paid};
 use crate::answer::Answer;
 use crate::case::Surface;
 use crate::decider::Decider;
@@ -272,7 +272,7 @@ impl Metrics {
         self.admitted.with_label_values(&[tenant]).inc();
         // Several budgets may count the same unit, but it is spent once.
         let mut spent: Vec<(&str, u64)> = Vec::new();
-        for (_, unit, amount) in admission.paid() {
+        for Paid { unit, amount, .. } in admission.paid() {
             match spent.iter_mut().find(|(known, _)| *known == &**unit) {
                 Some((_, known)) => *known = amount.0.max(*known),
                 None => spent.push((unit, amount.0)),

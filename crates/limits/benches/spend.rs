@@ -71,7 +71,7 @@ fn spend(c: &mut Criterion) {
     c.bench_function("spend/reserved_and_refunded", |b| {
         b.iter(|| {
             let now = now();
-            black_box(&hierarchy).reserve(black_box(&costs), now).expect("it fits").refund(now);
+            black_box(&hierarchy).reserve(black_box(&costs), now).expect("it fits").refund(now)
         })
     });
 }

@@ -28,6 +28,10 @@ pub struct Ledger {
     pub last_lease: LeaseId,
     /// The last lease of what was forgiven, or is taken as spent whatever it was: nothing can be saved of those up to it.
     pub forgiven: LeaseId,
+    /// What of `granted` was charged for leases that nobody can bring back: how much of it was spent, nobody knows.
+    pub lost: Micros,
+    /// What was spent or debt, and forgiven since.
+    pub written_off: Micros,
     /// The leases that are out, by rising number; at most [`LEASES_PER_BUDGET_MAX`].
     pub leases: Vec<Loan>,
 }
@@ -118,6 +122,8 @@ impl Ledger {
             revision: 1,
             last_lease: LeaseId(0),
             forgiven: LeaseId(0),
+            lost: Micros::ZERO,
+            written_off: Micros::ZERO,
             leases: Vec::new(),
         }
     }
@@ -208,7 +214,8 @@ impl Ledger {
     }
 
     /// Takes back what calls of a lease cost less than they were charged, as their node knows after it reported what was left of
-    /// the lease: each amount once. Gives what can be granted again: nothing if it was forgiven before, or nobody knows.
+    /// the lease: each amount once. Gives what can be granted again: nothing if it was forgiven before, which is noted as lost, or
+    /// nobody knows.
     pub fn save(&mut self, lease: LeaseId, amount: Micros) -> Micros {
         let saved = match self.leases.binary_search_by_key(&lease, |loan| loan.id) {
             // Its rest is on the way.
@@ -218,7 +225,11 @@ impl Ledger {
                 loan.amount = loan.amount.saturating_sub(saved);
                 saved
             }
-            Err(_) if lease > self.last_lease || lease <= self.forgiven => Micros::ZERO,
+            Err(_) if lease > self.last_lease => Micros::ZERO,
+            Err(_) if lease <= self.forgiven => {
+                self.lost = self.lost.saturating_add(amount.min(self.written_off));
+                Micros::ZERO
+            }
             Err(_) => amount.min(self.granted.saturating_sub(self.lent())),
         };
         self.granted = self.granted.saturating_sub(saved);
@@ -231,7 +242,19 @@ impl Ledger {
     pub fn charge_all(&mut self, holder: Holder) -> Micros {
         let before = self.lent();
         self.leases.retain(|loan| loan.holder != holder);
-        before.saturating_sub(self.lent())
+        let lost = before.saturating_sub(self.lent());
+        self.lost = self.lost.saturating_add(lost);
+        lost
+    }
+
+    /// All that calls may say they cost: what they were charged, what is out, and what was forgiven of it since.
+    pub fn charged(&self) -> Micros {
+        self.granted.saturating_add(self.debt).saturating_add(self.written_off)
+    }
+
+    /// What of [`Ledger::charged`] no call has to account for: it is out, or nobody knows whether it was spent.
+    pub fn unproven(&self) -> Micros {
+        self.lent().saturating_add(self.lost)
     }
 
     /// Takes every lease and all that is left as spent: after a restore from a backup nobody knows what was granted since.
@@ -246,6 +269,8 @@ impl Ledger {
     pub fn forgive_spent(&mut self) {
         let lent = self.lent();
         self.revision += u64::from(lent < self.granted || !self.debt.is_zero());
+        let spent = self.granted.saturating_sub(lent).saturating_add(self.debt);
+        self.written_off = self.written_off.saturating_add(spent);
         (self.granted, self.debt) = (lent, Micros::ZERO);
         self.forgiven = self.last_lease;
     }
@@ -265,6 +290,7 @@ impl Ledger {
     /// Forgives debt, as an administrator's recorded act.
     pub fn forgive_debt(&mut self, amount: Micros) {
         self.revision += u64::from(!amount.min(self.debt).is_zero());
+        self.written_off = self.written_off.saturating_add(amount.min(self.debt));
         self.debt = self.debt.saturating_sub(amount);
     }
 }

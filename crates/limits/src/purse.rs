@@ -135,10 +135,11 @@ impl<C: Cell> Purse<C> {
         payer.lease.refund(amount.min(payment.amount))
     }
 
-    /// Pays as much of `cost` as all leases have together, and gives what was paid.
-    pub fn spend_up_to(&self, cost: Micros) -> Micros {
+    /// Pays as much of `cost` as all leases of this ledger have together, and gives what was paid. What a call costs more than it
+    /// was charged counts where the call does.
+    pub fn spend_up_to(&self, ledger: u64, cost: Micros) -> Micros {
         let leases = self.leases.load();
-        leases.iter().fold(Micros::ZERO, |paid, entry| {
+        leases.iter().filter(|entry| entry.ledger == ledger).fold(Micros::ZERO, |paid, entry| {
             paid.saturating_add(entry.lease.spend_up_to(cost.saturating_sub(paid)))
         })
     }
@@ -220,7 +221,7 @@ mod tests {
         assert_eq!(spend(&purse, 93), Err(Short), "one lease pays, not two");
         assert!(purse.pays(Micros(92)) && !purse.pays(Micros(93)));
         assert_eq!(purse.rest(), Micros(92));
-        assert_eq!((purse.spend_up_to(Micros(93)), purse.rest()), (Micros(92), Micros::ZERO));
+        assert_eq!((purse.spend_up_to(0, Micros(93)), purse.rest()), (Micros(92), Micros::ZERO));
     }
 
     #[test]

@@ -51,9 +51,20 @@ pub struct Charge<C: Cell = AtomicU64>(Reservation<C>);
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settlement {
     /// Real cost that no lease here covers: to be recorded as debt in the ledger.
-    pub debt: Vec<(usize, Micros)>,
+    pub debt: Vec<Debt>,
     /// Unspent, but of leases whose rest was reported before.
     pub late: Vec<Saving>,
+}
+
+/// What a call cost more than it was charged, and no lease of its ledger covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Debt {
+    /// The account of the hierarchy.
+    pub account: usize,
+    /// The ledger of the lease that paid for the call.
+    pub ledger: u64,
+    /// How much.
+    pub amount: Micros,
 }
 
 /// What a call cost less than it was charged, of a lease that cannot take it back any more: stays spent until the ledger knows
@@ -94,8 +105,14 @@ impl<C: Cell> Reservation<C> {
         self.held(account).paid.map_or(Micros::ZERO, Payment::amount)
     }
 
-    /// The call was refused, or never reached its tool: gives back all that was taken, tokens included.
-    pub fn refund(mut self, now: Monotonic) {
+    /// The ledger of the lease that paid at an account; nothing where nothing was paid.
+    pub fn ledger(&self, account: usize) -> Option<u64> {
+        self.held(account).paid.map(Payment::ledger)
+    }
+
+    /// The call was refused, or never reached its tool: gives back all that was taken, tokens included. Gives what came back too
+    /// late for the lease that paid it.
+    pub fn refund(mut self, now: Monotonic) -> Vec<Saving> {
         for account in 0..self.hierarchy.accounts().len() {
             let token = self.held_mut(account).token.take();
             let bucket = self.hierarchy.accounts()[account].bucket.as_deref();
@@ -103,7 +120,22 @@ impl<C: Cell> Reservation<C> {
                 bucket.refund(token, now);
             }
         }
-        // What was paid goes back as `self` is dropped.
+        self.put_back()
+    }
+
+    /// Puts back what was paid, and keeps the tokens: for a call of which nobody waits for an answer any more. Gives what came back
+    /// too late for the lease that paid it.
+    pub fn put_back(&mut self) -> Vec<Saving> {
+        let mut late = Vec::new();
+        for account in 0..self.hierarchy.accounts().len() {
+            let paid = self.held_mut(account).paid.take();
+            if let (Some(paid), Some(purse)) = (paid, purse(&self.hierarchy, account))
+                && purse.refund(paid, paid.amount()).is_err()
+            {
+                late.push(Saving::of(account, paid, paid.amount()));
+            }
+        }
+        late
     }
 
     /// The call was allowed: it stays charged.
@@ -115,16 +147,16 @@ impl<C: Cell> Reservation<C> {
 
 impl<C: Cell> Drop for Reservation<C> {
     fn drop(&mut self) {
-        if self.committed {
-            return;
+        if !self.committed {
+            // Late: a lease whose rest was taken meanwhile keeps it as spent, the strict side.
+            let _ = self.put_back();
         }
-        for account in 0..self.hierarchy.accounts().len() {
-            let paid = self.held_mut(account).paid.take();
-            if let (Some(paid), Some(purse)) = (paid, purse(&self.hierarchy, account)) {
-                // Late: a lease whose rest was taken meanwhile keeps it as spent, the strict side.
-                let _ = purse.refund(paid, paid.amount());
-            }
-        }
+    }
+}
+
+impl Saving {
+    fn of(account: usize, paid: Payment, amount: Micros) -> Self {
+        Self { account, ledger: paid.ledger(), lease: paid.lease(), amount }
     }
 }
 
@@ -139,10 +171,16 @@ impl<C: Cell> Charge<C> {
         self.0.paid(account)
     }
 
+    /// The ledger of the lease that paid at an account; nothing where nothing was paid.
+    pub fn ledger(&self, account: usize) -> Option<u64> {
+        self.0.ledger(account)
+    }
+
     /// Replaces what was charged by what the call really cost. Who may say so is for the caller to know.
     ///
     /// - Less: the difference goes back to the lease that paid, or to the ledger if its rest was reported before.
-    /// - More: leases of the same budget pay the difference as far as they go; the rest is debt.
+    /// - More: leases of the ledger that was charged pay the difference as far as they go; the rest is debt there. So a call counts
+    ///   whole in the epoch in which it was allowed.
     /// - An account that was free of charge stays so, and one without a budget has nothing to settle.
     pub fn settle(self, real: &Costs) -> Settlement {
         let mut settlement = Settlement::default();
@@ -153,12 +191,13 @@ impl<C: Cell> Charge<C> {
             };
             let (back, more) = (paid.amount().saturating_sub(*real), real.saturating_sub(paid.amount()));
             if !back.is_zero() && purse.refund(paid, back).is_err() {
-                let (ledger, lease) = (paid.ledger(), paid.lease());
-                settlement.late.push(Saving { account, ledger, lease, amount: back });
+                settlement.late.push(Saving::of(account, paid, back));
             }
-            let debt = if more.is_zero() { more } else { more.saturating_sub(purse.spend_up_to(more)) };
+            let ledger = paid.ledger();
+            let debt =
+                if more.is_zero() { more } else { more.saturating_sub(purse.spend_up_to(ledger, more)) };
             if !debt.is_zero() {
-                settlement.debt.push((account, debt));
+                settlement.debt.push(Debt { account, ledger, amount: debt });
             }
         }
         settlement

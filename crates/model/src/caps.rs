@@ -1376,6 +1376,16 @@ pub const AUDIT_CHECKPOINTS_ENTRY_LOGS_MAX: usize = 256;
 /// accepted or refused at once; written down are the newest, so that the log does not grow with every node and second.
 pub const AUDIT_CHECKPOINTS_ENTRY_SECONDS: u64 = 60;
 
+/// Most ledgers in one entry of the control log.
+pub const LEDGERS_PER_ENTRY_MAX: usize = 64;
+
+/// Most ledgers of a cluster that are written into the control log in one day: the control plane's state holds them. Beyond, only their
+/// number.
+pub const LEDGER_ACCOUNTS_PER_DAY_MAX: u64 = 5_000;
+
+/// Seconds of log time for which the text of an entry with ledgers is kept: a year, and a month to audit it in.
+pub const LEDGER_ACCOUNTS_KEPT_SECONDS: u64 = 400 * 86_400;
+
 /// Seconds of log time for which the text of an entry with checkpoints is kept after newer ones took its place.
 pub const AUDIT_CHECKPOINTS_KEPT_SECONDS: u64 = 7 * 86_400;
 

@@ -96,6 +96,13 @@ pub(crate) struct Evidence {
     chain: Option<Chain>,
 }
 
+impl Evidence {
+    /// The chain of which the logs are exports.
+    pub(crate) fn chain(&self) -> Option<&Chain> {
+        self.chain.as_ref()
+    }
+}
+
 /// Larger than any control log that fits into memory twice.
 const ENTRIES_BYTES_MAX: usize = 4 << 30;
 

@@ -272,6 +272,8 @@ mod tests {
             journals: BTreeMap::new(),
             continues: None,
             acts: 0,
+            ledgers: BTreeMap::new(),
+            ledgers_left_out: 0,
             forgotten: 0,
         }
     }

@@ -14,6 +14,7 @@ use std::str::FromStr;
 use aegis_model::caps;
 use aegis_model::clock::UnixNanos;
 use aegis_model::ids::ClusterId;
+use aegis_model::money::Micros;
 use aegis_model::utc::Utc;
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,8 @@ pub enum What {
     Closing(Head),
     /// The log goes on after a restore: this is how far the one before it was in the backup.
     Continues(Head),
+    /// What became of ledgers of budgets, once nothing comes back to them any more.
+    Ledgers(Ledgers),
     /// A checkpoint of a data node's log was refused although its key signed it.
     Refusal(Refusal),
 }
@@ -120,6 +123,60 @@ pub struct Head {
     pub size: u64,
 }
 
+/// Ledgers whose days are over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledgers {
+    /// What was charged in each.
+    pub accounts: Vec<LedgerAccount>,
+    /// How many more ended, of which nothing is written down, since there were too many that day.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: u64,
+}
+
+/// What was charged of one budget in one day, as the control plane's ledger has it. The records of calls have to add up to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerAccount {
+    /// The agent, where it is an agent's budget or an entry's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// What calls were charged, what was forgiven of it included.
+    pub charged: Micros,
+    /// The entry's name, where it is an entry's budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
+    /// When its day began, in milliseconds since 1970.
+    pub from_ms: i64,
+    /// Its number.
+    pub ledger: u64,
+    /// Whose budget: `organization`, `tenant`, `agent` or `entry`.
+    pub level: String,
+    /// The organization, or the tenant.
+    pub owner: String,
+    /// What it counts.
+    pub unit: String,
+    /// What of `charged` was lent to nodes that could not bring it back, or forgiven before it turned out cheaper: nobody knows how
+    /// much of it calls have spent.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub unproven: Micros,
+    /// The first millisecond after its day.
+    pub until_ms: i64,
+    /// The cluster was restored from a backup in that day: nobody knows what was spent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub void: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_nothing(amount: &Micros) -> bool {
+    amount.is_zero()
+}
+
 /// A checkpoint that does not follow from what was accepted before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -145,14 +202,23 @@ pub enum Kind {
     Closing,
     /// [`What::Continues`]
     Continues,
+    /// [`What::Ledgers`]
+    Ledgers,
     /// [`What::Refusal`]
     Refusal,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Act, Self::Birth, Self::Checkpoints, Self::Closing, Self::Continues, Self::Refusal];
+    pub const ALL: [Self; 7] = [
+        Self::Act,
+        Self::Birth,
+        Self::Checkpoints,
+        Self::Closing,
+        Self::Continues,
+        Self::Ledgers,
+        Self::Refusal,
+    ];
 
     /// Its word: the key of `what`.
     pub fn as_str(self) -> &'static str {
@@ -162,6 +228,7 @@ impl Kind {
             Self::Checkpoints => "checkpoints",
             Self::Closing => "closing",
             Self::Continues => "continues",
+            Self::Ledgers => "ledgers",
             Self::Refusal => "refusal",
         }
     }
@@ -169,7 +236,7 @@ impl Kind {
     /// Whether the text of such an entry may be forgotten without hiding a log of a data node, or where one ended.
     pub fn may_be_forgotten(self) -> bool {
         match self {
-            Self::Act | Self::Checkpoints => true,
+            Self::Act | Self::Checkpoints | Self::Ledgers => true,
             Self::Birth | Self::Closing | Self::Continues | Self::Refusal => false,
         }
     }
@@ -197,6 +264,7 @@ impl What {
             Self::Checkpoints(_) => Kind::Checkpoints,
             Self::Closing(_) => Kind::Closing,
             Self::Continues(_) => Kind::Continues,
+            Self::Ledgers(_) => Kind::Ledgers,
             Self::Refusal(_) => Kind::Refusal,
         }
     }

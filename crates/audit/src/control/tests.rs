@@ -71,7 +71,24 @@ fn story() -> Vec<What> {
             note: "a note".to_owned(),
             origin: "c-1/data-2/2".to_owned(),
         }),
+        What::Ledgers(Ledgers { accounts: vec![account(4), account(5)], left_out: 3 }),
     ]
+}
+
+fn account(ledger: u64) -> LedgerAccount {
+    LedgerAccount {
+        agent: Some("bot".to_owned()),
+        charged: "12.5".parse().unwrap(),
+        entry: None,
+        from_ms: 1_800_000_000_000,
+        ledger,
+        level: "agent".to_owned(),
+        owner: "acme".to_owned(),
+        unit: "usd".to_owned(),
+        unproven: "0.5".parse().unwrap(),
+        until_ms: 1_800_086_400_000,
+        void: false,
+    }
 }
 
 #[test]
@@ -103,7 +120,7 @@ fn the_log_tells_of_every_journal_its_key_and_where_it_ended() {
 
 /// Who hands out the log may leave out texts, but not those without which a journal could be hidden.
 #[test]
-fn acts_and_superseded_checkpoints_may_be_forgotten_and_nothing_else() {
+fn acts_superseded_checkpoints_and_ledgers_may_be_forgotten_and_nothing_else() {
     let (lines, root) = log(story());
     let note = signed(&lines, root);
     for (index, line) in lines.iter().enumerate() {
@@ -112,7 +129,7 @@ fn acts_and_superseded_checkpoints_may_be_forgotten_and_nothing_else() {
         let kind = Entry::read(line).unwrap().what.kind();
         let found = check(&short, &note);
         match kind {
-            Kind::Act | Kind::Checkpoints => assert_eq!(found.unwrap().forgotten, 1),
+            Kind::Act | Kind::Checkpoints | Kind::Ledgers => assert_eq!(found.unwrap().forgotten, 1),
             _ => assert_eq!(found, Err(ControlProblem::Missing { index: index as u64, kind })),
         }
         // A birth cannot pass for an act: the kind is part of the hash.
@@ -127,10 +144,10 @@ fn whatever_is_changed_is_found() {
     let note = signed(&lines, root);
     let mut dropped = lines.clone();
     dropped.pop();
-    assert_eq!(check(&dropped, &note), Err(ControlProblem::Count { found: 5, wanted: 6 }));
+    assert_eq!(check(&dropped, &note), Err(ControlProblem::Count { found: 6, wanted: 7 }));
     let mut longer = lines.clone();
     longer.push(lines[0].clone());
-    assert_eq!(check(&longer, &note), Err(ControlProblem::Count { found: 7, wanted: 6 }));
+    assert_eq!(check(&longer, &note), Err(ControlProblem::Count { found: 8, wanted: 7 }));
     let mut swapped = lines.clone();
     swapped.swap(1, 3);
     assert_eq!(check(&swapped, &note), Err(ControlProblem::Entry(1)));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aegis_model::caps;
 
-use super::{Entry, Kind, What, entry_hash};
+use super::{Entry, Kind, LedgerAccount, What, entry_hash};
 use crate::checkpoint::Checkpoint;
 use crate::hash::Hash;
 use crate::keys::{KeyName, VerifyingKey};
@@ -49,7 +49,11 @@ pub struct VerifiedControl {
     pub continues: Option<Checkpoint>,
     /// Administrative acts.
     pub acts: u64,
-    /// Entries whose text was forgotten: acts and superseded checkpoints.
+    /// What became of ledgers of budgets, by their numbers.
+    pub ledgers: BTreeMap<u64, LedgerAccount>,
+    /// Ledgers that ended and of which nothing was written down.
+    pub ledgers_left_out: u64,
+    /// Entries whose text was forgotten: acts, superseded checkpoints, and ledgers of long ago.
     pub forgotten: u64,
 }
 
@@ -161,6 +165,8 @@ impl<'a> Reader<'a> {
             journals: BTreeMap::new(),
             continues: None,
             acts: 0,
+            ledgers: BTreeMap::new(),
+            ledgers_left_out: 0,
             forgotten: 0,
         };
         let mut reader = Self { tree: Compact::default(), seen, seen_is_met: seen.is_none(), verified };
@@ -235,6 +241,14 @@ impl<'a> Reader<'a> {
             }
             What::Closing(head) => {
                 self.advance(index, &head)?.closed = true;
+            }
+            What::Ledgers(it) => {
+                self.verified.ledgers_left_out = self.verified.ledgers_left_out.saturating_add(it.left_out);
+                for account in it.accounts {
+                    if self.verified.ledgers.insert(account.ledger, account).is_some() {
+                        return Err(contradiction("a ledger ended twice"));
+                    }
+                }
             }
             What::Refusal(refusal) => {
                 let journal = self.verified.journals.get_mut(&refusal.origin);

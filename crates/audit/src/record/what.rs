@@ -147,6 +147,9 @@ pub struct Charged {
     /// The entry's name, as the policy writes it, where the budget is an entry's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<String>,
+    /// The number of the ledger that was charged, unique in the cluster: one of each budget and day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<u64>,
     /// Whose budget: `organization`, `tenant`, `agent` or `entry`.
     pub level: String,
     /// The budget's unit.
@@ -164,6 +167,9 @@ pub struct Settled {
     /// As in [`Charged`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<String>,
+    /// As in [`Charged`]. Nothing where the call was free of charge: then it stays so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<u64>,
     /// As in [`Charged`].
     pub level: String,
     /// The budget's unit.

@@ -10,6 +10,7 @@ mod housekeeping;
 mod interop;
 mod journals;
 mod kills;
+mod ledgers;
 mod merkle_vectors;
 mod mutations;
 mod node;

@@ -31,6 +31,7 @@ pub(crate) fn full_decision() -> What {
         charged: vec![Charged {
             amount: "0.25".parse().unwrap(),
             entry: Some("pay*".into()),
+            ledger: Some(7),
             level: "entry".into(),
             unit: "usd".into(),
         }],
@@ -126,6 +127,7 @@ pub(crate) fn every_kind() -> Vec<What> {
                 charged: "1".parse().unwrap(),
                 cost: "0.25".parse().unwrap(),
                 entry: None,
+                ledger: Some(u64::MAX),
                 level: "agent".into(),
                 unit: "usd".into(),
             }],

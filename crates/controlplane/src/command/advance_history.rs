@@ -45,6 +45,8 @@ impl Kind for AdvanceHistory {
         // A backup does not know the incarnations that were given after it; none of them may be given again (LIM-2).
         let counters = write.counters_mut();
         counters.incarnations = counters.incarnations.max(cluster.history << INCARNATION_BITS);
+        // Nor the numbers of ledgers, which records name for as long as they are kept.
+        counters.ledgers = counters.ledgers.max(cluster.history << INCARNATION_BITS);
         write.put_cluster(cluster.clone())?;
         changes::note(write, ChangeKind::Cluster, "", "")?;
         Ok(done::Result::Cluster(cluster))

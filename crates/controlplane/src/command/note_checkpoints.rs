@@ -149,7 +149,7 @@ mod tests {
     use aegis_audit::hash::Hash;
     use aegis_audit::keys::SigningKey;
     use aegis_audit::tree;
-    use aegis_proto::control::{AdvanceHistory, DataNode};
+    use aegis_proto::control::{AdvanceHistory, DataNode, SweepLimits, TakeLending};
 
     use super::*;
     use crate::keys::keyring;
@@ -358,6 +358,32 @@ mod tests {
     }
 
     /// Texts go, the log stays verifiable, and the last word on a log whose node never came back stays as well.
+    #[test]
+    fn ledgers_are_forgotten_after_their_time_and_not_before() {
+        let world = World::new();
+        world.tenant("acme");
+        world.done(TakeLending {}, &World::node());
+        let mut alive = Log::begin(&world, 8);
+        let need = World::need(&World::budget_key("acme", "bot", "usd"), 100, 10);
+        let ask = World::ask(8, alive.node.incarnation, 1, vec![need]);
+        world.done(world.lend(vec![ask]), &World::node());
+        world.pass_seconds(3 * 86_400);
+        world.done(SweepLimits {}, &World::node());
+        let forgotten = |world: &World| {
+            let rows = trees::entries(&world.view(), 1, 0, 1_000).expect("memory");
+            let row = rows.into_iter().find(|row| row.kind == "ledgers").expect("an entry");
+            row.text.is_empty()
+        };
+        world.pass_seconds(caps::LEDGER_ACCOUNTS_KEPT_SECONDS - caps::AUDIT_CHECKPOINTS_ENTRY_SECONDS);
+        for size in 1..4_u64 {
+            alive.grow(size as usize, "alive");
+            assert_eq!(note(&world, alive.report(size - 1)), accepted(size));
+            assert_eq!(forgotten(&world), size > 1, "after {size}");
+            world.pass_seconds(caps::AUDIT_CHECKPOINTS_ENTRY_SECONDS);
+        }
+        trees::check(&world.view()).expect("whole");
+    }
+
     #[test]
     fn superseded_checkpoints_are_forgotten_and_last_words_are_not() {
         let world = World::new();

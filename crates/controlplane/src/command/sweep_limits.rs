@@ -1,4 +1,5 @@
-//! `SweepLimits`: forgets ledgers whose epoch ended long ago, and rates that nobody uses.
+//! `SweepLimits`: forgets ledgers whose epoch ended long ago, after what became of them is in the control log, and rates that nobody
+//! uses.
 
 use aegis_model::caps;
 use aegis_proto::control::{Rate, SweepLimits, Swept, done};
@@ -6,9 +7,10 @@ use aegis_raft_store::tables::{StateRead, StoreError};
 
 use super::kind::{Asked, Failure, Kind};
 use super::who::Who;
+use crate::state::borrowers::Fates;
 use crate::state::key::EVERYWHERE;
 use crate::state::writer::Writer;
-use crate::state::{budgets, rates};
+use crate::state::{budgets, ended_ledgers, rates};
 
 /// What is to be removed.
 pub(crate) struct Checked {
@@ -39,13 +41,16 @@ impl Kind for SweepLimits {
 
     fn apply(checked: Checked, write: &mut Writer<'_, '_>) -> Result<done::Result, StoreError> {
         let Checked { ledgers, rates } = checked;
+        let mut fates = Fates::default();
+        let mut ended = ended_ledgers::take(write, caps::SWEEP_ROWS_MAX, &mut fates)?;
+        let more = [ended.len(), ledgers.len(), rates.len()].contains(&caps::SWEEP_ROWS_MAX);
         for number in &ledgers {
-            budgets::delete(write, *number)?;
+            ended.push(budgets::delete(write, *number, &mut fates)?);
         }
+        ended_ledgers::write_down(write, &ended)?;
         for rate in &rates {
             rates::delete(write, rate)?;
         }
-        let more = ledgers.len() == caps::SWEEP_ROWS_MAX || rates.len() == caps::SWEEP_ROWS_MAX;
-        Ok(done::Result::Swept(Swept { removed: (ledgers.len() + rates.len()) as u64, more }))
+        Ok(done::Result::Swept(Swept { removed: (ended.len() + rates.len()) as u64, more }))
     }
 }

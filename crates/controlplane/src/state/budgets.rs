@@ -13,7 +13,7 @@ use super::borrowers::{Fate, Fates};
 use super::limit_id::{LimitId, LimitOwner, rows_of};
 use super::page::{self, Page, PageQuery};
 use super::writer::Writer;
-use super::{key, meta, row, tenants};
+use super::{ended_ledgers, key, meta, row, tenants};
 
 /// The limit's key, below its owner → the [`Ledger`] of its newest epoch.
 pub const LEDGERS: Table = Table::new("ledgers");
@@ -42,7 +42,19 @@ pub fn budgets(
     tenant: &TenantId,
     query: &PageQuery,
 ) -> Result<Page<BudgetStanding>, StoreError> {
-    page_of(state, &LimitOwner::Tenant(tenant.clone()), query)
+    page_of(state, LEDGERS, &LimitOwner::Tenant(tenant.clone()), query)
+}
+
+/// The same in the epoch before their newest, where that is still known.
+///
+/// # Errors
+/// The storage failed.
+pub fn budgets_before(
+    state: &impl StateRead,
+    tenant: &TenantId,
+    query: &PageQuery,
+) -> Result<Page<BudgetStanding>, StoreError> {
+    page_of(state, LEDGERS_BEFORE, &LimitOwner::Tenant(tenant.clone()), query)
 }
 
 /// The budgets of an organization as a whole. For those who may see every tenant.
@@ -54,7 +66,7 @@ pub fn organization_budgets(
     organization: &OrgId,
     query: &PageQuery,
 ) -> Result<Page<BudgetStanding>, StoreError> {
-    page_of(state, &LimitOwner::Organization(organization.clone()), query)
+    page_of(state, LEDGERS, &LimitOwner::Organization(organization.clone()), query)
 }
 
 /// The first `limit` budgets of anybody, and whether there are more: for metrics, which only the operator of the cluster sees.
@@ -70,10 +82,11 @@ pub fn of_everybody(state: &impl StateRead, limit: usize) -> Result<(Vec<BudgetS
 
 fn page_of(
     state: &impl StateRead,
+    table: Table,
     owner: &LimitOwner,
     query: &PageQuery,
 ) -> Result<Page<BudgetStanding>, StoreError> {
-    let page = page::rows::<Ledger>(state, LEDGERS, &rows_of(owner), query)?;
+    let page = page::rows::<Ledger>(state, table, &rows_of(owner), query)?;
     let (mut fates, history) = (Fates::default(), meta::history(state)?);
     let rows = page.rows.into_iter().map(|ledger| standing(state, ledger, history, &mut fates));
     Ok(Page { rows: rows.collect::<Result<_, _>>()?, next: page.next })
@@ -97,6 +110,8 @@ pub(crate) fn standing(
         granted: ledger.granted,
         lent: lent.0,
         debt: ledger.debt,
+        lost: ledger.lost,
+        written_off: ledger.written_off,
         epoch: ledger.epoch,
         revision: ledger.revision,
         void: ledger.void,
@@ -119,7 +134,7 @@ pub(crate) fn refresh(
     for loan in std::mem::take(&mut ledger.loans) {
         match fates.of(state, &loan)? {
             Fate::Out => ledger.loans.push(loan),
-            Fate::Spent => {}
+            Fate::Spent => ledger.lost += loan.amount,
             Fate::NeverTaken => {
                 ledger.granted = ledger.granted.saturating_sub(loan.amount);
                 ledger.revision += 1;
@@ -211,6 +226,7 @@ pub(crate) fn open(
         Some(before) => {
             if let Some(oldest) = row::read::<Ledger>(write, LEDGERS_BEFORE, id.row())? {
                 forget_place(write, &oldest)?;
+                ended_ledgers::keep(write, &oldest)?;
             }
             write.put(LEDGERS_BEFORE, id.row(), before)?;
         }
@@ -238,12 +254,21 @@ pub(crate) fn ended(state: &impl StateRead, now_ms: u64, limit: usize) -> Result
     Ok(numbers)
 }
 
-/// Forgets a ledger: a lease of it that comes back later stays spent.
-pub(crate) fn delete(write: &mut Writer<'_, '_>, number: u64) -> Result<(), StoreError> {
+/// Forgets a ledger: a lease of it that comes back later stays spent. Gives what became of it.
+pub(crate) fn delete(
+    write: &mut Writer<'_, '_>,
+    number: u64,
+    fates: &mut Fates,
+) -> Result<Ledger, StoreError> {
     let Found { id, table, ledger } = by_number(write, number)?.ok_or_else(damaged)?;
+    let history = write.cluster().history;
+    let last = refresh(write, ledger.clone(), history, fates)?;
     forget_place(write, &ledger)?;
     write.delete(table, id.row())?;
-    if table == LEDGERS { count(write, id.owner(), -1) } else { Ok(()) }
+    if table == LEDGERS {
+        count(write, id.owner(), -1)?;
+    }
+    Ok(last)
 }
 
 fn forget_place(write: &mut Writer<'_, '_>, ledger: &Ledger) -> Result<(), StoreError> {
@@ -292,6 +317,8 @@ pub(crate) fn account(ledger: &Ledger) -> ledger::Ledger {
         revision: ledger.revision,
         last_lease: LeaseId(ledger.last_lease),
         forgiven: LeaseId(ledger.forgiven_lease),
+        lost: Micros(ledger.lost),
+        written_off: Micros(ledger.written_off),
         leases: ledger.loans.iter().map(loan).collect(),
     }
 }
@@ -310,6 +337,8 @@ pub(crate) fn settle(ledger: Ledger, account: ledger::Ledger) -> Ledger {
         revision: account.revision,
         last_lease: account.last_lease.0,
         forgiven_lease: account.forgiven.0,
+        lost: account.lost.0,
+        written_off: account.written_off.0,
         loans: account.leases.into_iter().map(loan).collect(),
         ..ledger
     }

@@ -25,7 +25,8 @@ pub const CONTROL_TREES: Table = Table::new("control_trees");
 pub const CONTROL_ENTRIES: Table = Table::new("control_entries");
 /// History, big-endian, level (one byte) and index, big-endian → the 32 bytes of the root of that complete subtree.
 pub const CONTROL_NODES: Table = Table::new("control_nodes");
-/// Log time, history and index, big-endian → nothing: entries with checkpoints, the oldest first, until their texts may go.
+/// Log time, history and index, big-endian → nothing: entries whose texts may go [`caps::AUDIT_CHECKPOINTS_KEPT_SECONDS`] after it, the
+/// oldest first.
 pub const CONTROL_FORGETTABLE: Table = Table::new("control_forgettable");
 /// History, big-endian → the newest checkpoint with cosignatures of outside witnesses, as a signed note.
 pub const CONTROL_COSIGNED: Table = Table::new("control_cosigned");
@@ -144,6 +145,35 @@ pub(crate) fn note_checkpoints_written(write: &mut Writer<'_, '_>) -> Result<(),
     write.put(CONTROL_TREES, &key::rising(history), &tree)
 }
 
+/// How many of `wanted` ledgers may be written down today, of which they are counted.
+pub(crate) fn note_ledgers(write: &mut Writer<'_, '_>, wanted: usize) -> Result<usize, StoreError> {
+    let history = write.cluster().history;
+    let mut tree = match tree(write, history)? {
+        Some(tree) => tree,
+        None => begin(write)?,
+    };
+    let today = write.now_ms() / (24 * 3_600 * 1_000);
+    if tree.ledgers_day != today {
+        (tree.ledgers_day, tree.ledgers) = (today, 0);
+    }
+    let room = caps::LEDGER_ACCOUNTS_PER_DAY_MAX.saturating_sub(tree.ledgers);
+    let room = usize::try_from(room).unwrap_or(usize::MAX).min(wanted);
+    tree.ledgers += room as u64;
+    write.put(CONTROL_TREES, &key::rising(history), &tree)?;
+    Ok(room)
+}
+
+/// Notes that the text of an entry may be forgotten after so many seconds: with the entries with checkpoints that are written then.
+pub(crate) fn forget_after(write: &mut Writer<'_, '_>, index: u64, seconds: u64) -> Result<(), StoreError> {
+    let later = seconds.saturating_sub(caps::AUDIT_CHECKPOINTS_KEPT_SECONDS) * 1_000;
+    note_forgettable(write, write.now_ms().saturating_add(later), index)
+}
+
+fn note_forgettable(write: &mut Writer<'_, '_>, at_ms: u64, index: u64) -> Result<(), StoreError> {
+    let key = [key::rising(at_ms), key::rising(write.cluster().history), key::rising(index)].concat();
+    write.put_bytes(CONTROL_FORGETTABLE, &key, &[])
+}
+
 /// Notes that the text of an entry with checkpoints may be forgotten some day, and forgets some whose day has come. `needed` says
 /// of an entry, by history and index, whether a log's newest place is still there.
 pub(crate) fn forget_later(
@@ -151,9 +181,7 @@ pub(crate) fn forget_later(
     index: u64,
     needed: impl Fn(&Writer<'_, '_>, &Entry, u64) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
-    let key =
-        [key::rising(write.now_ms()), key::rising(write.cluster().history), key::rising(index)].concat();
-    write.put_bytes(CONTROL_FORGETTABLE, &key, &[])?;
+    note_forgettable(write, write.now_ms(), index)?;
     for (key, _) in write.scan_prefix(CONTROL_FORGETTABLE, &[], None, FORGET_WITH_EACH)? {
         let [at_ms, history, index] = numbers(&key).ok_or_else(|| damaged(CONTROL_FORGETTABLE))?;
         if write.now_ms().saturating_sub(at_ms) < caps::AUDIT_CHECKPOINTS_KEPT_SECONDS * 1_000 {

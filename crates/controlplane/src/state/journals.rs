@@ -142,7 +142,11 @@ pub(crate) fn write_down(write: &mut Writer<'_, '_>) -> Result<(), StoreError> {
 
 /// Whether an entry is the last that says of some log how far it is.
 fn is_last_word(write: &Writer<'_, '_>, entry: &Entry, history: u64) -> Result<bool, StoreError> {
-    let What::Checkpoints(it) = &entry.what else { return Ok(true) };
+    let it = match &entry.what {
+        What::Checkpoints(it) => it,
+        What::Ledgers(_) => return Ok(false),
+        _ => return Ok(true),
+    };
     for head in &it.logs {
         let row = journal(write, &head.origin)?.unwrap_or_default();
         if (row.entry_history, row.entry) == (history, entry.index + 1) {

@@ -48,6 +48,7 @@ pub mod deliveries;
 
 pub mod borrowers;
 pub mod budgets;
+pub(crate) mod ended_ledgers;
 pub mod lender;
 pub mod limit_id;
 pub mod rates;
@@ -92,6 +93,7 @@ pub const TABLES: &[Table] = &[
     changes::CHANGES,
     budgets::LEDGERS,
     budgets::LEDGERS_BEFORE,
+    ended_ledgers::LEDGERS_ENDED,
     budgets::LEDGER_PLACES,
     budgets::LEDGER_ENDS,
     borrowers::BORROWERS,

@@ -87,6 +87,8 @@ struct Judge {
     numbers: BTreeMap<u64, u64>,
     last: BTreeMap<u64, (NodeAsk, Vec<u8>)>,
     held: BTreeMap<(u64, u64), Held>,
+    /// Real costs beyond, by ledger.
+    beyond: BTreeMap<u64, u64>,
     stamp: u64,
 }
 
@@ -101,6 +103,7 @@ impl Judge {
             numbers: BTreeMap::new(),
             last: BTreeMap::new(),
             held: BTreeMap::new(),
+            beyond: BTreeMap::new(),
             stamp: 1,
         };
         (1..=NODES).for_each(|node| judge.start(node));
@@ -119,6 +122,7 @@ impl Judge {
                 self.stamp += u64::from(newer);
                 let returns = self.stop(node, &returns);
                 let ledger = self.held.keys().next_back().map_or(0, |(ledger, _)| *ledger);
+                *self.beyond.entry(ledger).or_default() += debt;
                 let debts = if debt > 0 { vec![CostBeyond { ledger, amount: debt }] } else { Vec::new() };
                 let budgets = needs.into_iter().map(|(agent, cost)| self.need(agent, limit, cost)).collect();
                 self.ask(node, LendAsk { budgets, returns, debts, ..LendAsk::default() });
@@ -319,6 +323,13 @@ impl Judge {
                 .map(|(_, held)| held.amount)
                 .sum();
             assert!(open <= standing.lent, "what is out is lent: {open} of {standing:?}");
+            // What calls say that they cost is what was charged, but for what nobody can know.
+            let own = self.held.iter().filter(|((ledger, _), _)| *ledger == standing.ledger);
+            let beyond = self.beyond.get(&standing.ledger).copied().unwrap_or_default();
+            let said = own.map(|(_, held)| held.spent).sum::<u64>() + beyond;
+            let charged = standing.granted + standing.debt + standing.written_off;
+            let unproven = standing.lent + standing.lost;
+            assert!(said <= charged && charged - said <= unproven, "{said}: {standing:?}");
         }
     }
 }

@@ -95,7 +95,10 @@ async fn a_completion_is_accepted_once_and_stands_beside_its_decision() {
         (&json!(id), &json!("finance"), &json!("tool-owner"))
     );
     assert_eq!((&line["result"], &line["cost"]), (&json!("succeeded"), &json!("2")));
-    assert_eq!(line["settled"], json!([{"level": "agent", "unit": "usd", "charged": "1", "cost": "2"}]));
+    assert_eq!(
+        line["settled"],
+        json!([{"level": "agent", "ledger": 1, "unit": "usd", "charged": "1", "cost": "2"}])
+    );
     let decision = lines.iter().find(|line| line["kind"] == "decision").unwrap();
     assert_eq!(line["decision"]["id"], decision["id"], "the two records are linked");
     assert!(!line.to_string().contains("\"n\""), "no result stands in a record");

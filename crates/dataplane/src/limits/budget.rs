@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aegis_limits::purse::Purse;
-use aegis_limits::reservation::Saving;
+use aegis_limits::reservation::{Debt, Saving};
 use aegis_limits::size::Need;
 use aegis_model::caps;
 use aegis_model::money::Micros;
@@ -212,18 +212,13 @@ impl Budget {
         self.purse.rest().saturating_add(lock(&self.known).free)
     }
 
-    /// A real cost that no lease covers: reported with the next ask, and what stops further grants until it is covered.
-    pub(crate) fn beyond(&self, debt: Micros) {
-        let ledger = lock(&self.known).ledger;
-        if ledger == 0 {
-            // Nothing was ever lent, so no call was charged that could cost more than it was charged for.
-            tracing::error!(key = ?self.key, "a cost beyond what was reserved, of a budget that lent nothing");
-            return;
-        }
-        self.desk.owe(ledger, debt);
+    /// A real cost that no lease covers: reported with the next ask. It counts in the ledger that the call was charged in, and stops
+    /// further grants of it until it is covered.
+    pub(crate) fn beyond(&self, debt: &Debt) {
+        self.desk.owe(debt.ledger, debt.amount);
     }
 
-    /// What a call cost less than it was charged, of a lease whose rest went back before: reported with the next ask, and can
+    /// What a call cost less than it was charged, or was refused after it paid, of a lease whose rest went back before: reported with the next ask, and can
     /// be granted again.
     pub(crate) fn below(&self, saving: &Saving) {
         self.desk.save(saving.ledger, saving.lease, saving.amount);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use aegis_limits::reservation::Debt;
 use aegis_model::caps;
 use aegis_model::clock::Monotonic;
 use aegis_model::money::Micros;
@@ -576,8 +577,10 @@ async fn costs_beyond_what_was_lent_become_debt() {
     let book = TestBook::start(&leader, 1);
     let budget = book.budget(&budget_of("bot"), units(10));
     assert_eq!(pay(&budget, units(1)).await, Ok(()));
-    budget.beyond(units(3));
-    budget.beyond(units(4));
+    let ledger = budget.purse().spend(Micros::ZERO).unwrap().ledger();
+    for amount in [units(3), units(4)] {
+        budget.beyond(&Debt { account: 0, ledger, amount });
+    }
     tokio::time::sleep(ms(200)).await; // expect(sleep): paused time
     assert_eq!(leader.ledger(&budget_of("bot")).debt, units(7));
 }

@@ -10,7 +10,7 @@ use aegis_model::caps;
 use aegis_model::decision::{Decision, Outcome, Reason};
 use aegis_model::reason::ReasonCode;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Paid};
 use crate::answer::{Answer, Refused, Standing};
 use crate::approvals::{Held, Redemption};
 use crate::case::{Case, Cleared, Refusal};
@@ -167,12 +167,14 @@ fn what(
 ) -> (Chain, What) {
     let params = digest::canonical(&mut case.call.params);
     let principal = case.principal.as_deref().expect("a call of nobody proven is refused, not decided");
-    let charged = admission.into_iter().flat_map(Admission::paid).map(|(limit, unit, amount)| Charged {
-        amount,
-        entry: limit.entry.as_deref().map(str::to_owned),
-        level: limit.level.name().to_owned(),
-        unit: unit.to_string(),
-    });
+    let charged =
+        admission.into_iter().flat_map(Admission::paid).map(|Paid { limit, unit, ledger, amount }| Charged {
+            amount,
+            entry: limit.entry.as_deref().map(str::to_owned),
+            ledger: Some(ledger),
+            level: limit.level.name().to_owned(),
+            unit: unit.to_string(),
+        });
     let (params_key, params_digest) = match case.tenant.as_deref().and_then(Tenant::record_key) {
         Some((version, key)) => (Some(u64::from(version)), key.digest(&params)),
         None => (None, KeyedDigest(decider.digest_key.of(&params))),

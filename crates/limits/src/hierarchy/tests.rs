@@ -6,7 +6,7 @@ use super::*;
 use crate::lease::Lease;
 use crate::ledger::LeaseId;
 use crate::pace::Pace;
-use crate::reservation::{Charge, Saving, Settlement};
+use crate::reservation::{Charge, Debt, Saving, Settlement};
 
 const NOW: Monotonic = Monotonic(Duration::from_secs(100));
 
@@ -118,7 +118,10 @@ fn a_level_has_as_many_accounts_as_it_likes() {
     assert_eq!((refusal.account, refusal.level), (10, Level::Entry), "the one that refused is named");
     drop(hierarchy.reserve(&hierarchy.costs(|_| Micros(1)), NOW).unwrap());
     let settlement = charge.settle(&hierarchy.costs(|at| Micros(if at == 11 { 150 } else { 0 })));
-    assert_eq!(settlement, Settlement { debt: vec![(11, Micros(50))], late: vec![] });
+    assert_eq!(
+        settlement,
+        Settlement { debt: vec![Debt { account: 11, ledger: 0, amount: Micros(50) }], late: vec![] }
+    );
     let mut rests_after = vec![100; 12];
     (rests_after[10], rests_after[11]) = (20, 0);
     assert_eq!(rests(&hierarchy), rests_after);
@@ -149,7 +152,7 @@ fn a_reservation_that_is_dropped_or_refunded_leaves_nothing_behind() {
     drop(dropped.reserve(&cost(30), NOW).unwrap());
     assert_eq!(rests(&dropped), [100; LEVELS]);
     let refunded = hierarchy(limits);
-    refunded.reserve(&cost(30), NOW).unwrap().refund(NOW);
+    assert!(refunded.reserve(&cost(30), NOW).unwrap().refund(NOW).is_empty());
     assert_eq!((rests(&refunded), tokens(&refunded)), (vec![100; LEVELS], vec![9; LEVELS]));
 }
 
@@ -162,7 +165,8 @@ fn a_settlement_goes_down_to_the_lease_and_up_to_debt() {
     assert_eq!(charge(10).settle(&cost(10)), Settlement::default());
     assert_eq!(rests(&hierarchy), [78, 78, 78, 13]);
     let settlement = charge(10).settle(&cost(20));
-    assert_eq!(settlement.debt, [(3, Micros(7))], "three were left in the lease of the entry");
+    let debt = Debt { account: 3, ledger: 0, amount: Micros(7) };
+    assert_eq!(settlement.debt, [debt], "three were left in the lease of the entry");
     assert_eq!(rests(&hierarchy), [58, 58, 58, 0]);
 }
 
@@ -173,7 +177,8 @@ fn what_comes_back_after_the_rest_was_reported_is_for_the_ledger() {
     let charge = hierarchy.reserve(&cost(30), NOW).unwrap().commit();
     let reservation = hierarchy.reserve(&cost(10), NOW).unwrap();
     assert_eq!(purse.all()[0].take_rest(), Some(Micros(60)));
-    reservation.refund(NOW);
+    let late: Vec<_> = reservation.refund(NOW);
+    assert_eq!(late, [Saving { account: 2, ledger: 0, lease: LeaseId(1), amount: Micros(10) }]);
     let settlement = charge.settle(&cost(20));
     let saving = Saving { account: 2, ledger: 0, lease: LeaseId(1), amount: Micros(10) };
     assert_eq!(settlement.late, [saving]);
@@ -239,14 +244,14 @@ proptest! {
             };
             let charge: Charge = match end {
                 End::Drop => { drop(reservation); continue }
-                End::Refund => { reservation.refund(NOW); continue }
+                End::Refund => { prop_assert!(reservation.refund(NOW).is_empty()); continue }
                 End::Commit | End::Settle(_) => reservation.commit(),
             };
             let real = match end { End::Settle(real) if price > 0 => real, _ => price };
             let settlement = charge.settle(&cost(real));
             for (at, spent) in spent.iter_mut().enumerate() {
-                let debt = settlement.debt.iter().find(|(account, _)| *account == at);
-                *spent += real - debt.map_or(0, |(_, debt)| debt.0);
+                let debt = settlement.debt.iter().find(|debt| debt.account == at);
+                *spent += real - debt.map_or(0, |debt| debt.amount.0);
             }
         }
         let rests = rests(&hierarchy);

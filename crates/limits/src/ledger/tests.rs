@@ -154,7 +154,9 @@ fn nothing_is_saved_of_what_was_forgiven_or_is_not_known() {
         .credit(second.id, second.holder, second.holder.incarnation, Ground::Stopped, Micros::ZERO)
         .unwrap();
     // What the first lease spent is forgiven already: LIM-1 of what was spent since.
+    assert_eq!((ledger.charged(), ledger.unproven()), (units(10), Micros::ZERO));
     assert_eq!((ledger.save(first.id, units(5)), ledger.granted), (Micros::ZERO, second.amount));
+    assert_eq!((ledger.charged(), ledger.unproven()), (units(10), units(5)), "calls may say up to five less");
     ledger.void();
     assert_eq!((ledger.save(second.id, units(1)), ledger.free()), (Micros::ZERO, Micros::ZERO));
 }
@@ -283,6 +285,8 @@ struct World {
     /// that is gone.
     returned: Vec<(Loan, Micros)>,
     spent: u64,
+    /// Real costs beyond.
+    beyond: u64,
 }
 
 impl World {
@@ -316,7 +320,10 @@ impl World {
             Act::Credit { lease, again, excess } => self.credit(ledger, lease, again, excess),
             Act::Restart { node, power_lost } => self.restart(ledger, node, power_lost),
             Act::Limit(limit) => ledger.set_limit(Micros(limit)),
-            Act::Debt(amount) => ledger.record_debt(Micros(amount)),
+            Act::Debt(amount) => {
+                ledger.record_debt(Micros(amount));
+                self.beyond += amount;
+            }
             Act::Forgive(amount) => ledger.forgive_debt(Micros(amount)),
             Act::Save { lease, amount } if !self.returned.is_empty() => {
                 let at = lease % self.returned.len();
@@ -394,6 +401,9 @@ proptest! {
             let out: u64 = world.held.iter().map(|(loan, spent)| loan.amount.0 - spent.0).sum();
             prop_assert!(world.spent + out <= ledger.granted.0, "{} + {out}: {ledger:?}", world.spent);
             prop_assert!(world.spent <= highest_limit.0);
+            // What calls say that they cost is what was charged, but for what nobody can know.
+            let (said, charged) = (world.spent + world.beyond, ledger.charged().0);
+            prop_assert!(said <= charged && charged - said <= ledger.unproven().0, "{said}: {ledger:?}");
             prop_assert!(ledger.free() <= free || ledger.revision > revision, "more is free, unannounced");
             prop_assert!(ledger.leases.is_sorted_by_key(|loan| loan.id));
             prop_assert!(ledger.lent().0 == world.held.iter().map(|(loan, _)| loan.amount.0).sum::<u64>());

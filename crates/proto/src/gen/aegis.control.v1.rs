@@ -859,6 +859,12 @@ pub struct Ledger {
     /// The last lease of what was forgiven, or counts as spent whatever it was: nothing is saved of those up to it.
     #[prost(uint64, tag = "16")]
     pub forgiven_lease: u64,
+    /// What of `granted` was charged for loans that nobody can bring back.
+    #[prost(uint64, tag = "17")]
+    pub lost: u64,
+    /// What was spent or debt, and forgiven since.
+    #[prost(uint64, tag = "18")]
+    pub written_off: u64,
 }
 /// A civil day of a time zone, in milliseconds since 1970.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1234,6 +1240,11 @@ pub struct ControlTree {
     /// When it was last written down how far the logs of data nodes are.
     #[prost(uint64, tag = "5")]
     pub checkpoints_ms: u64,
+    /// The day, counted from 1970-01-01, of which ledgers were written down last, and how many that day.
+    #[prost(uint64, tag = "6")]
+    pub ledgers_day: u64,
+    #[prost(uint64, tag = "7")]
+    pub ledgers: u64,
 }
 /// An entry of the control log.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3090,6 +3101,12 @@ pub struct BudgetStanding {
     /// The highest percentage that was alerted of. Zero: none.
     #[prost(uint32, tag = "14")]
     pub alerted: u32,
+    /// What of `granted` was charged for leases that nobody can bring back.
+    #[prost(uint64, tag = "15")]
+    pub lost: u64,
+    /// What was spent or debt, and forgiven since.
+    #[prost(uint64, tag = "16")]
+    pub written_off: u64,
 }
 /// Says what all tenants of an organization may use together. Replaces what was said before.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

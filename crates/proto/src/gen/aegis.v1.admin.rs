@@ -3000,6 +3000,9 @@ pub struct BudgetListRequest {
     /// `next` of the page before. Empty: the first page.
     #[prost(string, tag = "6")]
     pub cursor: ::prost::alloc::string::String,
+    /// Instead of the newest epoch of each budget, the one before.
+    #[prost(bool, tag = "7")]
+    pub before: bool,
 }
 impl ::prost::Name for BudgetListRequest {
     const NAME: &'static str = "BudgetListRequest";
@@ -3038,7 +3041,7 @@ impl ::prost::Name for OrganizationListRequest {
         "/aegis.v1.OrganizationListRequest".into()
     }
 }
-/// A budget in its newest epoch. Amounts are decimals such as `12.5`, in its unit.
+/// A budget in its newest epoch, or the one before. Amounts are decimals such as `12.5`, in its unit.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -3116,6 +3119,18 @@ pub struct Budget {
     #[prost(bool, tag = "18")]
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub void: bool,
+    /// The number of its ledger, which records of decisions name.
+    #[prost(uint64, tag = "19")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub ledger: u64,
+    /// What of GRANTED was out at data nodes that cannot bring it back: nobody knows how much of it was spent.
+    #[prost(string, tag = "20")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub lost: ::prost::alloc::string::String,
+    /// What was spent or debt, and forgiven since in this epoch.
+    #[prost(string, tag = "21")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub written_off: ::prost::alloc::string::String,
 }
 impl ::prost::Name for Budget {
     const NAME: &'static str = "Budget";

@@ -1,18 +1,23 @@
 //! Data nodes are killed while they spend: what they had not spent comes back, to the unit, and nothing is spent twice (B4).
 //!
 //! Each round has a budget of its own and kills one node in the middle of it. Clients count what they were told: never more
-//! than the budget is allowed, and what is missing of it is at most what was under way at the node that died.
+//! than the budget is allowed, and what is missing of it is at most what was under way at the node that died. At the end the records
+//! of all lives are held against the ledgers: no other call was charged without one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use aegis_testkit::eventually;
 use rand::RngExt as _;
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::callers::{Client, Said, Told, clients};
+use super::evidence::{Evidence, journals};
 use super::{agent, enforce};
 use crate::nodes::Cluster;
+use crate::support::LONG;
 use crate::trials::figures::figure;
 use crate::trials::{any_moment, dice, rounds, runtime};
 
@@ -60,11 +65,38 @@ fn a_killed_data_node_loses_and_overspends_nothing() {
         in_flight += unanswered;
         unspent += BUDGET - allowed;
     }
+    let without_record = held_against_ledgers(&mut cluster);
+    assert!(
+        without_record <= in_flight,
+        "{without_record} calls have no record, and {in_flight} were cut off"
+    );
     figure("lease-kills/kills", rounds as f64, "");
     // One unit more ended the test above.
     figure("lease-kills/overspent", 0.0, "calls");
     figure("lease-kills/unspent", unspent as f64, "calls");
     figure("lease-kills/cut_off", in_flight as f64, "calls");
+    figure("lease-kills/without_record", without_record as f64, "calls");
+}
+
+/// How many calls were charged without a record, once all nodes have returned what they hold. No record is without its charge.
+fn held_against_ledgers(cluster: &mut Cluster) -> u64 {
+    let logs = journals(cluster);
+    (0..cluster.data.len()).for_each(|at| cluster.data[at].stop());
+    let told = || {
+        let told = Evidence::of(cluster).held(&logs).json();
+        let rows = told["ledgers"].as_array()?.clone();
+        rows.iter().all(|row| row["unproven"] == "0").then_some((rows, told))
+    };
+    let (rows, told) = eventually("every lease to come back", LONG, told).expect("the ledgers");
+    let of = |held: &str| rows.iter().filter(|row| row["held"] == held).collect::<Vec<_>>();
+    assert!(of("record_without_spend").is_empty(), "{told}");
+    assert_eq!(told["unknown"], json!([]), "{told}");
+    assert!(!of("exact").is_empty(), "{told}");
+    let missing = of("spend_without_record");
+    missing
+        .iter()
+        .map(|row| row["difference"].as_str().and_then(|it| it.parse::<u64>().ok()).expect("calls"))
+        .sum()
 }
 
 /// Clients that call until nothing is left.

@@ -12,6 +12,7 @@
 mod callers;
 mod completing;
 mod crowd;
+mod evidence;
 mod exact;
 mod faults;
 mod kills;

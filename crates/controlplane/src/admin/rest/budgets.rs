@@ -19,12 +19,13 @@ use crate::admin::service::budgets;
         ("agent" = Option<String>, Query, description = "Only those of this agent"),
         ("entry" = Option<String>, Query, description = "Only those of entries of this name"),
         ("unit" = Option<String>, Query, description = "Only those that count this"),
+        ("before" = Option<bool>, Query, description = "Instead of the newest epoch of each, the one before"),
         ("limit" = Option<u32>, Query, description = "How many rows are looked at at most, up to 1000"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
     ),
     responses((status = 200, description = "A page of budgets", body = BudgetList)))]
 pub(super) async fn list(mut call: Call) -> Answer {
-    let query = call.query(&["agent", "entry", "unit", "limit", "cursor"])?;
+    let query = call.query(&["agent", "entry", "unit", "before", "limit", "cursor"])?;
     call.no_body().await?;
     let request = BudgetListRequest {
         tenant: call.path("tenant"),
@@ -33,6 +34,7 @@ pub(super) async fn list(mut call: Call) -> Answer {
         unit: query.text("unit").to_owned(),
         limit: query.number("limit")?.unwrap_or_default(),
         cursor: query.text("cursor").to_owned(),
+        before: query.flag("before")?,
     };
     reply::ok(&budgets::list(&call.caller, request).await?)
 }

@@ -27,7 +27,10 @@ pub(crate) async fn list(caller: &Caller, request: BudgetListRequest) -> Result<
     let now_ms = now_ms(caller);
     let mut pages = 0;
     loop {
-        let page = budgets::budgets(&state, &tenant, &query)?;
+        let page = match request.before {
+            false => budgets::budgets(&state, &tenant, &query)?,
+            true => budgets::budgets_before(&state, &tenant, &query)?,
+        };
         let next = page.next.clone();
         let (mut items, told) = form::listed(page, |standing| shown(standing, now_ms));
         items.retain(|budget| is_wanted(budget, &request));
@@ -154,6 +157,9 @@ fn shown(standing: rows::BudgetStanding, now_ms: i64) -> Budget {
         ended: epoch.end_ms <= now_ms,
         timezone: if standing.zone.is_empty() { "UTC".to_owned() } else { standing.zone },
         void: standing.void,
+        ledger: standing.ledger,
+        lost: amount(standing.lost),
+        written_off: amount(standing.written_off),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What an ask is answered, and what becomes of a ledger over days, restores, dead nodes and new policies.
 
+use aegis_audit::control::{Entry, LedgerAccount, What};
 use aegis_limits::epoch::{Epoch, Zone};
 use aegis_model::caps;
 use aegis_proto::control::{
@@ -17,7 +18,7 @@ use crate::command::{Code, Request};
 use crate::state::budgets::{self, epoch_row};
 use crate::state::limit_id::LimitId;
 use crate::state::page::PageQuery;
-use crate::state::{borrowers, control_log, lender, meta, rates, tenants};
+use crate::state::{borrowers, control_log, control_tree, lender, meta, rates, tenants};
 use crate::testing::World;
 
 const DAY: u64 = 24 * 3_600;
@@ -531,6 +532,102 @@ fn ledgers_and_rates_are_forgotten_when_nothing_can_come_back() {
     assert_eq!((counters.budgets, counters.rates), (0, 0));
     node.returns(&world, &lease, 10, false);
     assert!(node.gets(&world, 100, 10).ledger > lease.ledger, "a number is never used again");
+}
+
+/// What the control log says of ledgers: agent or owner, number, charged and unproven in millionths, void.
+fn written_down(world: &World) -> Vec<(u64, u64, u64, bool)> {
+    let mut found = Vec::new();
+    for history in 1..=2 {
+        let entries = control_tree::entries(&world.view(), history, 0, caps::PAGE_ROWS_MAX).expect("memory");
+        for entry in entries.iter().filter(|entry| !entry.text.is_empty()) {
+            if let What::Ledgers(it) = Entry::read(&entry.text).expect("an entry").what {
+                let of = |it: LedgerAccount| (it.ledger, it.charged.0, it.unproven.0, it.void);
+                found.extend(it.accounts.into_iter().map(of));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn what_became_of_a_ledger_is_written_into_the_control_log_before_it_is_forgotten() {
+    let world = world();
+    let (mut node, mut lost) = (Node::start(&world, 1), Node::start(&world, 2));
+    let sweep = || world.done(SweepLimits {}, &World::node());
+    let first = node.gets(&world, 100, 10);
+    node.returns(&world, &first, first.amount - 7, false);
+    node.say(
+        &world,
+        LendAsk {
+            debts: vec![CostBeyond { ledger: first.ledger, amount: 5 }],
+            savings: vec![CostBelow { ledger: first.ledger, lease: first.lease, amount: 1 }],
+            ..LendAsk::default()
+        },
+    );
+    let gone = lost.gets(&world, 100, 20);
+    world.done(RetireDataNode { id: 2 }, &World::root());
+    world.pass_seconds(DAY);
+    let second = node.gets(&world, 100, 10);
+    sweep();
+    assert_eq!(written_down(&world), [], "it may still come back");
+    // A third day makes room, and the rest go two days after their end.
+    world.pass_seconds(DAY);
+    let third = node.gets(&world, 100, 10);
+    node.returns(&world, &third, 0, false);
+    sweep();
+    let amounts = (first.ledger, 7 + 5 - 1 + gone.amount, gone.amount, false);
+    assert_eq!(written_down(&world), [amounts]);
+    world.pass_seconds(DAY + caps::LEDGER_KEPT_SECONDS);
+    sweep();
+    let rest = [
+        amounts,
+        (second.ledger, second.amount, second.amount, false),
+        (third.ledger, third.amount, 0, false),
+    ];
+    assert_eq!(written_down(&world), rest);
+    sweep();
+    assert_eq!(written_down(&world), rest, "once");
+    control_tree::check(&world.view()).expect("a sound log");
+}
+
+#[test]
+fn of_a_restored_day_the_control_log_says_that_nobody_knows_and_no_number_comes_back() {
+    let world = world();
+    let mut node = Node::start(&world, 1);
+    let before = node.gets(&world, 100, 10);
+    world.done(AdvanceHistory { from: 1, to: 0 }, &World::node());
+    let mut node = Node::start(&world, 1);
+    world.pass_seconds(DAY);
+    let after = node.gets(&world, 100, 10);
+    assert!(after.ledger > 2 << 32, "numbers after the backup may have been given before the restore");
+    world.pass_seconds(2 * DAY + caps::LEDGER_KEPT_SECONDS);
+    world.done(SweepLimits {}, &World::node());
+    let void = written_down(&world).iter().map(|it| (it.0, it.3)).collect::<Vec<_>>();
+    assert_eq!(void, [(before.ledger, true), (after.ledger, false)]);
+}
+
+#[test]
+fn of_so_many_ledgers_a_day_the_control_log_says_only_that_they_were() {
+    let world = world();
+    let mut node = Node::start(&world, 1);
+    let agents = caps::LEDGER_ACCOUNTS_PER_DAY_MAX + 7;
+    let keys = (0..agents).map(|agent| World::budget_key("acme", &format!("agent-{agent}"), "usd"));
+    let needs: Vec<BudgetAsk> = keys.map(|key| World::need(&key, 100, 10)).collect();
+    for part in needs.chunks(caps::LEND_BUDGETS_MAX) {
+        node.say(&world, LendAsk { budgets: part.to_vec(), ..LendAsk::default() });
+    }
+    world.pass_seconds(DAY + caps::LEDGER_KEPT_SECONDS);
+    for _ in 0..=agents as usize / caps::SWEEP_ROWS_MAX {
+        world.done(SweepLimits {}, &World::node());
+    }
+    let (mut accounts, mut left_out) = (0, 0);
+    for entry in control_tree::entries(&world.view(), 1, 0, caps::PAGE_ROWS_MAX).expect("memory") {
+        if let What::Ledgers(it) = Entry::read(&entry.text).expect("an entry").what {
+            accounts += it.accounts.len() as u64;
+            left_out += it.left_out;
+        }
+    }
+    assert_eq!((accounts, left_out), (caps::LEDGER_ACCOUNTS_PER_DAY_MAX, 7));
 }
 
 #[test]

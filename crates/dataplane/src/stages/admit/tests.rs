@@ -55,7 +55,7 @@ async fn a_budget_pays_for_exactly_as_many_calls_as_it_has() {
     let lines = site.bench.lines();
     let charged: Vec<_> = lines.iter().filter_map(|line| line.get("charged")).collect();
     assert_eq!(charged.len(), 10);
-    assert_eq!(*charged[0], json!([{"level": "agent", "unit": "usd", "amount": "1"}]));
+    assert_eq!(*charged[0], json!([{"level": "agent", "ledger": 1, "unit": "usd", "amount": "1"}]));
     let refused = json!([{"name": "budget/agent/usd", "before": "0", "after": "0"}]);
     assert_eq!(lines.last().unwrap()["limits"], refused, "nothing was left, and nothing taken");
     let page = Format::Text.page(&site.bench.decider.metrics.families(&site.bench.decider, &[]));
@@ -202,7 +202,7 @@ async fn what_a_call_says_of_its_cost_is_checked() {
     assert_eq!(site.outcome(call(2)).await, (None, left(5_000_000)), "the most it may cost is reserved");
     assert_eq!(
         site.bench.lines()[2]["charged"],
-        json!([{"level": "entry", "entry": "pay*", "unit": "usd", "amount": "5"}])
+        json!([{"level": "entry", "entry": "pay*", "ledger": 1, "unit": "usd", "amount": "5"}])
     );
 }
 
