@@ -73,11 +73,13 @@ fn traffic(cluster: &Cluster, token: &str, narrow: &str) {
 
 /// A cluster whose nodes tell `collector` everything.
 fn cluster(collector: &Collector, controls: usize) -> Cluster {
-    let endpoint = collector.endpoint(Protocol::Grpc);
+    let (endpoint, events) =
+        (collector.endpoint(Protocol::Grpc), collector.path("events").display().to_string());
     let settings = Settings {
         control: format!("telemetry = {{ endpoint = '{endpoint}', metrics_seconds = 1 }}\n"),
         data: format!(
-            "[telemetry]\nendpoint = '{endpoint}'\nmetrics_seconds = 1\nattributes = {{ team = 'blue' }}\n"
+            "[telemetry]\nendpoint = '{endpoint}'\nmetrics_seconds = 1\nattributes = {{ team = 'blue' }}\n\
+             [[audit.export]]\nname = 'files'\nto = 'file://{events}'\nformat = 'ecs'\n"
         ),
         ..Settings::default()
     };

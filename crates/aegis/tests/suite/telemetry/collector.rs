@@ -53,6 +53,11 @@ impl Collector {
         Self { folder, program: program.to_owned(), grpc, http, process: None }
     }
 
+    /// A place beside its files.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// Runs it; what it wrote before stays.
     pub(super) fn begin(&mut self) {
         let config = self.folder.path().join("config.yaml");
