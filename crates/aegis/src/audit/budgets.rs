@@ -149,7 +149,7 @@ impl<'a> Compared<'a> {
         let differences: Vec<_> = self.differences().collect();
         let sound = differences.is_empty();
         let mut lines = vec![format!(
-            "{}: {} ledgers, {} of them to the millionth",
+            "{}: ledgers {}, of them equal to the millionth {}",
             if sound { output.paint("sound", Tone::Good) } else { output.paint("BAD", Tone::Bad) },
             self.held.len(),
             self.count("exact"),

@@ -1,6 +1,7 @@
 //! `aegis audit control`: the control log, downloaded and verified offline; and with it the audit logs of data nodes.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use aegis_audit::checkpoint::Checkpoint;
@@ -8,6 +9,7 @@ use aegis_audit::control::{Download, JournalStanding, VerifiedControl, verify};
 use aegis_audit::journal::SystemDisk;
 use aegis_audit::keys::VerifyingKey;
 use aegis_audit::note::Note;
+use aegis_audit::read;
 use aegis_audit::record::Chain;
 use aegis_audit::verify::{self as journals, Scope};
 use anyhow::Context;
@@ -15,7 +17,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::admin_client::{Admin, Failure, Server, block_on};
-use crate::ended::{Ended, WrongUse};
+use crate::ended::Ended;
 use crate::output::Output;
 use crate::state::{Readers, read_bounded, write_whole};
 
@@ -243,15 +245,29 @@ fn seen(path: &Path, key: &VerifyingKey) -> anyhow::Result<Checkpoint> {
     Checkpoint::open(&bytes, key).with_context(|| format!("`{shown}` is no checkpoint of this log"))
 }
 
+/// The name that a log gives itself: nothing is believed by it. Until its first segment is sealed it has no checkpoint.
+fn name_of(path: &Path) -> anyhow::Result<String> {
+    match read_bounded(&path.join("checkpoint"), NOTE_BYTES_MAX) {
+        Ok(note) => {
+            let said = Note::read(&note).ok().and_then(|note| Checkpoint::read_text(note.text()).ok());
+            Ok(said.context("its checkpoint is none")?.origin.to_string())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(read::own_key(&SystemDisk, path).context("reading its key")?.name().to_string())
+        }
+        Err(error) => Err(error).context("reading its checkpoint"),
+    }
+}
+
 /// Verifies a data node's log against what the control log says of it.
 fn journal(path: &Path, control: &VerifiedControl, chain: Option<&Chain>) -> anyhow::Result<Value> {
     let shown = path.display().to_string();
-    let note = read_bounded(&path.join("checkpoint"), NOTE_BYTES_MAX)
-        .with_context(|| format!("reading the checkpoint of `{shown}`"))?;
-    let said = Note::read(&note).ok().and_then(|note| Checkpoint::read_text(note.text()).ok());
-    let Some(said) = said else { return Err(WrongUse(format!("`{shown}` has no checkpoint")).into()) };
-    let refused = |problem: String| json!({ "folder": shown, "log": said.origin.as_str(), "verified": false, "problem": problem });
-    let Some(standing) = control.journals.get(said.origin.as_str()) else {
+    let origin =
+        name_of(path).with_context(|| format!("`{shown}` is no log of a data node, and no export of one"))?;
+    let origin = origin.as_str();
+    let refused =
+        |problem: String| json!({ "folder": shown, "log": origin, "verified": false, "problem": problem });
+    let Some(standing) = control.journals.get(origin) else {
         return Ok(refused("the control log knows no such log".to_owned()));
     };
     if let Some(code) = &standing.refused {
@@ -265,7 +281,7 @@ fn journal(path: &Path, control: &VerifiedControl, chain: Option<&Chain>) -> any
     let newest = standing.newest.as_ref();
     match journals::verify_pruned(&SystemDisk, path, &standing.key, &later, newest, &scope) {
         Ok(found) => Ok(json!({
-            "folder": shown, "log": said.origin.as_str(), "verified": true, "size": found.size,
+            "folder": shown, "log": origin, "verified": true, "size": found.size,
             "records": found.records, "gaps": found.gaps.len(), "pruned": super::verify::pruned_to_json(&found), "ended": found.ended,
             "complete_to": found.complete_to, "control_size": standing.newest.as_ref().map(|it| it.size),
             "control_closed": standing.closed,
