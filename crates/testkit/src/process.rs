@@ -12,6 +12,9 @@ use crate::eventually::eventually;
 /// Most lines kept of each output; a program that prints more fails the test that waits for it.
 const LINES_MAX: usize = 100_000;
 
+/// How long the outputs of a program that has ended are read on.
+const OUTPUTS_CLOSED_WITHIN: Duration = Duration::from_secs(10);
+
 /// A running program. Dropping it kills it, by its id and without asking.
 #[derive(Debug)]
 pub struct TestProcess {
@@ -111,7 +114,7 @@ impl TestProcess {
         Ok(())
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended by itself. What it printed to the end is among [`Self::lines`] and [`Self::error_lines`] then.
     ///
     /// # Errors
     /// When it still runs after `within`.
@@ -119,7 +122,12 @@ impl TestProcess {
         let what = format!("the end of `{}`", self.name);
         let child = &mut self.child;
         let ended = eventually(&what, within, || child.try_wait().transpose());
-        ended.map_err(|error| error.context(self.transcript()))?.context("waiting for the child")
+        let status =
+            ended.map_err(|error| error.context(self.transcript()))?.context("waiting for the child")?;
+        // A program that it started may have inherited the outputs, and keep them open for as long as it likes.
+        self.output.wait_closed(OUTPUTS_CLOSED_WITHIN);
+        self.errors.wait_closed(OUTPUTS_CLOSED_WITHIN);
+        Ok(status)
     }
 
     /// Both outputs, for messages.
@@ -139,6 +147,11 @@ impl Drop for TestProcess {
 impl Output {
     fn lock(&self) -> MutexGuard<'_, Lines> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until everything is read, at most for so long.
+    fn wait_closed(&self, within: Duration) {
+        drop(self.changed.wait_timeout_while(self.lock(), within, |lines| !lines.closed));
     }
 }
 
@@ -203,6 +216,17 @@ mod tests {
         assert_eq!(process.wait_end(LONG).unwrap().code(), Some(7));
         assert_eq!(process.wait_for("bye", LONG).unwrap(), "bye");
         assert!(process.terminate().is_err(), "it has ended");
+    }
+
+    #[test]
+    fn what_a_program_printed_last_is_read_when_it_has_ended() {
+        for _ in 0..20 {
+            let mut process = shell("seq 20000; seq 20000 >&2; echo last; echo last >&2");
+            assert!(process.wait_end(LONG).unwrap().success());
+            for lines in [process.lines(), process.error_lines()] {
+                assert_eq!((lines.len(), lines.last().map(String::as_str)), (20_001, Some("last")));
+            }
+        }
     }
 
     #[test]

@@ -38,18 +38,27 @@ pub(crate) fn clean(command: &mut Command) {
     command.env("NO_COLOR", "1").stdin(Stdio::null());
 }
 
-/// All that stands in the files below a folder, as far as it is text.
+/// All that stands in the files below a folder, as far as it is text. A running node may move its files meanwhile: then they are read
+/// again.
 pub(crate) fn text_below(folder: &Path) -> String {
+    let whole = || match try_text_below(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && folder.exists() => None,
+        read => Some(read.expect("files that can be read")),
+    };
+    eventually("files that stay where they are", LONG, whole).expect("they stay")
+}
+
+fn try_text_below(folder: &Path) -> std::io::Result<String> {
     let mut text = String::new();
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
         if path.is_dir() {
-            text.push_str(&text_below(&path));
+            text.push_str(&try_text_below(&path)?);
         } else {
-            text.push_str(&String::from_utf8_lossy(&std::fs::read(&path).expect("a file")));
+            text.push_str(&String::from_utf8_lossy(&std::fs::read(&path)?));
         }
     }
-    text
+    Ok(text)
 }
 
 /// What a command ended with.
