@@ -192,8 +192,7 @@ fn a_call_can_be_asked_by_command_in_every_way() {
         "{refused:?}"
     );
     assert!(!refused.stderr.contains("no-token"), "{refused:?}");
-    let (nobody, address) = aegis_testkit::loopback().expect("a socket");
-    drop(nobody);
+    let address = aegis_testkit::kept().expect("a free port");
     let unreachable = ask(&["--endpoint", &format!("http://{address}"), "--token", "x"]);
     assert!(
         unreachable.code == Some(1) && unreachable.stderr.contains("no node could answer"),

@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use aegis_testkit::{eventually, kept};
 use serde_json::Value;
@@ -90,8 +90,9 @@ impl Collector {
 
     /// What it has written, line by line.
     fn lines(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.folder.join("received")).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
+        // A character at the end may be half written.
+        let text = fs::read(self.folder.join("received")).unwrap_or_default();
+        String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()
     }
 
     /// The decisions that it knows.
@@ -151,7 +152,8 @@ fn every_decision_is_at_the_collector_whoever_is_killed_meanwhile() {
             #[expect(clippy::disallowed_methods, reason = "the edge: how long a client waits")]
             let began = Instant::now();
             let answer = cluster.ask(0, &token, amount);
-            assert!(began.elapsed() < Duration::from_secs(5), "no answer waits for a collector");
+            // It would wait for ever: nobody listens before all of these are answered.
+            assert!(began.elapsed() < LONG, "no answer waits for a collector");
             seen.insert(answer.body["decision_id"].as_str().expect("an id").to_owned());
         }
     };

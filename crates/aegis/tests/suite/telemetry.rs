@@ -270,12 +270,16 @@ fn prometheus_scrapes_a_cluster_and_every_panel_finds_data() {
     });
     assert!(found.is_ok(), "panels without data: {missing:#?}");
     assert_eq!(prometheus.rules(), rules_in_the_file(), "every alert is loaded");
-    let traces = prometheus.exemplars("aegis_decision_seconds_bucket");
+    let exemplars = || {
+        let traces = prometheus.exemplars("aegis_decision_seconds_bucket");
+        Some(traces).filter(|traces| !traces.is_empty())
+    };
+    let traces = eventually("exemplars", LONG, exemplars).expect("exemplars");
     let spans = eventually("the spans of exemplars", LONG, || {
         let spans = collector.spans_so_far();
         traces.iter().all(|trace| spans.iter().any(|span| span.trace() == trace)).then_some(spans)
     });
-    assert!(!traces.is_empty() && spans.is_ok(), "exemplars lead to spans: {traces:?}");
+    assert!(spans.is_ok(), "exemplars lead to spans: {traces:?}");
     let dead = get(cluster.data[0].http, "/metrics");
     assert_eq!(dead.status, 404, "metrics are shown at their own port only");
 }

@@ -12,10 +12,11 @@ mod story;
 
 use std::fs;
 
+use aegis_testkit::eventually;
 use serde_json::{Value, json};
 
 use crate::nodes::Cluster;
-use crate::support::{Answer, decide};
+use crate::support::{Answer, LONG, decide};
 
 /// Payments up to 5,000 go through, above a `finance-lead` has to agree.
 const POLICY: &str = "agents: ['finance-agent', 'agent-*']\nallowed_tools:\n- name: stripe-payments\n  actions: [create_payment]\n  \
@@ -50,6 +51,13 @@ fn with_token(amount: u32, token: &str) -> Value {
 /// What a data node answers an agent.
 fn ask(cluster: &Cluster, data: usize, agent: &str, call: &Value) -> Answer {
     decide(cluster.data[data].http, agent, call)
+}
+
+/// The same once the node can say: after a fault it may still be looking for a control node, and answers 503, for which nothing is
+/// released.
+fn ask_for_good(cluster: &Cluster, data: usize, agent: &str, call: &Value) -> Answer {
+    let told = || Some(ask(cluster, data, agent, call)).filter(|answer| answer.status != 503);
+    eventually("an answer for good", LONG, told).expect("an answer for good")
 }
 
 /// Every control node is killed, and started again.

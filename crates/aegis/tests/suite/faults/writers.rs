@@ -14,6 +14,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use super::WHOLE_AGAIN;
 use crate::nodes::Cluster;
 
 /// The tenant whose revision the movers move.
@@ -182,18 +183,36 @@ impl Writers {
         assert!(wrong.is_empty(), "{wrong:#?}");
         let created = std::mem::take(&mut *lock(&self.seen.created));
         for at in 0..self.admin.bases.len() {
-            let known = self.admin.agents(at).await.expect("the agents");
+            let known = until_told(async || self.admin.agents(at).await).await;
             let lost: Vec<&String> = created.iter().filter(|name| !known.contains(*name)).collect();
             assert!(lost.is_empty(), "acknowledged and lost, by control node {at}: {lost:?}");
         }
         let path = format!("/tenants/{REGISTER}");
-        let (_, register) = self.admin.ask(0, Method::GET, &path, None, None).await.expect("the register");
+        let register = until_told(async || {
+            let (status, register) = self.admin.ask(0, Method::GET, &path, None, None).await?;
+            ensure!(status.is_success(), "{status}: {register}");
+            Ok(register)
+        })
+        .await;
         let (now, newest) = (revision(&register), self.seen.newest.load(Ordering::SeqCst));
         assert!(now >= Some(newest), "revision {newest} was acknowledged, and {now:?} is there");
         let told =
             Told { acknowledged: self.acknowledged(), in_doubt: self.seen.in_doubt.load(Ordering::Relaxed) };
         eprintln!("{told:?}, {} of them moves", lock(&self.seen.moved).len());
         told
+    }
+}
+
+/// What a control node says, once it can: behind a fault it may not have found the leader yet.
+async fn until_told<T>(ask: impl AsyncFn() -> anyhow::Result<T>) -> T {
+    let deadline = tokio::time::Instant::now() + WHOLE_AGAIN;
+    loop {
+        match ask().await {
+            Ok(told) => return told,
+            Err(error) => assert!(tokio::time::Instant::now() < deadline, "nothing is told: {error:?}"),
+        }
+        // expect(sleep): nothing tells when a control node has found the leader.
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -1,7 +1,8 @@
 //! What all tenants of an organization may use together.
 
 use super::callers::{Client, Said, clients};
-use super::{agent, enforce, enforce_for};
+use super::exact::insist;
+use super::{agent, enforce, enforce_for, quiet_zone};
 use crate::nodes::Cluster;
 use crate::trials::runtime;
 
@@ -10,7 +11,17 @@ const POLICY: &str = "agents: ['agent-*']\nallowed_tools: [{name: stripe-payment
 #[test]
 fn tenants_of_an_organization_share_its_budget_and_no_other_does() {
     let cluster = Cluster::running(3, 2);
-    let limit = ["organization", "limit", "acme", "--daily-budget", "10", "--unit", "calls"];
+    let limit = [
+        "organization",
+        "limit",
+        "acme",
+        "--daily-budget",
+        "10",
+        "--unit",
+        "calls",
+        "--timezone",
+        quiet_zone(),
+    ];
     assert_eq!(cluster.done(&limit)["revision"], 1);
     let stale = cluster.run(&[&limit[..], &["--only-if-revision", "0"]].concat());
     assert_eq!(stale.code, Some(1), "{stale:?}");
@@ -29,7 +40,7 @@ fn tenants_of_an_organization_share_its_budget_and_no_other_does() {
         runtime().block_on(async {
             let mut allowed = 0;
             for turn in 0..40 {
-                match callers[turn % callers.len()].call().await {
+                match insist(&callers[turn % callers.len()]).await {
                     Said::Allowed => allowed += 1,
                     Said::Refused(code) if code == "BudgetExceeded" => {}
                     other => panic!("a call was answered with {other:?}"),
