@@ -20,7 +20,7 @@ use aegis_testkit::eventually;
 use crate::node::{Memory, key_of, means, origin};
 use crate::samples::*;
 
-const WAIT: Duration = Duration::from_secs(20);
+const WAIT: Duration = Duration::from_secs(60);
 
 fn home(root: &Path, node: &str) -> Result<Home, JournalError> {
     Home::open(Arc::new(SystemDisk), root, &"prod.example".parse().unwrap(), node)
@@ -555,10 +555,12 @@ fn a_segment_ends_when_it_is_old_enough() {
     Memory::default().append(&journal, 1, 4).unwrap();
     let sealed = home.folder(1).join("segments/log/00000000.seg");
     eventually("a sealed segment", WAIT, || sealed.exists().then_some(())).unwrap();
-    let segments = journal.figures().segments;
-    // And a segment without records does not end.
+    // And a segment without records does not end. The last records may have come into one of their own, which ends first.
     // expect(sleep): nothing happens, for longer than a segment lives
-    std::thread::sleep(Duration::from_millis(600));
-    assert_eq!(journal.figures().segments, segments);
+    let segments = [(); 2].map(|()| {
+        std::thread::sleep(Duration::from_millis(600));
+        journal.figures().segments
+    });
+    assert_eq!(segments[0], segments[1]);
     journal.close().unwrap();
 }

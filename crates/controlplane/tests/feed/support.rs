@@ -40,7 +40,7 @@ use tonic::transport::{Channel, Server};
 use tonic::{Status, Streaming};
 
 pub(crate) const ISSUER: &str = "https://aegis.test";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for what has to come.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {

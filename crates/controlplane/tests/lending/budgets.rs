@@ -45,7 +45,7 @@ async fn what_a_node_asks_for_is_granted_charged_and_taken_back() {
 }
 
 #[tokio::test]
-async fn who_waits_is_served_by_a_recall_within_a_second() {
+async fn who_waits_is_served_by_a_recall() {
     let world = world();
     let control = ControlNode::start(&world, &Clock::System).await;
     let [mut rich, mut idle, mut poor] = [
@@ -63,7 +63,9 @@ async fn who_waits_is_served_by_a_recall_within_a_second() {
     assert_eq!((rich.recall().await, idle.recall().await), (vec![lease.ledger], vec![lease.ledger]));
     rich.give_back(&lease, 65).await;
     let granted = poor.granted(World::need(&key(), 100, 60)).await;
-    assert!(granted.amount >= 60 && asked_at.elapsed() < Duration::from_secs(1), "{:?}", asked_at.elapsed());
+    // Without the recall it would wait until the other nodes count as gone.
+    let in_time = Duration::from_secs(caps::LEND_SILENCE_SECONDS) / 2;
+    assert!(granted.amount >= 60 && asked_at.elapsed() < in_time, "{:?}", asked_at.elapsed());
     // What a node holds that is not there cannot be called back.
     drop(idle);
     let exhausted = loop {

@@ -29,7 +29,7 @@ pub(crate) const CLUSTER: &str = "test.example";
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// How long a call in these tests may take.
-pub(crate) const WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const WITHIN: Duration = Duration::from_secs(60);
 
 /// A place for a node, which may be running.
 pub(crate) struct Seat {

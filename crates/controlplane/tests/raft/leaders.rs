@@ -58,15 +58,26 @@ async fn all_stop_in_order_and_come_back_with_everything() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_quorum_a_command_is_in_doubt_or_surely_not_accepted() {
     let mut cluster = Cluster::start(3).await;
-    let leader = cluster.leader("a leader");
-    let killed = cluster.seats.iter_mut().enumerate().filter(|(at, _)| *at != leader);
-    join_all(killed.map(|(_, seat)| seat.kill())).await;
     let short = Duration::from_millis(300);
-    // The leader does not know yet that it is alone: it takes the command, and cannot say what becomes of it.
-    let node = cluster.seats[leader].node().clone();
-    let (doubtful, read) = tokio::join!(node.propose(put(1, "doubtful"), short), node.linearize(short));
-    assert_eq!(doubtful, Err(ProposeError::Unknown));
-    assert!(read.is_err(), "a leader that cannot ask a quorum does not know what others have written");
+    let mut rounds = 0;
+    let (leader, node) = loop {
+        let leader = cluster.leader("a leader");
+        let killed = cluster.seats.iter_mut().enumerate().filter(|(at, _)| *at != leader);
+        join_all(killed.map(|(_, seat)| seat.kill())).await;
+        // The leader does not know yet that it is alone: it takes the command, and cannot say what becomes of it.
+        let node = cluster.seats[leader].node().clone();
+        let (doubtful, read) = tokio::join!(node.propose(put(1, "doubtful"), short), node.linearize(short));
+        assert!(read.is_err(), "a leader that cannot ask a quorum does not know what others have written");
+        match doubtful {
+            Err(ProposeError::Unknown) => break (leader, node),
+            // On a busy machine it may have noticed before it was asked.
+            Err(ProposeError::NotAccepted(_)) if rounds < 10 => rounds += 1,
+            other => panic!("{other:?} after {rounds} rounds"),
+        }
+        for at in (0..3).filter(|at| *at != leader) {
+            cluster.seats[at].start().await;
+        }
+    };
     cluster.until("the leader to notice that nobody answers", || (!node.leads()).then_some(()));
     // From then on it takes nothing, and says so.
     let late = Err(ProposeError::NotAccepted(NotAccepted::TooLate));

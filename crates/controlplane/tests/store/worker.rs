@@ -14,7 +14,7 @@ use crate::s3;
 use aegis_testkit::server::Mood;
 
 /// Generous: what is waited for takes milliseconds; but shorter than a single call of the store may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Running {
     leads: watch::Sender<bool>,

@@ -20,7 +20,7 @@ use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
 /// Longer than anything takes that works.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for what has to come.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {

@@ -12,7 +12,7 @@ use redb::StorageBackend;
 const SECTOR_BYTES: usize = 512;
 
 /// How long a test waits for a sync to begin.
-const WAIT: Duration = Duration::from_secs(20);
+const WAIT: Duration = Duration::from_secs(60);
 
 /// One machine with several disks: they lose power together.
 #[derive(Debug, Clone, Default)]
