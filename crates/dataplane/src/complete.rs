@@ -58,7 +58,9 @@ pub(crate) async fn complete(
     let completed = match decider.ids.check(&completion.decision_id) {
         Ok(()) => accept(decider, &principal, completion).await.inspect(|_| decider.metrics.completed()),
         // Counted, and cleaned, where it was taken.
-        Err(elsewhere) => forward(decider, &teller, elsewhere, &completion).await.map(CleanedResult::passed),
+        Err(elsewhere) => {
+            Box::pin(forward(decider, &teller, elsewhere, &completion)).await.map(CleanedResult::passed)
+        }
     };
     if let Err(refused) = &completed {
         decider.metrics.refused(refused.code, teller.surface);

@@ -31,6 +31,19 @@ pub(crate) async fn walk_and_wait(
     if wait.is_zero() || call.dry_run || call.override_token.is_some() {
         return walk(decider, decider.receive(&entry, surface, source, token, None, call)).await;
     }
+    // On its own: a call that waits for nobody does not carry the room for it.
+    Box::pin(wait_for_people(decider, entry, surface, source, token, call, wait)).await
+}
+
+async fn wait_for_people(
+    decider: &Decider,
+    entry: Entry,
+    surface: Surface,
+    source: IpAddr,
+    token: &str,
+    call: ToolCall,
+    wait: Duration,
+) -> Answer {
     let again = call.clone();
     let first = walk(decider, decider.receive(&entry, surface, source, token, None, call)).await;
     let (Some(id), Some(_place)) = (pending(&first), decider.approvals.place()) else { return first };

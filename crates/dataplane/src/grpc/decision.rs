@@ -200,3 +200,20 @@ fn arrived(extensions: &Extensions) {
 fn source(extensions: &Extensions) -> IpAddr {
     extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Bench, SOURCE, by_amount};
+
+    /// Each call's future is moved into a place of its own, and lies there with others while its record is synced: what only few calls
+    /// need (control planes, people, limits that are lent) is not part of it.
+    #[test]
+    fn what_a_call_takes_up_while_it_waits_is_small() {
+        let bench = Bench::new(by_amount);
+        let entry = bench.decider.enter(Surface::Grpc).unwrap();
+        let decided = decide(&bench.decider, entry, Surface::Grpc, SOURCE, "", DecideRequest::default());
+        let bytes = size_of_val(&decided);
+        assert!(bytes <= 4_096, "{bytes} bytes");
+    }
+}

@@ -35,7 +35,8 @@ pub(crate) async fn admit(decider: &Decider, authorized: Authorized) -> Result<A
     let counted = limits.gather(case.call.dry_run);
     let taken = match counted.reserve(decider.clock.monotonic()) {
         Ok(taken) => Ok(taken),
-        Err(unfit) => lent(decider, &counted, unfit).await,
+        // On its own: a call that need not wait does not carry the room for it.
+        Err(unfit) => Box::pin(lent(decider, &counted, unfit)).await,
     };
     case.laps.lap(Stage::Admit);
     match taken {

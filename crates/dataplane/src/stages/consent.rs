@@ -44,6 +44,14 @@ pub(crate) async fn consent(decider: &Decider, inspected: Inspected) -> Result<C
         case.laps.lap(Stage::Consent);
         return Ok(Cleared { case, reasons: verdict.reasons, admission, redemption: None });
     }
+    // On its own: what talks to the control plane takes some kilobytes, which no other call is to carry.
+    Box::pin(agreed(decider, Inspected { case, verdict, admission })).await
+}
+
+/// A call to which a person has to agree, or has.
+async fn agreed(decider: &Decider, inspected: Inspected) -> Result<Cleared, Refusal> {
+    let Inspected { case, verdict, admission } = inspected;
+    let asks = verdict.outcome != Outcome::Allow;
     let Some(principal) = case.principal.clone() else {
         admission.refund(decider.clock.monotonic());
         return Err(case.deny_plainly(ReasonCode::Unauthenticated));
