@@ -9,12 +9,23 @@ use aegis_model::reason::ReasonCode;
 use bytes::Buf;
 use prost::{Message, Name};
 use tonic::Status;
-use tonic::codec::{Codec, DecodeBuf, Decoder};
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic::metadata::MetadataValue;
 use tonic_prost::ProstEncoder;
 
 use crate::status::{REASON_METADATA, refusal};
 use crate::wire_shape::{self, Received};
+
+/// Bytes of the buffers that a message is first encoded or read into: room for most calls and answers. A call keeps both while it
+/// waits for its record, so that what is unused there pushes others out of the caches.
+const BUFFER_BYTES: usize = 1_000;
+
+/// Bytes of messages of a stream that are encoded before they are handed on, as tonic has it.
+const HANDED_ON_BYTES: usize = 32 * 1_024;
+
+fn buffers() -> BufferSettings {
+    BufferSettings::new(BUFFER_BYTES, HANDED_ON_BYTES)
+}
 
 /// Encodes `T` and decodes `U`. The generated client and server name it.
 #[derive(Debug, Clone)]
@@ -35,7 +46,7 @@ impl<T: Message + 'static, U: Received> Codec for StrictCodec<T, U> {
     type Decoder = StrictDecoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
-        ProstEncoder::default()
+        ProstEncoder::new(buffers())
     }
 
     fn decoder(&mut self) -> Self::Decoder {
@@ -70,6 +81,10 @@ impl<U: Received> Decoder for StrictDecoder<U> {
         U::decode(buffer)
             .map(Some)
             .map_err(|_| malformed(format!("`{}` holds a text that is not UTF-8", shape.message)))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
     }
 }
 
