@@ -31,12 +31,7 @@ fn decision(digests: &DigestKey, number: u64) -> What {
         decision_id: format!("n1-7-{number}"),
         dry_run: false,
         findings: Vec::new(),
-        latency_ns: [
-            ("authorize".to_owned(), 4_100),
-            ("identify".to_owned(), 900),
-            ("receive".to_owned(), 2_000),
-        ]
-        .into(),
+        latency_ns: [("authorize".into(), 4_100), ("identify".into(), 900), ("receive".into(), 2_000)].into(),
         left_out: 0,
         limits: Vec::new(),
         org: "acme".parse().expect("a name"),

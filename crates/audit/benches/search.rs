@@ -38,7 +38,7 @@ fn draft(digests: &DigestKey, number: u64) -> Draft {
         decision_id: format!("d-n1-1-{number}"),
         dry_run: false,
         findings: Vec::new(),
-        latency_ns: [("authorize".to_owned(), 4_100), ("identify".to_owned(), 900)].into(),
+        latency_ns: [("authorize".into(), 4_100), ("identify".into(), 900)].into(),
         left_out: 0,
         limits: Vec::new(),
         org: "acme".parse().expect("a name"),

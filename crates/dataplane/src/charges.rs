@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aegis_audit::journal::Ticket;
 use aegis_model::caps;
@@ -27,8 +27,8 @@ pub(crate) struct Charges {
 /// Calls by their decision ids, and the ids in the order in which they came.
 #[derive(Debug, Default)]
 struct Shard {
-    calls: HashMap<Box<str>, Call>,
-    order: VecDeque<(UnixNanos, Box<str>)>,
+    calls: HashMap<Arc<str>, Call>,
+    order: VecDeque<(UnixNanos, Arc<str>)>,
 }
 
 /// An allowed call.
@@ -85,8 +85,9 @@ impl Charges {
         if shard.order.len() >= self.shard_entries_max {
             shard.forget_oldest();
         }
-        shard.order.push_back((now, decision_id.into()));
-        shard.calls.insert(decision_id.into(), Call::Open(open));
+        let id: Arc<str> = decision_id.into();
+        shard.order.push_back((now, Arc::clone(&id)));
+        shard.calls.insert(id, Call::Open(open));
     }
 
     /// Takes a call out to be completed: from now on nobody else can. `permits` looks at it first, and leaves it there when

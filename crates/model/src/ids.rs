@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::caps;
 
@@ -20,8 +20,8 @@ pub struct BadName {
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $max:expr, $alphabet:literal, $valid:expr $(, $form:expr)?) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+        #[serde(try_from = "String")]
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -39,6 +39,11 @@ macro_rules! name {
                     return Err(BadName { kind: $kind, max: $max, alphabet: $alphabet });
                 }
                 Ok(Self(text.into()))
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
         impl TryFrom<String> for $name {

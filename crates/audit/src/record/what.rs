@@ -1,6 +1,7 @@
 //! What a record says. The fields of every struct stand in the order of their names, which is what makes their JSON
 //! canonical; a property test compares it with the writer of RFC 8785.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use aegis_model::clock::UnixNanos;
@@ -62,7 +63,7 @@ pub struct Decision {
     pub findings: Vec<Finding>,
     /// Nanoseconds per stage.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub latency_ns: BTreeMap<String, u64>,
+    pub latency_ns: BTreeMap<Cow<'static, str>, u64>,
     /// How many items were left out of lists that were too long.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left_out: u64,

@@ -108,7 +108,7 @@ fn what_breaks_a_bound_is_not_written() {
     assert_eq!(draft(&|it| it.params = Some("\"".repeat(caps::BODY_BYTES_MAX))), Ok(()));
     // A key that is written with an escape, which no verifier takes.
     for key in ["auth\rize", "auth\"rize", "\u{e4}"] {
-        let written = draft(&|it| _ = it.latency_ns.insert(key.to_owned(), 1));
+        let written = draft(&|it| _ = it.latency_ns.insert(key.into(), 1));
         assert_eq!(written, Err(RecordError::Malformed), "{key:?}");
     }
 }

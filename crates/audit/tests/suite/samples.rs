@@ -38,7 +38,7 @@ pub(crate) fn full_decision() -> What {
         decision_id: "n1-7-41".into(),
         dry_run: true,
         findings: vec![Finding { count: 2, kind: "ssn".into(), path: "/params/note".into() }],
-        latency_ns: [("authorize".to_owned(), 4_100), ("identify".to_owned(), 900)].into(),
+        latency_ns: [("authorize".into(), 4_100), ("identify".into(), 900)].into(),
         left_out: 1,
         limits: vec![LimitUse {
             after: "9.75".parse().unwrap(),
@@ -82,7 +82,7 @@ pub(crate) fn decision(number: u64) -> What {
         decision_id: format!("n1-7-{number}"),
         dry_run: false,
         findings: Vec::new(),
-        latency_ns: [("authorize".to_owned(), 4_100), ("identify".to_owned(), 900)].into(),
+        latency_ns: [("authorize".into(), 4_100), ("identify".into(), 900)].into(),
         left_out: 0,
         limits: Vec::new(),
         org: "acme".parse().unwrap(),

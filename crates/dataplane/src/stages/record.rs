@@ -1,5 +1,6 @@
 //! `Result<Cleared, Refusal>` → `Recorded`: nothing is answered before its record is on disk (WALK-2).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -179,8 +180,10 @@ fn what(
         Some((version, key)) => (Some(u64::from(version)), key.digest(&params)),
         None => (None, KeyedDigest(decider.digest_key.of(&params))),
     };
-    let (shown_reasons, shown_rules) = (bounded(reasons), bounded(&case.rules));
-    let left_out = reasons.len() - shown_reasons.len() + case.rules.len() - shown_rules.len();
+    let shown_reasons = bounded(reasons);
+    let mut rules = std::mem::take(&mut case.rules);
+    let left_out = reasons.len() - shown_reasons.len() + rules.len() - bounded(&rules).len();
+    rules.truncate(caps::RECORD_REASONS_MAX);
     let (findings, unnamed) = case.findings.recorded("/params");
     let what = record::Decision {
         action: case.call.action.clone(),
@@ -202,14 +205,14 @@ fn what(
         policy: case.version.as_deref().map(|version| version.policy().into()),
         reasons: shown_reasons.iter().map(record::Reason::from).collect(),
         request_id: case.call.request_id.clone(),
-        rules: shown_rules.to_vec(),
+        rules,
         sealed: case.sealed.take(),
         snapshot: case.snapshot.version(),
         surface: case.surface.as_str().to_owned(),
         token_id: principal.token_id.to_string(),
         tool: case.call.tool.clone(),
         trace_id: case.trace.as_deref().map(|traced| RecordId(traced.trace().0)),
-        unverified: case.unverified.clone(),
+        unverified: std::mem::take(&mut case.unverified),
     };
     (Chain::Tenant(principal.tenant.clone()), What::Decision(Box::new(what)))
 }
@@ -228,11 +231,11 @@ fn bounded<T>(items: &[T]) -> &[T] {
 }
 
 /// Time per stage, as known when the record is made: the stage `record` ends later.
-fn latency(laps: Laps) -> BTreeMap<String, u64> {
+fn latency(laps: Laps) -> BTreeMap<Cow<'static, str>, u64> {
     let taken = Stage::ALL.iter().filter(|&&stage| stage != Stage::Record);
     // A record holds whole numbers within 2^53: 104 days.
     let nanos = |stage: Stage| laps.nanos(stage).min(caps::JSON_INTEGER_MAX as u64);
-    taken.map(|&stage| (stage.as_str().to_owned(), nanos(stage))).collect()
+    taken.map(|&stage| (stage.as_str().into(), nanos(stage))).collect()
 }
 
 /// The approval that was redeemed, and by whom it was given; else the request that is open.
