@@ -247,6 +247,7 @@ fn check(what: &What) -> Result<(), RecordError> {
             numbers([it.left_out, it.snapshot, it.params_key.unwrap_or(0)])?;
             numbers(it.latency_ns.values().copied())?;
             numbers(it.findings.iter().map(|finding| finding.count))?;
+            numbers(it.charged.iter().filter_map(|charged| charged.ledger))?;
             numbers(it.policy.iter().flat_map(|policy| [policy.activation, policy.version]))?;
             // Keys that need no escape, and whose order is the same in any encoding: verifiers take no others.
             let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
@@ -256,6 +257,7 @@ fn check(what: &What) -> Result<(), RecordError> {
         What::Completion(it) => {
             lists(&[it.findings.len(), it.settled.len()])?;
             numbers([it.left_out])?;
+            numbers(it.settled.iter().filter_map(|settled| settled.ledger))?;
             numbers(it.findings.iter().map(|finding| finding.count))
         }
         What::Shadow(it) => {

@@ -100,6 +100,12 @@ fn what_breaks_a_bound_is_not_written() {
     assert_eq!(draft(&|_| ()), Ok(()));
     assert_eq!(draft(&|it| it.rules = vec![String::new(); 65]), Err(RecordError::TooMany));
     assert_eq!(draft(&|it| it.snapshot = (1 << 53) + 1), Err(RecordError::TooLarge));
+    assert_eq!(draft(&|it| it.charged[0].ledger = Some((1 << 53) + 1)), Err(RecordError::TooLarge));
+    let mut completion = every_kind().swap_remove(2);
+    let What::Completion(it) = &mut completion else { unreachable!("{completion:?}") };
+    it.settled[0].ledger = Some((1 << 53) + 1);
+    let settled = Draft::new(UnixNanos(0), Chain::Node, RecordId([0; 16]), &completion).map(drop);
+    assert_eq!(settled, Err(RecordError::TooLarge));
     assert_eq!(
         draft(&|it| it.params = Some("x".repeat(caps::AUDIT_RECORD_BYTES_MAX))),
         Err(RecordError::TooLong)

@@ -127,7 +127,7 @@ pub(crate) fn every_kind() -> Vec<What> {
                 charged: "1".parse().unwrap(),
                 cost: "0.25".parse().unwrap(),
                 entry: None,
-                ledger: Some(u64::MAX),
+                ledger: Some(1 << 53),
                 level: "agent".into(),
                 unit: "usd".into(),
             }],

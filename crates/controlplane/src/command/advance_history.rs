@@ -1,5 +1,6 @@
 //! `AdvanceHistory`: begins a new history after a restore, in which older leases, tokens and open approvals are void.
 
+use aegis_model::caps;
 use aegis_proto::control::{AdvanceHistory, ChangeKind, Cluster, done};
 use aegis_raft_store::tables::{StateRead, StoreError};
 
@@ -12,6 +13,10 @@ use crate::state::writer::Writer;
 
 /// Each history has so many bits of incarnations for itself: a start every microsecond for twelve days.
 const INCARNATION_BITS: u32 = 40;
+
+/// And so many of ledgers: a hundred thousand budgets a day for fourteen years. JSON carries numbers up to 2^53, and records name them.
+const LEDGER_BITS: u32 = 29;
+const _: () = assert!(HISTORY_MAX << LEDGER_BITS < caps::JSON_INTEGER_MAX.unsigned_abs());
 
 /// The last history that has incarnations for itself.
 const HISTORY_MAX: u64 = u64::MAX >> INCARNATION_BITS;
@@ -46,7 +51,7 @@ impl Kind for AdvanceHistory {
         let counters = write.counters_mut();
         counters.incarnations = counters.incarnations.max(cluster.history << INCARNATION_BITS);
         // Nor the numbers of ledgers, which records name for as long as they are kept.
-        counters.ledgers = counters.ledgers.max(cluster.history << INCARNATION_BITS);
+        counters.ledgers = counters.ledgers.max(cluster.history << LEDGER_BITS);
         write.put_cluster(cluster.clone())?;
         changes::note(write, ChangeKind::Cluster, "", "")?;
         Ok(done::Result::Cluster(cluster))
