@@ -1,6 +1,6 @@
 //! `aegis audit budgets`: what records say that calls were charged, held against the ledgers of the budgets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::control::{Evidence, verified};
+use super::control::{Evidence, sound};
 use crate::ended::{Ended, WrongUse};
 use crate::output::{Output, Tone};
 use crate::state::read_bounded;
@@ -58,16 +58,14 @@ pub(super) fn run(options: &Options, output: Output) -> anyhow::Result<Ended> {
         return Err(WrongUse("give the logs of all data nodes with `--journal`".to_owned()).into());
     }
     let told = ledgers.iter().map(|path| told_of(path)).collect::<anyhow::Result<Vec<_>>>()?;
-    let (control, _, journals) = match verified(evidence, output)? {
-        Ok(verified) => verified,
+    let (control, _, journals) = match sound(evidence, output)? {
+        Ok(sound) => sound,
         Err(ended) => return Ok(ended),
     };
-    if let Some(bad) = journals.iter().find(|it| it["verified"] != json!(true)) {
-        output.result(bad, || {
-            let (folder, problem) = (bad["folder"].as_str(), bad["problem"].as_str());
-            format!("`{}` does not hold: {}", folder.unwrap_or_default(), problem.unwrap_or_default())
-        });
-        return Ok(Ended::Refused);
+    if let Some(log) = given_twice(&journals) {
+        return Err(
+            WrongUse(format!("the log `{log}` was given twice: its records would count twice")).into()
+        );
     }
     let mut recorded = Recorded::default();
     for path in &evidence.journal {
@@ -274,6 +272,12 @@ fn not_given<'a>(control: &'a VerifiedControl, journals: &[Value]) -> Vec<&'a st
     control.journals.keys().map(String::as_str).filter(|origin| !given(origin)).collect()
 }
 
+/// A log of which two folders were given, such as the original and a copy.
+fn given_twice(journals: &[Value]) -> Option<&str> {
+    let mut seen = BTreeSet::new();
+    journals.iter().filter_map(|it| it["log"].as_str()).find(|log| !seen.insert(*log))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,6 +307,14 @@ mod tests {
             bad[name] = value;
             assert!(account(&bad).is_none(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_log_counts_once() {
+        let journals = ["a", "b", "c"].map(|log| json!({"log": log}));
+        assert_eq!(given_twice(&journals), None);
+        let twice = ["a", "b", "a"].map(|log| json!({"log": log}));
+        assert_eq!(given_twice(&twice), Some("a"));
     }
 
     #[test]

@@ -227,6 +227,25 @@ pub(crate) fn verified(options: &Evidence, output: Output) -> anyhow::Result<Res
     Ok(Ok((control, entries, journals)))
 }
 
+/// The same where every log has to hold as well: the first that does not is printed.
+///
+/// # Errors
+/// A file cannot be read.
+pub(crate) fn sound(options: &Evidence, output: Output) -> anyhow::Result<Result<Verified, Ended>> {
+    let verified = match verified(options, output)? {
+        Ok(verified) => verified,
+        Err(ended) => return Ok(Err(ended)),
+    };
+    if let Some(bad) = verified.2.iter().find(|it| it["verified"] != json!(true)) {
+        output.result(bad, || {
+            let (folder, problem) = (bad["folder"].as_str(), bad["problem"].as_str());
+            format!("`{}` does not hold: {}", folder.unwrap_or_default(), problem.unwrap_or_default())
+        });
+        return Ok(Err(Ended::Refused));
+    }
+    Ok(Ok(verified))
+}
+
 /// The lines that the checkpoint is over: there may be newer ones.
 fn beginning<'e>(entries: &'e str, note: &[u8]) -> &'e str {
     let size =
